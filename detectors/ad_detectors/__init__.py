@@ -1,0 +1,1 @@
+"""The eyes: detectors of visual anomalies, usable with or without the platform."""

@@ -1,0 +1,119 @@
+"""What a detector is: four methods, a config, and one safe point. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    State = Mapping[str, Tensor | int | float | str | bool]  # no objects: nothing is ever unpickled
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How anomalous images are; higher is more anomalous."""
+
+    images: Tensor  # (B,) float32
+    maps: Tensor | None = None  # (B, H, W) float32, at the size of the images that were scored
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a fit whose result depends on these fields and those of the stages before it alone.
+
+    `version` grows whenever the same fields would give another result.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    version: int = 1
+
+
+class Images(Protocol):
+    """A split of a category: pictures decoded and resized once, served as uint8."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return (height, width) in pixels."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Return the sorted paths, relative to the category's folder."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return the pictures of these indices: uint8 (B, 3, H, W), RGB."""
+
+
+class FitContext(Protocol):
+    """What a detector may ask of whoever runs it; `local.LocalContext` serves without a platform."""
+
+    device: torch.device
+    seed: int
+    autocast: bool  # mixed precision, on CUDA only
+
+    def begin(self, stage: str) -> bool:
+        """Say whether this stage is to be fitted now.
+
+        False: it was done before this process started, or its result was found where stages are stored and
+        has been handed to `restore`. A detector that declares no stages need not call this.
+        """
+
+    def end(self, stage: str) -> None:
+        """Say that the stage is done; its part of `state()` (keys that start with "<stage>/") is stored."""
+
+    def report(self, step: int, of: int, **metrics: float) -> None:
+        """Report progress at a point where `state()` is whole and `fit` could start again from it.
+
+        `step` counts from 1 over the whole fit and grows by one; `of` is the last. May write a checkpoint,
+        and may not return: a cancelled, drained or pruned fit is left by an exception that must pass through.
+        A metric that is not finite raises NotFinite. Metric names look like "train/loss".
+        """
+
+
+class Detector(ABC):
+    """An algorithm that learns from normal images and scores others.
+
+    A subclass names its frozen, keyword-only dataclass as `Config`, the only place for defaults, and is
+    created as `Subclass(config)`. The constructor must be cheap and must not compute.
+    """
+
+    Config: ClassVar[type[Any]]
+    config: Any
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def fit(self, data: Images, ctx: FitContext) -> None:
+        """Learn from normal images, going on from restored state if there is some.
+
+        Deterministic in (config, data, ctx.seed) on one device at one thread count, however often it was
+        interrupted at a report and restored in another process. After it returns, `state` holds what `score`
+        needs and nothing else (no optimiser).
+        """
+
+    @abstractmethod
+    def score(self, images: Tensor) -> Scores:
+        """Score uint8 images (B, 3, H, W).
+
+        The score of an image depends on that image and the state alone: not on the batch, its order, the
+        time or the process. Noise is drawn on the CPU from (seed in the state, SHA-256 of the pixels).
+        """
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return everything `restore` needs, in the midst of a fit or after it; keys "<stage>/<name>"."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Take over a state, whole or the part of one stage; raise StateError if it does not fit."""
+
+    def to(self, device: torch.device) -> None:  # noqa: B027
+        """Move to a device before scoring; a detector that holds no tensors need not override it."""

@@ -1,0 +1,52 @@
+"""Every error the detectors library raises on purpose.
+
+DetectorError
+├── UnknownDetector   no detector of that name
+├── ConfigError       a field that does not exist, or a value outside its range
+├── DataError         a folder or file of images that cannot be used; names it
+├── WeightsNotFound   pretrained weights that are nowhere on this machine
+├── StateError        a state that does not belong to this detector or config
+├── NotFinite         the numbers left the reals
+└── DeviceError       a device that was asked for and cannot be used
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DetectorError(Exception):
+    """Something a person can act on; its text is one line that says what to do."""
+
+
+class UnknownDetector(DetectorError):
+    """No detector of that name; names the nearest."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name, self.known = name, sorted(known)
+        near = get_close_matches(name.lower(), self.known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.known)}"
+        super().__init__(f"no detector named '{name}'; {hint}")
+
+
+class ConfigError(DetectorError):
+    """A field that does not exist, or a value outside its range."""
+
+
+class DataError(DetectorError):
+    """A folder or file of images that cannot be used; the message names it."""
+
+
+class WeightsNotFound(DetectorError):
+    """Pretrained weights that are nowhere on this machine; the message says how to get them."""
+
+
+class StateError(DetectorError):
+    """A state that does not belong to this detector or config."""
+
+
+class NotFinite(DetectorError):
+    """A loss or score became infinite or not a number."""
+
+
+class DeviceError(DetectorError):
+    """A device that was asked for and cannot be used; the message says why."""

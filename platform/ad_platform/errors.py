@@ -1,0 +1,136 @@
+"""Every error the platform raises on purpose.
+
+AdctlError                 something a person or a program can act on
+├── InvalidRequest         what was asked cannot be done as asked
+│   ├── UnknownName        no such detector, preset, field, category or job
+│   ├── AmbiguousId        a short id fits several jobs
+│   ├── InvalidValue       a value outside its range or of the wrong type
+│   └── InvalidData        a folder or file of images that cannot be used
+├── Conflict               what was asked clashes with what has happened since
+│   ├── LeaseLost          the writer no longer holds the job
+│   ├── IllegalTransition  a job cannot go from one state to the other
+│   ├── GateRefused        a promotion gate said no
+│   └── ChampionChanged    somebody else promoted in between
+├── Unavailable            a service or file cannot be reached now
+│   ├── BrokerDown
+│   ├── StoreDown
+│   ├── StorageDown
+│   └── TrackingDown
+├── StoreMismatch          the store's schema is older or newer than this program
+├── DiskFull               no room left where a result had to be written
+├── CorruptBundle          a stored bundle does not match its manifest
+└── MissingExtra           a part of adctl that is not installed was needed
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class AdctlError(Exception):
+    """Something a person or a program can act on; its text is one line that says what to do."""
+
+
+class InvalidRequest(AdctlError):
+    """What was asked cannot be done as asked."""
+
+
+class UnknownName(InvalidRequest):
+    """No such detector, preset, field, category or job; names the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.what, self.name, self.known = what, name, sorted(known)
+        super().__init__(f"no {what} named '{name}'; {suggest(name, self.known)}")
+
+
+class AmbiguousId(InvalidRequest):
+    """A short id fits several jobs."""
+
+    def __init__(self, prefix: str, ids: Sequence[str]) -> None:
+        self.prefix, self.ids = prefix, list(ids)
+        super().__init__(f"id '{prefix}' fits several jobs: {', '.join(ids)}; give more characters")
+
+
+class InvalidValue(InvalidRequest):
+    """A value outside its range or of the wrong type."""
+
+
+class InvalidData(InvalidRequest):
+    """A folder or file of images that cannot be used."""
+
+
+class Conflict(AdctlError):
+    """What was asked clashes with what has happened since."""
+
+
+class LeaseLost(Conflict):
+    """The writer no longer holds the job: another attempt, a cancel or a reap came first."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        self.job_id, self.attempt = job_id, attempt
+        super().__init__(f"attempt {attempt} no longer holds job {job_id}; nothing was written")
+
+
+class IllegalTransition(Conflict):
+    """A job cannot go from one state to the other."""
+
+    def __init__(self, job_id: str, old: str, new: str) -> None:
+        self.job_id, self.old, self.new = job_id, old, new
+        super().__init__(f"job {job_id} is {old} and cannot become {new}")
+
+
+class GateRefused(Conflict):
+    """A promotion gate said no."""
+
+
+class ChampionChanged(Conflict):
+    """Somebody else promoted in between: look again, then decide again."""
+
+
+class Unavailable(AdctlError):
+    """A service or file cannot be reached now; trying later may work."""
+
+
+class BrokerDown(Unavailable):
+    """The queue's broker does not answer."""
+
+
+class StoreDown(Unavailable):
+    """The store's database does not answer."""
+
+
+class StorageDown(Unavailable):
+    """The storage does not answer."""
+
+
+class TrackingDown(Unavailable):
+    """The tracking server does not answer."""
+
+
+class StoreMismatch(AdctlError):
+    """The store's schema is older or newer than this program."""
+
+
+class DiskFull(AdctlError):
+    """No room left where a result had to be written."""
+
+
+class CorruptBundle(AdctlError):
+    """A stored bundle does not match its manifest; names the file."""
+
+
+class MissingExtra(AdctlError):
+    """A part of adctl that is not installed was needed; says what to install."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs more than the light client: pip install 'adctl[{extra}]'")
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """Say which known names come nearest to a mistyped one, or all of them when there are few."""
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    if not known:
+        return "there are none yet"
+    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    return f"there are: {shown}"

@@ -1,0 +1,234 @@
+"""What the store remembers, as frozen values; times are seconds since the epoch by the store's clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ad_platform.specs import JobSpec, Json
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind, JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an attempt has come."""
+
+    step: int = 0
+    of: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)  # the newest values
+    message: str = ""  # what it is busy with, in a few words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One piece of work, as it stands."""
+
+    id: str
+    seq: int  # grows in the order of submission
+    spec: JobSpec
+    state: JobState
+    user: str
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    key: str | None = None
+    queue: str = "default"
+    priority: int = 0
+    gpus: int = 0
+    memory_mb: int = 0
+    max_attempts: int = 3
+    stall_after: float = 600.0
+    not_before: float = 0.0
+    retry_of: str | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 0  # the newest attempt's number: the fencing token
+    failures: int = 0  # attempts that count against max_attempts
+    worker: str | None = None  # who holds or last held it
+    lease_until: float | None = None
+    cancel_requested: bool = False
+    progress: Progress = field(default_factory=Progress)
+    failure: FailureClass | None = None
+    error: str = ""  # one line: why it failed, or why it was given back
+    result: Mapping[str, Json] = field(default_factory=dict)  # metrics and where the model lies
+    needs: tuple[str, ...] = ()
+    created_at: float = 0.0
+    started_at: float | None = None  # of the first attempt
+    finished_at: float | None = None
+
+    @property
+    def kind(self) -> JobKind:
+        """Return what the job does."""
+        return self.spec.kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One worker's try at a job."""
+
+    job_id: str
+    number: int
+    worker: str
+    outcome: AttemptOutcome
+    started_at: float
+    ended_at: float | None = None
+    failure: FailureClass | None = None
+    error: str = ""
+    facts: Mapping[str, Json] = field(default_factory=dict)  # host, device, threads, resumed step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to a job."""
+
+    seq: int
+    job_id: str
+    attempt: int
+    at: float
+    kind: str  # submitted leased resumed given-back reaped succeeded failed cancelled ...
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right of one attempt to write to its job."""
+
+    job: Job
+    attempt: int
+    worker: str
+    seconds: float
+
+    @property
+    def job_id(self) -> str:
+        """Return the id of the leased job."""
+        return self.job.id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a worker can take on right now."""
+
+    worker: str
+    node: str  # the machine; data holdings are recorded per node
+    kinds: frozenset[JobKind] = frozenset(JobKind)
+    detectors: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset({"default"})
+    gpus: int = 0  # that are free
+    memory_mb: int = 0  # that are free
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an attempt ended, in its own words."""
+
+    outcome: AttemptOutcome  # SUCCEEDED, FAILED or CANCELLED
+    failure: FailureClass | None = None
+    error: str = ""
+    result: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerRecord:
+    """A worker process as it last described itself."""
+
+    id: str
+    node: str
+    pid: int
+    slots: int
+    state: str = "online"  # online, draining, gone
+    queues: tuple[str, ...] = ("default",)
+    detectors: tuple[str, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)  # devices, memory, versions
+    started_at: float = 0.0
+    seen_at: float = 0.0
+    busy: int = 0  # running jobs it holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """A dataset category that lies on a node."""
+
+    node: str
+    fingerprint: str
+    dataset: str
+    category: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRecord:
+    """A committed checkpoint: complete in the storage and written by the holder of the lease."""
+
+    job_id: str
+    attempt: int
+    step: int
+    prefix: str  # its folder in the storage
+    manifest_sha256: str
+    size: int  # bytes
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """A content-addressed part of a fit that lies whole in the storage."""
+
+    key: str
+    detector: str
+    stage: str
+    job_id: str
+    manifest_sha256: str
+    size: int  # bytes
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxEntry:
+    """A ring that is owed to the workers."""
+
+    seq: int
+    job_id: str
+    queue: str
+    priority: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """One decision: which job's model carries an alias, why, and who said so."""
+
+    model: str  # <detector>-<dataset>-<category>
+    alias: str
+    revision: int  # 1, 2, ... per model and alias; the highest is in force
+    job_id: str
+    user: str
+    at: float = 0.0
+    reason: str = ""
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+    forced: bool = False
+    published: str | None = None  # the MLflow model version, once the projection has caught up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipment:
+    """A job whose tracking is behind, claimed by one shipper for a while."""
+
+    job: Job
+    owner: str
+    version: int  # what `done` must name: later changes make the job due again
+    run_id: str | None
+    shipped_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A durable search over configs."""
+
+    id: str
+    name: str
+    state: str  # running, paused, stopped, finished
+    spec: Mapping[str, Json]
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """What the store answers to a renewal."""
+
+    directive: Directive
+    seconds: float  # how long the lease now lasts, from before the call

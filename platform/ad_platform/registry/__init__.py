@@ -1,0 +1,1 @@
+"""Which model carries which alias, decided in the store and projected into MLflow's registry."""

@@ -1,0 +1,89 @@
+"""The environment, read once: where everything lies and how long everything may take."""
+
+import hashlib
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ad_platform.errors import InvalidValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the services are and the few times that matter; every path is absolute."""
+
+    home: Path  # ADCTL_HOME: everything of the embedded mode lies under it
+    database_url: str  # ADCTL_DATABASE_URL
+    broker_url: str  # ADCTL_BROKER_URL
+    storage_url: str  # ADCTL_STORAGE_URL: a folder or an fsspec URL
+    tracking_uri: str  # MLFLOW_TRACKING_URI
+    data_root: Path  # ADCTL_DATA: folders of datasets, <dataset>/<category>
+    weights: Path | None  # ADCTL_WEIGHTS: a folder of backbone weights
+    node: str  # ADCTL_NODE: the name of this machine
+    user: str  # ADCTL_USER: whose share of the workers a job counts against
+    lease: float  # ADCTL_LEASE seconds
+    tick: float  # ADCTL_TICK seconds between two looks at the store
+    grace: float  # ADCTL_GRACE seconds a draining worker has to checkpoint and leave
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the services are the ones `adctl up` starts on this machine."""
+        return self.database_url == embedded_database(self.home)
+
+    @property
+    def run_dir(self) -> Path:
+        """Return the folder for sockets, short since a socket's path holds about 100 characters."""
+        return run_dir(self.home)
+
+
+def embedded_database(home: Path) -> str:
+    """Return the address of the embedded store."""
+    return f"sqlite:///{home / 'store.db'}"
+
+
+def run_dir(home: Path) -> Path:
+    """Return a short folder of this user's own for the sockets of one ADCTL_HOME."""
+    mark = hashlib.sha256(str(home).encode()).hexdigest()[:10]
+    return Path(tempfile.gettempdir()) / f"adctl-{os.getuid()}-{mark}"
+
+
+def embedded_broker(home: Path) -> str:
+    """Return the address of the embedded broker, a unix socket: no port to clash with."""
+    return f"redis+socket://{run_dir(home) / 'broker.sock'}"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; raise InvalidValue for a number that is none."""
+    env = os.environ if environ is None else environ
+    home = Path(env.get("ADCTL_HOME") or Path.home() / ".adctl").expanduser().absolute()
+    weights = env.get("ADCTL_WEIGHTS")
+    return Settings(
+        home=home,
+        database_url=env.get("ADCTL_DATABASE_URL") or embedded_database(home),
+        broker_url=env.get("ADCTL_BROKER_URL") or embedded_broker(home),
+        storage_url=env.get("ADCTL_STORAGE_URL") or str(home / "storage"),
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+        data_root=Path(env.get("ADCTL_DATA") or home / "data").expanduser().absolute(),
+        weights=Path(weights).expanduser().absolute() if weights else None,
+        node=env.get("ADCTL_NODE") or socket.gethostname(),
+        user=env.get("ADCTL_USER") or env.get("USER") or "unknown",
+        lease=_seconds(env, "ADCTL_LEASE", 30.0),
+        tick=_seconds(env, "ADCTL_TICK", 5.0),
+        grace=_seconds(env, "ADCTL_GRACE", 30.0),
+    )
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise InvalidValue(f"{name} must be a number of seconds, not '{text}'") from None
+    if not value > 0:
+        raise InvalidValue(f"{name} must be more than 0 seconds, not {text}")
+    return value

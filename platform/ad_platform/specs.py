@@ -1,0 +1,79 @@
+"""What a person asks for: immutable, JSON in and out, with a hash that names it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Self, TypeAlias, Union
+
+from ad_platform.states import JobKind
+
+Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], None]  # noqa: UP007
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRef:
+    """One category of one dataset: where it was seen and what exactly it holds."""
+
+    dataset: str
+    category: str
+    fingerprint: str  # SHA-256 over sorted relative paths and contents, hex
+    path: str  # the category's folder on the machine that submitted; a worker uses its own copy
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """The whole meaning of a job: two jobs with equal specs compute the same thing."""
+
+    kind: JobKind
+    detector: str
+    dataset: DatasetRef
+    config: Mapping[str, Json] = field(default_factory=dict)  # every field of the detector's Config, resolved
+    preset: str = ""
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, mps, cuda, or CUDA indices such as 0,1
+    source: str | None = None  # evaluate: the train job whose model is scored
+    checkpoint_every: int | None = None  # steps; None lets the cost of a checkpoint decide
+    threads: int | None = None  # CPU threads; None lets the worker decide at the first attempt
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the spec as plain JSON values."""
+        value: dict[str, Json] = asdict(self)
+        value["config"] = dict(self.config)
+        value["kind"] = self.kind.value
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Self:
+        """Build a spec from what `to_json` gave; fields of a newer program are ignored."""
+        known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
+        dataset = {name: value["dataset"][name] for name in DatasetRef.__dataclass_fields__}  # type: ignore[index,call-overload]
+        return cls(**{**known, "kind": JobKind(known["kind"]), "dataset": DatasetRef(**dataset)})  # type: ignore[arg-type]
+
+    @property
+    def key(self) -> str:
+        """Return the SHA-256 of the canonical JSON, hex: equal specs, equal keys."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A spec and how it is to be scheduled."""
+
+    spec: JobSpec
+    user: str
+    key: str | None = None  # the same key twice gives one job
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    queue: str = "default"  # the label of the workers that may take it
+    priority: int = 0  # -100..100, higher first
+    gpus: int = 0
+    memory_mb: int = 0
+    needs: tuple[str, ...] = ()  # ids of jobs that must succeed first
+    max_attempts: int = 3  # failures after which no further attempt is made
+    stall_after: float = 600.0  # seconds without a report before the attempt counts as hung
+    not_before: float = 0.0  # seconds since the epoch, by the store's clock
+    retry_of: str | None = None  # the ended job whose checkpoints this one goes on from
+    code: Mapping[str, str] = field(default_factory=dict)  # version, commit, hash of uncommitted changes

@@ -1,0 +1,1 @@
+"""The embedded services of one machine: start, stop, supervise."""

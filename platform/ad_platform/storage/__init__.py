@@ -1,0 +1,1 @@
+"""What can be resumed or reused: bundles of files that exist once their manifest does."""

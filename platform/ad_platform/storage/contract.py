@@ -1,0 +1,82 @@
+"""What the storage promises: whole bundles or nothing, whatever dies in between.
+
+Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
+
+    jobs/<job>/checkpoints/<step, 9 digits>-a<attempt>/  resumable state: state.safetensors, state.json
+    jobs/<job>/metrics/<first>-<last>-a<attempt>.jsonl   metric segments; a checkpoint commits them by naming them
+    jobs/<job>/model/a<attempt>/                         a fitted detector: its state and config.json
+    jobs/<job>/results/a<attempt>/                       an evaluation: results.csv, scores.csv, pictures
+    jobs/<job>/logs/a<attempt>/<chunk, 6 digits>.txt     what the attempt printed, in order
+    stages/<key>/                                        a content-addressed part of a fit
+
+A segment line is {"step": int, "time": seconds since the epoch, "metrics": {name: float}}. A checkpoint's
+manifest carries in `meta`: step, of, done (stages), threads, and segments: [{"path", "sha256", "first",
+"last"}, ...], the job's whole series so far, so that the curve of a job is exactly what its newest checkpoint names.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ad_platform.specs import Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The list of a bundle's files; writing it last is what makes the bundle exist."""
+
+    prefix: str
+    files: Mapping[str, str]  # name -> SHA-256, hex
+    sizes: Mapping[str, int]  # name -> bytes
+    meta: Mapping[str, Json] = field(default_factory=dict)
+    sha256: str = ""  # of the manifest's own bytes
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        return sum(self.sizes.values())
+
+
+class Storage(ABC):
+    """Bundles, small blobs and log chunks. Raises StorageDown, DiskFull, CorruptBundle."""
+
+    @abstractmethod
+    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+        """Copy every file of a local folder below `prefix`, then write the manifest.
+
+        Files are written, synced and renamed into place; the manifest with their SHA-256 comes last. Called
+        again after an interruption it starts over. A bundle that exists already (same prefix) is replaced
+        only as a whole: readers see the old one or the new one. Raises DiskFull and leaves no manifest.
+        """
+
+    @abstractmethod
+    def manifest(self, prefix: str) -> Manifest | None:
+        """Return the manifest of a bundle, or None if the bundle does not exist (yet)."""
+
+    @abstractmethod
+    def fetch(self, prefix: str, folder: Path) -> Manifest:
+        """Copy a bundle into a local folder and verify every file; raise CorruptBundle naming the file.
+
+        Raises CorruptBundle too when there is no manifest.
+        """
+
+    @abstractmethod
+    def bundles(self, prefix: str) -> list[str]:
+        """Return the prefixes of the complete bundles directly below `prefix`, sorted."""
+
+    @abstractmethod
+    def write(self, path: str, content: bytes) -> str:
+        """Write one blob atomically and return its SHA-256, hex."""
+
+    @abstractmethod
+    def read(self, path: str) -> bytes | None:
+        """Return a blob, or None if there is none."""
+
+    @abstractmethod
+    def names(self, prefix: str) -> list[str]:
+        """Return the paths of the blobs directly below `prefix`, sorted."""
+
+    @abstractmethod
+    def remove(self, prefix: str) -> None:
+        """Remove everything below `prefix`, its manifest first; nothing there is no error."""

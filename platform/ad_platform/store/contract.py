@@ -1,0 +1,351 @@
+"""What the store promises, in prose: the abstract classes that `open_store` gives implementations of.
+
+Rules that hold for every method:
+
+* One method, one transaction, and none stays open while anything slow runs. A method either happens whole
+  or not at all; when the database cannot be reached it raises StoreDown and nothing has happened, except
+  that a connection lost during the commit itself leaves it unknown whether the call happened. Every method
+  may therefore be called again with the same arguments: it then has no further effect.
+* Time is the database's own clock, read inside the statement, never the caller's. Tests pass a literal.
+* Every change of a job's state is checked against `ad_platform.states.ALLOWED`, writes an event in the same
+  transaction, and makes the job due for tracking.
+* Every write on behalf of an attempt carries (job, attempt) in its WHERE clause. If that attempt no longer
+  holds the job the method raises LeaseLost and has changed nothing.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from ad_platform.records import (
+    Attempt,
+    Capabilities,
+    Champion,
+    CheckpointRecord,
+    Event,
+    Holding,
+    Job,
+    Lease,
+    OutboxEntry,
+    Outcome,
+    Progress,
+    Renewal,
+    Shipment,
+    StageRecord,
+    Study,
+    WorkerRecord,
+)
+from ad_platform.specs import Json, Submission
+from ad_platform.states import JobKind, JobState
+
+
+class Jobs(ABC):
+    """What people ask for and see."""
+
+    @abstractmethod
+    def submit(self, submissions: Sequence[Submission]) -> list[Job]:
+        """Remember jobs, all or none, and return them in order.
+
+        A submission whose `key` is known already returns the job of that key, unchanged. A job whose `needs`
+        are not all succeeded starts `waiting`; one that needs a failed or cancelled job is born `failed` with
+        class `needs`; all others start `queued`, with an outbox row written in the same transaction. A need
+        of the form "#0" means the first submission of the same call.
+        Raises UnknownName for a need that does not exist.
+        """
+
+    @abstractmethod
+    def get(self, job_id: str) -> Job:
+        """Return the job of this full id; raise UnknownName."""
+
+    @abstractmethod
+    def find(self, text: str) -> Job:
+        """Return the one job whose id starts with `text`, or the newest for "@last".
+
+        Raises UnknownName when none fits and AmbiguousId when several do.
+        """
+
+    @abstractmethod
+    def search(
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        kind: JobKind | None = None,
+        user: str | None = None,
+        group: str | None = None,
+        needs: str | None = None,
+        before_seq: int | None = None,
+        limit: int = 100,
+    ) -> list[Job]:
+        """Return jobs, newest first; `needs` keeps those that depend on the job of that id."""
+
+    @abstractmethod
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """Return the attempts of a job in order."""
+
+    @abstractmethod
+    def events(self, job_id: str, after_seq: int = 0) -> list[Event]:
+        """Return the events of a job in order."""
+
+    @abstractmethod
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job to end, and return it.
+
+        A waiting or queued job is `cancelled` at once. A running one is marked: its next renewal answers
+        CANCEL, and whatever then ends the attempt (finish, give-back, reap) ends the job `cancelled`, even a
+        finish that reports success. The mark is never taken back. An ended job is returned as it is. Jobs
+        that need a cancelled job become `failed` with class `needs`.
+        """
+
+    @abstractmethod
+    def retry(self, job_id: str) -> Job:
+        """Run an ended job again as a new one that goes on from its checkpoints, and return the new job.
+
+        Raises IllegalTransition unless the job failed or was cancelled. The new job's `retry_of` names the
+        old one. Needs that failed or were cancelled are retried too, and so is every job that failed with
+        class `needs` because of this one; their edges lead to the new jobs. Retrying a job twice returns the
+        first retry (the submit key is "retry:<id>").
+        """
+
+    @abstractmethod
+    def count(self) -> Mapping[JobState, int]:
+        """Return how many jobs are in each state."""
+
+
+class Leases(ABC):
+    """Who may write to a job, and until when."""
+
+    @abstractmethod
+    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
+        """Give the best eligible job to a worker, or None.
+
+        One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
+        two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
+        detector and queue the worker has, whose GPUs and memory fit into what is free, and whose dataset
+        fingerprint the worker's node holds. Best is, in this order: higher priority, fewer running jobs of
+        the same user, the hinted job, earlier submission.
+        The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
+        fencing token), and the lease lasts `seconds` from the database's now.
+        """
+
+    @abstractmethod
+    def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
+        """Lengthen the lease to `lease.seconds` from now, keep the progress, and say what to do next.
+
+        The answer is CANCEL once a cancel was asked for, DRAIN once the worker was told to drain, CONTINUE
+        otherwise. A lease that ran out but was not reaped is still held and can be renewed.
+        Raises LeaseLost.
+        """
+
+    @abstractmethod
+    def look(self, lease: Lease) -> Renewal:
+        """Answer as `renew` does without changing anything: cheap enough for every two seconds."""
+
+    @abstractmethod
+    def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
+        """Add facts to the attempt (host, device, threads, resumed step). Raises LeaseLost."""
+
+    @abstractmethod
+    def finish(self, lease: Lease, outcome: Outcome) -> Job:
+        """End the attempt and, unless it is worth another, the job; return the job.
+
+        SUCCEEDED ends the job `succeeded` and queues the jobs that waited for it alone. FAILED with a class
+        in RETRYABLE counts one failure and queues the job again, `not_before` 2 to the power of the failures
+        seconds from now (60 at most), unless that was failure number `max_attempts`; any other class ends the
+        job `failed` at once, and the jobs that need it become `failed` with class `needs`. CANCELLED, or
+        any outcome after a cancel was asked for, ends it `cancelled`. Raises LeaseLost.
+        """
+
+    @abstractmethod
+    def give_back(self, lease: Lease, reason: str) -> Job:
+        """Queue the job again, keeping its checkpoints and counting no failure. Raises LeaseLost.
+
+        An outbox row wakes another worker. After a cancel was asked for, the job ends `cancelled` instead.
+        """
+
+    @abstractmethod
+    def reap(self) -> list[Job]:
+        """Take back every running job whose lease ran out, and return those jobs.
+
+        The attempt ends `lost`; that counts as a failure of class `lost`, with the consequences that `finish`
+        states (a retry is queued at once, without waiting). Any process may call it, at any time.
+        """
+
+
+class Outbox(ABC):
+    """Rings owed to the workers: a hint, never the truth."""
+
+    @abstractmethod
+    def owed(self, limit: int = 100) -> list[OutboxEntry]:
+        """Return rings not yet made, for jobs that are still queued and whose `not_before` has passed.
+
+        Rows of jobs that no longer wait for a worker are deleted on the way.
+        """
+
+    @abstractmethod
+    def rung(self, seqs: Sequence[int]) -> None:
+        """Forget rings that were made."""
+
+    @abstractmethod
+    def remind(self, silence: float) -> int:
+        """Owe another ring for each eligible queued job that was last rung over `silence` seconds ago.
+
+        So a job whose message was lost (a flushed or killed broker) is heard of again. Returns how many.
+        """
+
+
+class Workers(ABC):
+    """Who is there to work, and what data lies where."""
+
+    @abstractmethod
+    def register(self, worker: WorkerRecord) -> None:
+        """Remember a worker that starts; the same id again replaces it."""
+
+    @abstractmethod
+    def beat(self, worker_id: str) -> str:
+        """Note that a worker lives; return its state, so that `draining` set from outside reaches it."""
+
+    @abstractmethod
+    def drain(self, worker_id: str) -> None:
+        """Tell a worker to stop leasing and give back what it runs."""
+
+    @abstractmethod
+    def leave(self, worker_id: str) -> None:
+        """Note that a worker ended in good order: state `gone`."""
+
+    @abstractmethod
+    def roster(self, silence: float = 30.0) -> list[WorkerRecord]:
+        """Return the workers, newest first; one not seen for `silence` seconds has state `gone`."""
+
+    @abstractmethod
+    def hold(self, holdings: Sequence[Holding]) -> None:
+        """Remember which categories lie on which node; the same (node, fingerprint) replaces the path."""
+
+    @abstractmethod
+    def release(self, node: str, fingerprint: str) -> None:
+        """Forget a holding, since the folder is gone or has changed."""
+
+    @abstractmethod
+    def holdings(
+        self,
+        *,
+        node: str | None = None,
+        fingerprint: str | None = None,
+        dataset: str | None = None,
+        category: str | None = None,
+    ) -> list[Holding]:
+        """Return the known holdings that match."""
+
+    @abstractmethod
+    def publish(self, entries: Mapping[str, Json], worker_id: str) -> None:
+        """Add detectors to the catalogue by name; the newest description of a name stands."""
+
+    @abstractmethod
+    def catalogue(self) -> dict[str, Json]:
+        """Return the published descriptions by detector name."""
+
+
+class Artifacts(ABC):
+    """What lies whole in the storage."""
+
+    @abstractmethod
+    def record_checkpoint(self, lease: Lease, checkpoint: CheckpointRecord) -> None:
+        """Commit a checkpoint whose manifest is in the storage. Raises LeaseLost."""
+
+    @abstractmethod
+    def checkpoints(self, job_id: str) -> list[CheckpointRecord]:
+        """Return the committed checkpoints of a job, the highest step first, then the newest attempt."""
+
+    @abstractmethod
+    def forget_checkpoints(self, lease: Lease, prefixes: Sequence[str]) -> None:
+        """Drop records of checkpoints about to be removed from the storage. Raises LeaseLost."""
+
+    @abstractmethod
+    def record_stage(self, lease: Lease, stage: StageRecord) -> None:
+        """Remember a stage; the first record of a key stands. Raises LeaseLost."""
+
+    @abstractmethod
+    def stage(self, key: str) -> StageRecord | None:
+        """Return the record of a stage, if there is one."""
+
+
+class Champions(ABC):
+    """Which model carries which alias."""
+
+    @abstractmethod
+    def promote(self, champion: Champion) -> Champion:
+        """Make a decision the one in force, if `champion.revision` is one more than the newest.
+
+        Linearizable: of several calls with one revision exactly one succeeds and the others raise
+        ChampionChanged. The job must have succeeded (IllegalTransition otherwise).
+        """
+
+    @abstractmethod
+    def current(self, model: str, alias: str) -> Champion | None:
+        """Return the decision in force."""
+
+    @abstractmethod
+    def history(self, model: str | None = None) -> list[Champion]:
+        """Return all decisions, newest first."""
+
+    @abstractmethod
+    def unpublished(self) -> list[Champion]:
+        """Return the decisions in force that the tracking server has not been told of."""
+
+    @abstractmethod
+    def published(self, champion: Champion, version: str) -> None:
+        """Note which registry version a decision became."""
+
+
+class Shipments(ABC):
+    """What the tracking server has not been told yet."""
+
+    @abstractmethod
+    def claim(self, owner: str, seconds: float, limit: int = 20) -> list[Shipment]:
+        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same."""
+
+    @abstractmethod
+    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
+        """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
+
+        Does nothing if another shipper has taken the claim over.
+        """
+
+
+class Studies(ABC):
+    """Durable searches; one process at a time advances one."""
+
+    @abstractmethod
+    def create(self, study: Study) -> Study:
+        """Remember a study; the same name again returns the first."""
+
+    @abstractmethod
+    def get(self, name: str) -> Study:
+        """Return a study by name or id; raise UnknownName."""
+
+    @abstractmethod
+    def claim(self, study_id: str, owner: str, seconds: float) -> bool:
+        """Take the right to advance a study for a while; False if somebody else holds it."""
+
+    @abstractmethod
+    def release(self, study_id: str, owner: str) -> None:
+        """Give that right back, if still held."""
+
+
+class Store(ABC):
+    """The store as a whole."""
+
+    jobs: Jobs
+    leases: Leases
+    outbox: Outbox
+    workers: Workers
+    artifacts: Artifacts
+    champions: Champions
+    shipments: Shipments
+    studies: Studies
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return the database's clock, seconds since the epoch."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,1 @@
+"""What was measured, told to MLflow: a projection of committed steps that can be rebuilt."""
