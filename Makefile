@@ -1,0 +1,53 @@
+# The everyday commands; `make` alone lists them.
+
+VENV ?= .venv
+DATA ?=
+BIN = $(VENV)/bin
+ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$(CURDIR)/migrations
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart install test check lint fmt up down slow bench
+
+help: ## List these commands
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+quickstart: ## Install, start the services and train a small DDAD on the folder DATA=...
+	@test -n "$(DATA)" || { echo "say which images to train on: make quickstart DATA=/path/to/mvtec/bottle" >&2; exit 2; }
+	@.ci/venv "$(VENV)" worker
+	"$(BIN)/adctl" up
+	"$(BIN)/adctl" submit train --model ddad --preset tiny --data "$(DATA)" --wait
+
+install: ## Make the virtual environment VENV (.venv), or bring it up to date
+	@.ci/venv "$(VENV)" dev
+
+test: install ## Install, then check: what CI runs
+	@$(MAKE) --no-print-directory check
+
+# The checkout's own roots come first, so that one virtual environment can serve several checkouts.
+check lint slow bench: export PYTHONPATH = $(ROOTS)
+
+check: lint ## Lint, types, imports and tests
+	"$(BIN)/python" -m pytest
+
+lint: ## Lint, types and imports alone
+	@test -x "$(BIN)/python" || { echo "no virtual environment at $(VENV); run: make install" >&2; exit 2; }
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+	"$(BIN)/mypy"
+	"$(BIN)/lint-imports"
+
+fmt: ## Repair what ruff can and format
+	"$(BIN)/ruff" check --fix
+	"$(BIN)/ruff" format
+
+up: ## Start the services of this machine
+	"$(BIN)/adctl" up
+
+down: ## Stop them
+	"$(BIN)/adctl" down
+
+slow: ## Run the long tests
+	"$(BIN)/python" -m pytest -m slow
+
+bench: ## Measure; figures go to benchmarks/RESULTS.md by hand
+	"$(BIN)/python" benchmarks/platform.py
