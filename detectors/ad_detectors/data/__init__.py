@@ -1,0 +1,1 @@
+"""Pictures on disk: where they lie, what exactly they are, and how they become pixels."""

@@ -1,0 +1,1 @@
+"""The detectors: each module or package in this folder is one, named as the detector is."""
