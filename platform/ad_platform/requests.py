@@ -1,0 +1,80 @@
+"""What a person asks the client for, and what the client answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ad_platform.records import Champion, Job, WorkerRecord
+from ad_platform.specs import DatasetRef, Json
+from ad_platform.states import JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduling:
+    """How a job is to be run, whatever it computes."""
+
+    name: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int = 3
+    key: str | None = None  # the same key twice gives one job
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """A detector to fit on a category."""
+
+    detector: str
+    dataset: DatasetRef
+    preset: str | None = None
+    settings: Sequence[str] | Mapping[str, Json] = ()  # "name=value", or values by name
+    image_size: int | None = None  # short for the setting of that name
+    seed: int = 0
+    device: str = "auto"
+    checkpoint_every: int | None = None
+    evaluate: bool = True  # also submit the evaluation of what will be fitted
+    scheduling: Scheduling = field(default_factory=Scheduling)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """What became of a submit: the jobs, whether their workers were woken, and what may be in the way."""
+
+    jobs: tuple[Job, ...]
+    rung: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Jobs as they stood at one look; `trouble` says why this look shows the last known state."""
+
+    jobs: tuple[Job, ...]
+    trouble: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can change any more."""
+        return all(job.state.terminal for job in self.jobs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A decision, and the registry version it became if the registry has been told in time."""
+
+    champion: Champion
+
+    @property
+    def published(self) -> bool:
+        """Whether the registry shows the decision."""
+        return self.champion.published is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The platform at a glance."""
+
+    jobs: Mapping[JobState, int]
+    workers: tuple[WorkerRecord, ...]
+    depths: Mapping[str, int] | None  # wake-ups in each queue; None when the broker does not answer
+    trouble: str = ""
