@@ -1,12 +1,14 @@
 """The environment, read once: where everything lies and how long everything may take."""
 
 import hashlib
+import json
 import os
 import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 from ad_platform.errors import InvalidValue
 
@@ -18,7 +20,7 @@ class Settings:
     home: Path  # ADCTL_HOME: everything of the embedded mode lies under it
     database_url: str  # ADCTL_DATABASE_URL
     broker_url: str  # ADCTL_BROKER_URL
-    storage_url: str  # ADCTL_STORAGE_URL: a folder or an fsspec URL
+    storage_url: str  # ADCTL_STORAGE_URL: a folder or an fsspec URL; ADCTL_STORAGE_OPTIONS become its query
     tracking_uri: str  # MLFLOW_TRACKING_URI
     data_root: Path  # ADCTL_DATA: folders of datasets, <dataset>/<category>
     weights: Path | None  # ADCTL_WEIGHTS: a folder of backbone weights
@@ -64,7 +66,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         database_url=env.get("ADCTL_DATABASE_URL") or embedded_database(home),
         broker_url=env.get("ADCTL_BROKER_URL") or embedded_broker(home),
-        storage_url=env.get("ADCTL_STORAGE_URL") or str(home / "storage"),
+        storage_url=_storage_url(env, home),
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         data_root=Path(env.get("ADCTL_DATA") or home / "data").expanduser().absolute(),
         weights=Path(weights).expanduser().absolute() if weights else None,
@@ -74,6 +76,22 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         tick=_seconds(env, "ADCTL_TICK", 5.0),
         grace=_seconds(env, "ADCTL_GRACE", 30.0),
     )
+
+
+def _storage_url(env: Mapping[str, str], home: Path) -> str:
+    url = env.get("ADCTL_STORAGE_URL") or str(home / "storage")
+    text = env.get("ADCTL_STORAGE_OPTIONS")
+    if not text:
+        return url
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict):
+        raise InvalidValue('ADCTL_STORAGE_OPTIONS must be a JSON object such as {"anon": true}')
+    if "://" not in url:
+        return url  # a plain folder has no options
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({k: json.dumps(v) for k, v in options.items()})}"
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
