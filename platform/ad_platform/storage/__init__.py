@@ -1,1 +1,5 @@
-"""What can be resumed or reused: bundles of files that exist once their manifest does."""
+"""What can be resumed or reused: bundles, blobs and log chunks in a folder or an object store."""
+
+from ad_platform.storage.engine import open_storage
+
+__all__ = ["open_storage"]

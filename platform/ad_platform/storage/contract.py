@@ -3,15 +3,19 @@
 Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
 
     jobs/<job>/checkpoints/<step, 9 digits>-a<attempt>/  resumable state: state.safetensors, state.json
-    jobs/<job>/metrics/<first>-<last>-a<attempt>.jsonl   metric segments; a checkpoint commits them by naming them
+    jobs/<job>/metrics/<first>-<last>-a<attempt>.jsonl   metric segments, committed by a checkpoint
     jobs/<job>/model/a<attempt>/                         a fitted detector: its state and config.json
     jobs/<job>/results/a<attempt>/                       an evaluation: results.csv, scores.csv, pictures
     jobs/<job>/logs/a<attempt>/<chunk, 6 digits>.txt     what the attempt printed, in order
     stages/<key>/                                        a content-addressed part of a fit
 
+The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
+names: so a bundle is replaced by one atomic write. `<first>` and `<last>` have 9 digits too.
+
 A segment line is {"step": int, "time": seconds since the epoch, "metrics": {name: float}}. A checkpoint's
 manifest carries in `meta`: step, of, done (stages), threads, and segments: [{"path", "sha256", "first",
-"last"}, ...], the job's whole series so far, so that the curve of a job is exactly what its newest checkpoint names.
+"last"}, ...], the job's whole series so far, so that the curve of a job is exactly what its newest checkpoint
+names.
 """
 
 from abc import ABC, abstractmethod
@@ -47,7 +51,9 @@ class Storage(ABC):
 
         Files are written, synced and renamed into place; the manifest with their SHA-256 comes last. Called
         again after an interruption it starts over. A bundle that exists already (same prefix) is replaced
-        only as a whole: readers see the old one or the new one. Raises DiskFull and leaves no manifest.
+        only as a whole: readers see the old one or the new one. Raises DiskFull; a bundle that was there
+        before then stays, and a new one has no manifest. Raises InvalidValue for a prefix that leads out of
+        the storage.
         """
 
     @abstractmethod
@@ -64,6 +70,10 @@ class Storage(ABC):
     @abstractmethod
     def bundles(self, prefix: str) -> list[str]:
         """Return the prefixes of the complete bundles directly below `prefix`, sorted."""
+
+    @abstractmethod
+    def remains(self, prefix: str) -> list[str]:
+        """Return the prefixes directly below `prefix` that hold no manifest: unfinished, or being written."""
 
     @abstractmethod
     def write(self, path: str, content: bytes) -> str:

@@ -1,0 +1,38 @@
+"""Stages: content-addressed parts of a fit, published once and fetched by whoever needs the same."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ad_platform.errors import CorruptBundle
+from ad_platform.specs import Json
+from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.layout import stage_prefix
+
+
+def publish_stage(
+    storage: Storage, key: str, folder: Path, meta: Mapping[str, Json] | None = None
+) -> Manifest:
+    """Store a stage under its key and return its manifest; one that is there already stands."""
+    there = _manifest(storage, key)
+    return there or storage.publish(stage_prefix(key), folder, meta)
+
+
+def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:
+    """Copy a stage into a local folder, verified, or return None if there is none.
+
+    A broken stage is removed and counts as absent: its key says how to make it again.
+    """
+    try:
+        if storage.manifest(stage_prefix(key)) is None:
+            return None
+        return storage.fetch(stage_prefix(key), folder)
+    except CorruptBundle:
+        storage.remove(stage_prefix(key))
+        return None
+
+
+def _manifest(storage: Storage, key: str) -> Manifest | None:
+    try:
+        return storage.manifest(stage_prefix(key))
+    except CorruptBundle:
+        return None
