@@ -1,0 +1,101 @@
+"""What the README and its companions say of commands, files and variables is so."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+TARGETS = ("quickstart", "test", "check", "fmt", "up", "down", "slow", "bench")
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_decisions_are_numbered_without_gaps_and_have_three_parts() -> None:
+    records = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for record in records:
+        text = record.read_text()
+        assert text.startswith(f"# {int(record.name[:4])}. ")
+        for part in ("Context", "Decision", "Consequences"):
+            assert f"\n**{part}.** " in text, f"{record.name} lacks {part}"
+
+
+def test_the_readme_names_variables_that_are_read() -> None:
+    settings = (ROOT / "platform/ad_platform/settings.py").read_text()
+    for name in re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M):
+        assert f'"{name}"' in settings, name
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_make_knows_the_everyday_targets(target: str) -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"make {target} " in listed
+    dry = subprocess.run(["make", "--dry-run", target, "DATA=x"], cwd=ROOT, capture_output=True, check=False)
+    assert dry.returncode == 0
+
+
+def test_quickstart_without_data_says_what_it_needs() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DATA"}
+    command = ["make", "quickstart", "VENV=/nonexistent/venv"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "DATA=" in done.stderr
+
+
+def test_make_works_in_a_path_with_spaces(tmp_path: Path) -> None:
+    folder = tmp_path / "a path with spaces"
+    for name in ("bin", "tools"):
+        (folder / name).mkdir(parents=True)
+    (folder / "Makefile").write_text((ROOT / "Makefile").read_text())
+    for tool in ("ruff", "mypy", "lint-imports", "python"):
+        script = folder / "bin" / tool
+        script.write_text(f'#!/bin/sh\necho "{tool} $*" >>calls\n')
+        script.chmod(0o755)
+    subprocess.run(["make", "check", "VENV=."], cwd=folder, capture_output=True, check=True)
+    calls = (folder / "calls").read_text().splitlines()
+    assert calls == ["ruff check", "ruff format --check", "mypy ", "lint-imports ", "python -m pytest"]
+
+
+@pytest.mark.parametrize("script", [".ci/run", ".ci/venv"])
+def test_scripts_parse_stop_at_errors_and_may_be_run(script: str) -> None:
+    path = ROOT / script
+    assert os.access(path, os.X_OK)
+    assert "set -euo pipefail" in path.read_text()
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def commands(page: str) -> list[str]:
+    """Return the command words of every `$ adctl ...` line, without names, values and options."""
+    lines = re.findall(r"\badctl ((?:[a-z]+ ?)+)", "\n".join(re.findall(r"^\$ (.*)$", page, re.M)))
+    return sorted({line.strip() for line in lines})
+
+
+@pytest.mark.parametrize("words", commands((ROOT / "README.md").read_text()))
+def test_commands_of_the_readme_exist(words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ad_cli", *words.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
