@@ -2,6 +2,7 @@
 
 DetectorError
 ├── UnknownDetector   no detector of that name
+├── BrokenDetector    a detector that cannot be imported or lacks something
 ├── ConfigError       a field that does not exist, or a value outside its range
 ├── DataError         a folder or file of images that cannot be used; names it
 ├── WeightsNotFound   pretrained weights that are nowhere on this machine
@@ -26,6 +27,14 @@ class UnknownDetector(DetectorError):
         near = get_close_matches(name.lower(), self.known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.known)}"
         super().__init__(f"no detector named '{name}'; {hint}")
+
+
+class BrokenDetector(DetectorError):
+    """A detector that cannot be imported or lacks something it must have; says what."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"detector '{name}' cannot be used: {reason}")
 
 
 class ConfigError(DetectorError):

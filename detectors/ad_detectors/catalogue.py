@@ -1,0 +1,49 @@
+"""What a program without torch needs to know of every detector, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ad_detectors import registry
+from ad_detectors.config import build as build_config
+from ad_detectors.config import schema, to_json
+from ad_detectors.errors import BrokenDetector
+
+
+def build(names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Return the entry of each detector by name; imports no torch.
+
+    Without names all detectors that work are described, and broken ones are left to `registry.broken()`. A
+    detector named here that is broken raises BrokenDetector.
+    """
+    if names is not None:
+        return {name: entry(name) for name in names}
+    entries: dict[str, dict[str, Any]] = {}
+    for name in registry.names():
+        try:
+            entries[name] = entry(name)
+        except BrokenDetector:
+            continue
+    return entries
+
+
+def entry(name: str) -> dict[str, Any]:
+    """Return what the catalogue says of one detector."""
+    known = registry.describe(name)
+    return {
+        "name": known.name,
+        "summary": known.summary,
+        "paper": asdict(known.paper) if known.paper else None,
+        "schema": schema(known.config),
+        "presets": {
+            preset: to_json(build_config(known.config, values)) for preset, values in known.presets.items()
+        },
+        "default_preset": known.default_preset,
+        "space": {field: dict(limits) for field, limits in known.space.items()},
+        "stages": [
+            {"name": stage.name, "version": stage.version, "fields": list(stage.fields)}
+            for stage in known.stages
+        ],
+    }

@@ -1,0 +1,186 @@
+"""Which detectors there are: the modules in zoo/, and other people's by the entry point "adctl.detectors".
+
+A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
+Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, STAGES,
+SPACE and PAPER. Describing a detector imports no torch; listing the names imports nothing of it at all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, TypeVar
+
+from ad_detectors.api import Detector, Stage
+from ad_detectors.config import Paper, build, nearest, to_json
+from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
+
+GROUP = "adctl.detectors"
+ZOO = "ad_detectors.zoo"
+T = TypeVar("T")
+WHOLE_FIT = "fit"  # the one stage of a detector that declares none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is known of a detector without torch."""
+
+    name: str
+    summary: str
+    config: type[Any]
+    presets: Mapping[str, Mapping[str, Any]]  # what each sets differently from the defaults
+    default_preset: str
+    stages: tuple[Stage, ...]
+    space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    paper: Paper | None = None
+    module: str = ""  # the module that holds the Detector subclass
+
+
+def names() -> list[str]:
+    """Return the names of all detectors, sorted, without importing any."""
+    return sorted(_modules())
+
+
+def built_in() -> list[str]:
+    """Return the names of the detectors in zoo/ alone."""
+    return sorted(_zoo_modules())
+
+
+def describe(name: str) -> Description:
+    """Return what is known of a detector; the name may be in any case.
+
+    Raises UnknownDetector, or BrokenDetector with the reason when it cannot be imported or lacks something.
+    """
+    known = {known.lower(): (known, module) for known, module in _modules().items()}
+    if name.lower() not in known:
+        raise UnknownDetector(name, _modules())
+    return _guarded(known[name.lower()][0], lambda: _describe(*known[name.lower()]))
+
+
+def detector_class(name: str) -> type[Detector]:
+    """Return the class of a detector; this is where torch may be imported."""
+    description = describe(name)
+    return _guarded(description.name, lambda: _subclass(importlib.import_module(description.module)))
+
+
+def create(name: str, config: Any) -> Detector:
+    """Return a new detector for a config: an instance of its Config, or a mapping (gaps take defaults)."""
+    kind = detector_class(name)
+    if not isinstance(config, Mapping):
+        if not isinstance(config, kind.Config):
+            raise TypeError(
+                f"{name} wants a {kind.Config.__qualname__} or a mapping, not a {type(config).__name__}"
+            )
+        config = to_json(config)  # an instance made by hand was not checked yet
+    return kind(build(kind.Config, config))
+
+
+def resolve(name: str, preset: str | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole flat config of a detector as JSON: defaults, then the preset, then these values.
+
+    Without a preset the detector's default one is taken. Raises UnknownDetector or ConfigError.
+    """
+    known = describe(name)
+    chosen = known.default_preset if preset is None else preset
+    if chosen not in known.presets:
+        raise ConfigError(f"{known.name} has no preset '{chosen}'; {nearest(chosen, list(known.presets))}")
+    return to_json(build(known.config, {**known.presets[chosen], **overrides}))
+
+
+def broken() -> dict[str, str]:
+    """Return the detectors that cannot be used and why, in one line each."""
+    reasons: dict[str, str] = {}
+    for name in names():
+        try:
+            describe(name)
+        except BrokenDetector as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def stages_of(kind: type[Detector]) -> tuple[Stage, ...]:
+    """Return the stages that a detector declares beside its Config; none if it declares none."""
+    return tuple(getattr(sys.modules[kind.Config.__module__], "STAGES", ()))
+
+
+def _modules() -> dict[str, str]:
+    """Return name -> module; a detector in zoo/ wins over somebody else's of the same name."""
+    return {point.name: point.value for point in entry_points(group=GROUP)} | _zoo_modules()
+
+
+def _zoo_modules() -> dict[str, str]:
+    found = pkgutil.iter_modules(importlib.import_module(ZOO).__path__)
+    return {module.name: f"{ZOO}.{module.name}" for module in found if not module.name.startswith("_")}
+
+
+def _guarded(name: str, find: Callable[[], T]) -> T:
+    """Call `find`; whatever goes wrong in somebody's module is the fault of that detector alone."""
+    try:
+        return find()
+    except Exception as error:  # a plug-in may fail in any way and must not take the others along
+        first_line = (str(error).splitlines() or [""])[0]
+        raise BrokenDetector(name, f"{type(error).__name__}: {first_line}") from error
+
+
+def _describe(name: str, path: str) -> Description:
+    package = importlib.import_module(path)
+    split = hasattr(package, "__path__") and find_spec(f"{path}.config") is not None
+    module = importlib.import_module(f"{path}.config") if split else package
+    config = _checked_config(module)
+    default = getattr(module, "DEFAULT_PRESET", "default")
+    presets = {**({"default": {}} if default == "default" else {}), **getattr(module, "PRESETS", {})}
+    if default not in presets:
+        raise ValueError(f"DEFAULT_PRESET is '{default}', which PRESETS lacks")
+    for values in presets.values():
+        build(config, values)
+    every_field = tuple(each.name for each in fields(config))
+    return Description(
+        name=name,
+        summary=_summary(package if split else _subclass(package)),
+        config=config,
+        presets=presets,
+        default_preset=default,
+        stages=tuple(getattr(module, "STAGES", ())) or (Stage(WHOLE_FIT, every_field),),
+        space=getattr(module, "SPACE", {}),
+        paper=getattr(module, "PAPER", None),
+        module=f"{path}.detector" if split else path,
+    )
+
+
+def _checked_config(module: ModuleType) -> type[Any]:
+    config = getattr(module, "Config", None)
+    if not (isinstance(config, type) and is_dataclass(config)):
+        raise TypeError(f"{module.__name__} has no dataclass Config")
+    parameters = config.__dataclass_params__  # type: ignore[attr-defined]
+    if not parameters.frozen or not all(each.kw_only for each in fields(config)):
+        raise TypeError("Config must be a dataclass(frozen=True, kw_only=True)")
+    if "image_size" not in {each.name for each in fields(config)}:
+        raise TypeError("Config must have a field image_size")
+    return config
+
+
+def _subclass(module: ModuleType) -> type[Detector]:
+    found = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type)
+        and issubclass(each, Detector)
+        and each.__module__ == module.__name__
+        and not inspect.isabstract(each)
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} must define one subclass of Detector, not {len(found)}")
+    if not isinstance(getattr(found[0], "Config", None), type):
+        raise TypeError(f"{found[0].__name__} must name its Config: `Config = Config`")
+    return found[0]
+
+
+def _summary(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0].strip()

@@ -1,0 +1,40 @@
+"""Parts of a fit as things that can be stored, found again and shared: their keys and their states."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ad_detectors import registry
+from ad_detectors.config import build, to_json
+
+if TYPE_CHECKING:
+    from ad_detectors.api import State
+
+
+def keys(
+    name: str, config: Mapping[str, Any], *, fingerprint: str, split: str, precision: str, seed: int
+) -> dict[str, str]:
+    """Return the content address of each stage, in order.
+
+    A key is the SHA-256 of the canonical JSON of everything the stage's result depends on: detector, data,
+    split, precision, seed, and of this stage and all before it the name, the version and every field.
+    """
+    known = registry.describe(name)
+    values = to_json(build(known.config, config))  # so that 1 and 1.0 for one field are one value
+    given = {"fingerprint": fingerprint, "split": split, "precision": precision, "seed": seed}
+    result: dict[str, str] = {}
+    behind: list[list[Any]] = []
+    for stage in known.stages:
+        behind.append([stage.name, stage.version, {field: values[field] for field in stage.fields}])
+        meaning = {"detector": known.name, **given, "stages": behind}
+        text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        result[stage.name] = hashlib.sha256(text.encode()).hexdigest()
+    return result
+
+
+def part(state: State, stage: str) -> State:
+    """Return what one stage contributed to a state: the keys that start with "<stage>/"."""
+    return {key: value for key, value in state.items() if key.startswith(f"{stage}/")}
