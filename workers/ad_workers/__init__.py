@@ -1,0 +1,1 @@
+"""The hands: hold a lease, run one child process per attempt."""

@@ -1,0 +1,66 @@
+"""Turns a state and the points measured since the last time into a committed checkpoint."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ad_platform.specs import Json
+from ad_platform.storage.layout import checkpoint_prefix
+from ad_platform.storage.metrics import Point, Segment, write_segment
+from ad_workers.desk import Desk
+from ad_workers.messages import CheckpointMade
+
+AT_LEAST = 10.0  # seconds between two checkpoints
+COST = 20.0  # a checkpoint may take this part of the time: 1/20
+
+
+@dataclass
+class Checkpointer:
+    """Decides when a checkpoint is due and writes it: the segment of points, the files, the manifest."""
+
+    desk: Desk
+    save: Callable[[Path], None]  # writes the state into a folder
+    meta: Callable[[], Mapping[str, Json]]  # what the manifest says besides step, of and segments
+    every: int | None = None  # steps; None lets the cost decide
+    clock: Callable[[], float] = time.monotonic
+    committed: list[Segment] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)  # measured, not committed yet
+
+    def __post_init__(self) -> None:
+        self._last = self.clock()
+        self._cost = 0.0
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Remember what was measured at a step, with the time of now."""
+        self.points.append(Point(step=step, time=time.time(), metrics=dict(metrics)))
+
+    def due(self, step: int) -> bool:
+        """Say whether it is time for a checkpoint."""
+        if self.every:
+            return step % self.every == 0
+        return self.clock() - self._last >= max(AT_LEAST, COST * self._cost)
+
+    def write(self, step: int, of: int) -> None:
+        """Write a checkpoint that can be resumed from once it is whole; raise DiskFull, StorageDown, Stop."""
+        started = self.clock()
+        desk, assignment = self.desk, self.desk.assignment
+        folder = desk.scratch / "checkpoint"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self.save(folder)
+        desk.guard()
+        if self.points:
+            segment = write_segment(desk.storage, assignment.job_id, assignment.attempt, self.points)
+            self.committed.append(segment)
+            self.points.clear()
+        prefix = checkpoint_prefix(assignment.job_id, step, assignment.attempt)
+        meta = {**self.meta(), "step": step, "of": of, "segments": [s.to_json() for s in self.committed]}
+        manifest = desk.storage.publish(prefix, folder, meta)
+        desk.guard()
+        desk.say(
+            CheckpointMade(step=step, prefix=prefix, manifest_sha256=manifest.sha256, size=manifest.size)
+        )
+        self._last = self.clock()
+        self._cost = self._last - started

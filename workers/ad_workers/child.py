@@ -1,0 +1,47 @@
+"""The process that makes one attempt: forked by the zygote, watched by a supervisor, alone with its work."""
+
+import importlib
+import os
+import socket
+import traceback
+
+from ad_platform.specs import JobSpec
+from ad_platform.storage.engine import open_storage
+from ad_workers.desk import Desk, Stop
+from ad_workers.exits import Exit, classify
+from ad_workers.link import Link
+from ad_workers.messages import Assignment, Failed, decode
+
+
+def main(assignment_line: str, end: socket.socket) -> int:
+    """Make the attempt and return the exit code; every failure is told before."""
+    assignment = decode(assignment_line.encode())
+    assert isinstance(assignment, Assignment)
+    link = Link(end)
+    try:
+        _run(assignment, link)
+    except Stop as stop:
+        print(f"stopped: {stop}", flush=True)  # noqa: T201 - the attempt's log
+        return stop.code
+    except Exception as error:  # noqa: BLE001 - the outermost edge of the child: every failure gets a class
+        traceback.print_exc()
+        link.send(Failed(failure=classify(error), error=_one_line(error)))
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _run(assignment: Assignment, link: Link) -> None:
+    if assignment.cuda is not None:
+        # Before CUDA starts in this process; the zygote never starts it.
+        os.environ["CUDA_VISIBLE_DEVICES"] = assignment.cuda
+    spec = JobSpec.from_json(assignment.spec)
+    desk = Desk(assignment, spec, link, open_storage(assignment.storage_url))
+    desk.obey()  # it may have been cancelled while the zygote was loading
+    kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
+    desk.say(kind.run(desk))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    named = type(error).__module__.startswith(("ad_detectors", "ad_platform"))
+    return text if named and text else f"{type(error).__name__}: {text}"[:2000]

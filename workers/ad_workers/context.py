@@ -1,0 +1,77 @@
+"""What a detector's `fit` sees when the platform runs it: progress up, orders down, checkpoints aside."""
+
+import shutil
+import time
+from collections.abc import Mapping
+
+from ad_detectors import checkpoint as states
+from ad_detectors.api import Detector, State
+from ad_detectors.fitting import ContextCore
+from ad_detectors.stages import part
+from ad_platform.states import Directive
+from ad_platform.storage.stages import fetch_stage, publish_stage
+from ad_workers.checkpointer import Checkpointer
+from ad_workers.desk import CODES, Desk, Stop
+from ad_workers.exits import Exit
+from ad_workers.messages import Report, StageMade
+from ad_workers.vitals import Vitals
+
+TALK = 0.1  # seconds between two reports to the supervisor
+
+
+class AttemptContext(ContextCore):
+    """Runs a fit under a lease."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        detector: Detector,
+        checkpointer: Checkpointer,
+        keys: Mapping[str, str],
+        **core: object,
+    ) -> None:
+        super().__init__(detector, **core)  # type: ignore[arg-type]
+        self.desk, self.checkpointer, self.keys = desk, checkpointer, keys
+        self.vitals = Vitals(self.device)
+        self._talk = 0.0
+
+    def on_report(self, step: int, of: int, metrics: Mapping[str, float]) -> None:
+        """Pass progress up, write a checkpoint when due, and stop if told to."""
+        self.of = of
+        self.checkpointer.add(step, {**metrics, **self.vitals.sample()})
+        if time.monotonic() >= self._talk or step == of:
+            self._talk = time.monotonic() + TALK
+            self.desk.say(Report(step=step, of=of, metrics=dict(metrics)))
+        order = self.desk.listen()
+        if order is not None and order is not Directive.DRAIN:
+            raise Stop(CODES[order])
+        if order is Directive.DRAIN or self.checkpointer.due(step):
+            self.checkpointer.write(step, of)
+        if order is Directive.DRAIN:
+            raise Stop(Exit.DRAINED)
+
+    def find_stage(self, stage: str) -> State | None:
+        """Return a stage that somebody fitted before from the same inputs."""
+        folder = self.desk.scratch / "stages" / stage
+        manifest = fetch_stage(self.desk.storage, self.keys[stage], folder)
+        if manifest is None:
+            return None
+        print(f"stage {stage}: taken from {manifest.prefix}", flush=True)  # noqa: T201 - the attempt's log
+        return states.load(folder)
+
+    def store_stage(self, stage: str, state: State) -> None:
+        """Publish a stage under its content address."""
+        folder = self.desk.scratch / "stages" / stage
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        states.save(part(state, stage), folder)
+        self.desk.guard()
+        manifest = publish_stage(self.desk.storage, self.keys[stage], folder, {"stage": stage})
+        self.desk.say(
+            StageMade(
+                key=self.keys[stage],
+                stage=stage,
+                manifest_sha256=manifest.sha256,
+                size=manifest.size,
+            )
+        )

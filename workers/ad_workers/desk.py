@@ -1,0 +1,101 @@
+"""Where a child works: its assignment, its line to the supervisor, its storage, and its fence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ad_platform.records import CheckpointRecord
+from ad_platform.specs import JobSpec
+from ad_platform.states import Directive
+from ad_platform.storage.checkpoints import Resumable, fetch_latest, stored_checkpoints
+from ad_platform.storage.contract import Storage
+from ad_workers.boottime import boottime
+from ad_workers.exits import Exit
+from ad_workers.link import Link
+from ad_workers.messages import Assignment, Deadline, Order
+
+PATIENCE = 2.0  # seconds a child whose lease seems over waits for news of a renewal
+
+
+class Stop(BaseException):
+    """The attempt ends here without having failed.
+
+    Not an Exception, so that a detector's own `except Exception` cannot swallow it.
+    """
+
+    def __init__(self, code: Exit) -> None:
+        self.code = code
+        super().__init__(code.name.lower())
+
+
+CODES = {
+    Directive.CANCEL: Exit.CANCELLED,
+    Directive.DRAIN: Exit.DRAINED,
+    Directive.PRUNE: Exit.PRUNED,
+    Directive.LOST: Exit.LOST,
+}
+
+
+@dataclass
+class Desk:
+    """What a kind of job needs to do its work and be heard."""
+
+    assignment: Assignment
+    spec: JobSpec
+    link: Link
+    storage: Storage
+
+    def __post_init__(self) -> None:
+        self.deadline = self.assignment.deadline
+        self.order: Directive | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """Return a folder of this attempt's own."""
+        return Path(self.assignment.scratch)
+
+    def say(self, message: object) -> None:
+        """Tell the supervisor something."""
+        self.link.send(message)
+
+    def listen(self, timeout: float = 0.0) -> Directive | None:
+        """Take in what the supervisor said; return the order to stop that stands, if any.
+
+        A supervisor that is gone is an order to stop at once: nobody could record what follows.
+        """
+        for message in self.link.receive(timeout):
+            match message:
+                case Deadline():
+                    self.deadline = message.deadline
+                case Order():
+                    self.order = message.directive
+        if self.link.closed:
+            self.order = Directive.LOST
+        return self.order
+
+    def guard(self) -> None:
+        """Return if the lease certainly still holds; call it before every outside effect.
+
+        Raises Stop(LOST) otherwise. A supervisor that was stopped and goes on cannot leave a writing child
+        behind: the child's own clock says when the lease ends.
+        """
+        order = self.listen()
+        if boottime() >= self.deadline:
+            order = self.listen(PATIENCE)
+        if order is Directive.LOST or boottime() >= self.deadline:
+            raise Stop(Exit.LOST)
+
+    def obey(self) -> None:
+        """Raise Stop if an order to stop stands."""
+        order = self.listen()
+        if order is not None:
+            raise Stop(CODES[order])
+
+    def resume(self) -> Resumable | None:
+        """Fetch the newest whole checkpoint of this job, or of those it retries, into the scratch folder."""
+        for job_id in self.assignment.lineage:
+            candidates: Sequence[CheckpointRecord | str] = stored_checkpoints(self.storage, job_id)
+            found = fetch_latest(self.storage, candidates, self.scratch / "resume")
+            if found is not None:
+                return found
+        return None

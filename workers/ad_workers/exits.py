@@ -1,0 +1,63 @@
+"""The exit codes of a child, for the supervisor that waits for it."""
+
+import errno
+import signal
+from enum import IntEnum
+
+from ad_platform.states import FailureClass
+
+
+class Exit(IntEnum):
+    """How a child says it ended; anything else is a crash."""
+
+    DONE = 0  # after a Done message
+    FAILED = 10  # after a Failed message
+    CANCELLED = 11
+    DRAINED = 12  # after a checkpoint
+    PRUNED = 13
+    LOST = 14  # its lease ran out, or its supervisor is gone
+
+
+def describe(status: int) -> str:
+    """Say in words how a process ended; `status` as of waitpid's exit code: negative for a signal."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = "; often the kernel's out-of-memory killer" if -status == signal.SIGKILL else ""
+        return f"the process was killed by {name} (signal {-status}){hint}"
+    return f"the process ended with code {status} without saying why"
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Say whether an error, or one that caused it, is about a full disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+# The names of error types, not the types: the libraries that define them are torch's and the detectors'.
+CLASSES: dict[str, FailureClass] = {
+    "MemoryError": FailureClass.OOM,
+    "OutOfMemoryError": FailureClass.OOM,  # torch.cuda's
+    "NotFinite": FailureClass.NAN,
+    "DataError": FailureClass.DATA,
+    "InvalidData": FailureClass.DATA,
+    "UnknownDetector": FailureClass.CONFIG,
+    "ConfigError": FailureClass.CONFIG,
+    "DeviceError": FailureClass.CONFIG,
+    "WeightsNotFound": FailureClass.CONFIG,
+    "DiskFull": FailureClass.DISK,
+    "StorageDown": FailureClass.INFRA,
+    "CorruptBundle": FailureClass.INFRA,
+}
+
+
+def classify(error: BaseException) -> FailureClass:
+    """Return the class of failure an exception stands for."""
+    if is_disk_full(error):
+        return FailureClass.DISK
+    for base in type(error).__mro__:
+        if base.__name__ in CLASSES:
+            return CLASSES[base.__name__]
+    return FailureClass.CODE

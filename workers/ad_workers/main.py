@@ -1,0 +1,221 @@
+"""What a worker does: hold slots, listen for wake-ups, keep house, and leave in good order."""
+
+import logging
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from celery.apps.worker import Worker as CeleryWorker
+from celery.worker import state as celery_state
+from filelock import FileLock, Timeout
+
+from ad_detectors import catalogue, registry
+from ad_platform.errors import AdctlError
+from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_name
+from ad_platform.queue.protocol import WAKE
+from ad_platform.records import WorkerRecord
+from ad_platform.settings import Settings
+from ad_platform.storage.engine import open_storage
+from ad_platform.store.contract import Store
+from ad_platform.store.engine import open_store
+from ad_workers.gpu import Gpu, assign, discover
+from ad_workers.holdings import advertise
+from ad_workers.nursery import Nursery
+from ad_workers.shipping import ShipperProcess
+from ad_workers.slots import Slots
+from ad_workers.tick import Ticker
+
+log = logging.getLogger(__name__)
+
+LEAVE = 5.0  # seconds Celery has to end after the last attempt
+
+
+def start(
+    settings: Settings, *, slots: int | None = None, queues: tuple[str, ...] = ("default",), name: str = ""
+) -> int:
+    """Run a worker until it is told to end, and return its exit code.
+
+    Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    devices = assign(discover(), slots)
+    store = open_store(settings.database_url)
+    worker_id, lock = _identity(settings, name)
+    try:
+        return Worker(settings, store, worker_id, frozenset(queues), devices).run()
+    finally:
+        store.close()
+        lock.release()
+
+
+def _identity(settings: Settings, name: str) -> tuple[str, FileLock]:
+    """Return an id no other living worker of this node has, and the lock that keeps it so.
+
+    The same few ids come back after every restart, so queues and rows of dead workers do not pile up.
+    """
+    folder = settings.home / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    candidates = [name] if name else [f"{settings.node}-{number}" for number in range(1, 1000)]
+    for candidate in candidates:
+        lock = FileLock(folder / f"{candidate}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        return candidate, lock
+    raise AdctlError(f"a worker named '{candidates[0]}' runs already on {settings.node}; give another --name")
+
+
+@dataclass
+class Worker:
+    """One worker process: torch-free, one thread per slot, children in processes of their own."""
+
+    settings: Settings
+    store: Store
+    id: str
+    queues: frozenset[str]
+    devices: list[Gpu | None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.nursery = Nursery()
+        self.shipper = ShipperProcess()
+        self.slots = Slots(
+            settings=settings,
+            store=self.store,
+            storage=open_storage(settings.storage_url),
+            nursery=self.nursery,
+            worker=self.id,
+            queues=self.queues,
+            detectors=frozenset(registry.names()) - frozenset(registry.broken()),
+            devices=self.devices,
+        )
+        self.ticker = Ticker(
+            store=self.store,
+            queue=CeleryQueue(settings.broker_url),
+            worker=self.id,
+            silence=max(10.0, 2 * settings.tick),
+            drain=self.drain,
+            idle=lambda: not self.slots.free.empty(),
+        )
+
+    def run(self) -> int:
+        """Serve until drained, then leave."""
+        self._register()
+        for task in (self._tick, lambda: advertise(self.store, self.settings)):
+            threading.Thread(target=task, daemon=True).start()
+        try:
+            self._listen()
+        finally:
+            self.drain()
+            self._leave()
+        return 0
+
+    def drain(self) -> None:
+        """Stop leasing and have every attempt give its job back; calling it again changes nothing."""
+        if self.slots.draining.is_set():
+            return
+        log.info("draining: %d attempts are asked to give their jobs back", len(self.slots.running))
+        self.slots.draining.set()
+        celery_state.should_stop = os.EX_OK
+        threading.Thread(target=self._leave_even_if_celery_hangs, daemon=True).start()
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, kill the attempts at the second."""
+        if self.slots.draining.is_set():
+            # Celery's thread pool would take a second SIGTERM for another warm shutdown.
+            self.slots.kill()
+        self.drain()
+
+    def _listen(self) -> None:
+        app = make_app(self.settings.broker_url)
+        slots = self.slots
+
+        @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]
+        def wake(task: Any, job_id: str = "") -> None:
+            try:
+                slots.wake(job_id, lambda leased: _show(task.request.id, leased))
+            except AdctlError as error:
+                log.error("%s", error)
+
+        labels = [*sorted(self.queues), own_queue(self.id)]
+        worker = _Listener(
+            app=app,
+            hostname=f"{self.id}@{self.settings.node}",
+            pool_cls="threads",
+            concurrency=len(self.devices),
+            queues=[queue_name(label) for label in labels],
+            loglevel="WARNING",
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+        )
+        worker.signalled = self.signalled
+        worker.start()
+
+    def _tick(self) -> None:
+        self.ticker.run(self.settings.tick, self.stopping)
+
+    def _register(self) -> None:
+        names = sorted(self.slots.detectors)
+        self.store.workers.publish(catalogue.build(), self.id)
+        self.store.workers.register(
+            WorkerRecord(
+                id=self.id,
+                node=self.settings.node,
+                pid=os.getpid(),
+                slots=len(self.devices),
+                queues=tuple(sorted(self.queues)),
+                detectors=tuple(names),
+                facts={"devices": [gpu.name if gpu else "cpu" for gpu in self.devices]},
+            )
+        )
+
+    def _leave(self) -> None:
+        self.stopping.set()
+        self.nursery.close()
+        try:
+            self.store.workers.leave(self.id)
+        except AdctlError as error:
+            log.warning("%s", error)
+        self.shipper.close()
+        log.info("worker %s has left", self.id)
+
+    def _leave_even_if_celery_hangs(self) -> None:
+        """End the process once the attempts have ended, though Celery may be waiting for a dead broker."""
+        if not self._attempts_end(self.settings.grace):
+            self.slots.kill()
+            self._attempts_end(self.settings.lease)
+        if not self.stopping.wait(LEAVE):
+            self._leave()
+            os._exit(os.EX_OK)
+
+    def _attempts_end(self, seconds: float) -> bool:
+        waited = threading.Event()
+        for _ in range(int(seconds * 10)):
+            if not self.slots.running:
+                return True
+            waited.wait(0.1)
+        return not self.slots.running
+
+
+class _Listener(CeleryWorker):  # type: ignore[misc]
+    """Celery's worker with our answer to signals."""
+
+    signalled: Any = None
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Install our signal handlers where Celery would install its own."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self.signalled)
+
+
+def _show(request_id: str, job_id: str) -> None:
+    """Let `celery inspect active` and Flower show the job that was leased, not the one that was hinted."""
+    for request in celery_state.active_requests:
+        if request.id == request_id:
+            request._args, request._argsrepr = [job_id], repr((job_id,))

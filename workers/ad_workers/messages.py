@@ -1,0 +1,126 @@
+"""What a supervisor and its child say to each other: small frozen values, one JSON line each."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TypeVar
+
+from ad_platform.specs import Json
+from ad_platform.states import Directive, FailureClass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """Everything a child needs to know to make one attempt."""
+
+    job_id: str
+    attempt: int
+    kind: str
+    spec: Mapping[str, Json]  # JobSpec.to_json()
+    data: str  # the category's folder on this node
+    storage_url: str
+    scratch: str  # a folder of this attempt's own, removed afterwards
+    cache: str  # the node's folder of decoded images
+    fingerprints: str  # the node's file of content hashes
+    weights: str | None
+    lineage: tuple[str, ...]  # this job and those it retries, newest first: whose checkpoints count
+    source: str | None  # the prefix of the model bundle to evaluate
+    threads: int
+    cuda: str | None  # the UUID of the slot's GPU
+    deadline: float  # boottime at which the lease ends unless renewed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The child got further."""
+
+    step: int
+    of: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointMade:
+    """A checkpoint lies whole in the storage."""
+
+    step: int
+    prefix: str
+    manifest_sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageMade:
+    """A stage lies whole in the storage."""
+
+    key: str
+    stage: str
+    manifest_sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Facts about the attempt, for whoever looks at it later."""
+
+    facts: Mapping[str, Json]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The work is complete and its bundle lies in the storage."""
+
+    result: Mapping[str, Json]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The attempt failed, and why."""
+
+    failure: FailureClass
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadline:
+    """The lease was renewed: it lasts until this boottime."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The child is told to stop in one of the ways of Directive."""
+
+    directive: Directive
+
+
+FromChild = Report | CheckpointMade | StageMade | Note | Done | Failed
+ToChild = Deadline | Order
+Message = TypeVar("Message")
+
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (Report, CheckpointMade, StageMade, Note, Done, Failed, Deadline, Order, Assignment)
+}
+
+
+def encode(message: object) -> bytes:
+    """Return a message as one line of JSON."""
+    return json.dumps({"type": type(message).__name__, **asdict(message)}).encode() + b"\n"  # type: ignore[call-overload]
+
+
+def decode(line: bytes) -> object:
+    """Return the message a line stands for; raise ValueError for anything else."""
+    value = json.loads(line)
+    kind = _TYPES.get(value.pop("type", ""))
+    if kind is None:
+        raise ValueError(f"not a message: {line[:80]!r}")
+    if kind is Order:
+        return Order(directive=Directive(value["directive"]))
+    if kind is Failed:
+        return Failed(failure=FailureClass(value["failure"]), error=value["error"])
+    if kind is Assignment:
+        value["lineage"] = tuple(value["lineage"])
+    return kind(**value)

@@ -1,0 +1,163 @@
+"""The places a worker has for attempts: lease the best job, supervise it, free the place."""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from ad_platform.errors import AdctlError
+from ad_platform.records import Capabilities, Lease, Outcome
+from ad_platform.settings import Settings
+from ad_platform.specs import JobSpec
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind
+from ad_platform.storage.contract import Storage
+from ad_platform.storage.logs import LogWriter
+from ad_platform.store.contract import Store
+from ad_workers.attempt_log import AttemptLog
+from ad_workers.boottime import boottime
+from ad_workers.gpu import Gpu
+from ad_workers.messages import Assignment
+from ad_workers.nursery import Nursery
+from ad_workers.retention import retain_newest
+from ad_workers.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Slots:
+    """Runs at most one attempt per slot; `wake` is called by the queue, from as many threads as slots."""
+
+    settings: Settings
+    store: Store
+    storage: Storage
+    nursery: Nursery
+    worker: str
+    queues: frozenset[str]
+    detectors: frozenset[str]
+    devices: list[Gpu | None]
+    draining: threading.Event = field(default_factory=threading.Event)
+    running: dict[str, Supervisor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.free: queue.SimpleQueue[Gpu | None] = queue.SimpleQueue()
+        for device in self.devices:
+            self.free.put(device)
+
+    def wake(self, hint: str, tell: Callable[[str], None] = lambda job_id: None) -> None:
+        """Lease the best job and see it through; nothing to lease is no error.
+
+        `tell` hears the id of the job that was leased: it need not be the hinted one.
+        """
+        if self.draining.is_set():
+            return
+        try:
+            device = self.free.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            before = boottime()
+            lease = self.store.leases.lease(self._capabilities(device), self.settings.lease, hint)
+            if lease is not None:
+                tell(lease.job_id)
+                self._attempt(lease, device, before + self.settings.lease)
+        finally:
+            self.free.put(device)
+
+    def kill(self) -> None:
+        """Kill every child's process group; their supervisors give the jobs back."""
+        for supervisor in list(self.running.values()):
+            supervisor.child.kill()
+
+    def _capabilities(self, device: Gpu | None) -> Capabilities:
+        return Capabilities(
+            worker=self.worker,
+            node=self.settings.node,
+            kinds=frozenset(JobKind),
+            detectors=self.detectors,
+            queues=self.queues,
+            gpus=0 if device is None else 1,
+            memory_mb=psutil.virtual_memory().available >> 20,
+        )
+
+    def _attempt(self, lease: Lease, device: Gpu | None, deadline: float) -> None:
+        try:
+            supervisor = self._start(lease, device, deadline)
+        except AdctlError as error:
+            log.error("job %s could not be started: %s", lease.job_id, error)
+            outcome = Outcome(
+                outcome=AttemptOutcome.FAILED, failure=FailureClass.INFRA, error=f"could not start: {error}"
+            )
+            self.store.leases.finish(lease, outcome)
+            return
+        self.running[lease.job_id] = supervisor
+        log.info("job %s attempt %d starts", lease.job_id, lease.attempt)
+        try:
+            supervisor.run()
+        finally:
+            self.running.pop(lease.job_id, None)
+        log.info("job %s attempt %d ended", lease.job_id, lease.attempt)
+
+    def _start(self, lease: Lease, device: Gpu | None, deadline: float) -> Supervisor:
+        mark = f"{lease.job_id}-a{lease.attempt}"
+        scratch = self.settings.home / "scratch" / mark
+        scratch.mkdir(parents=True, exist_ok=True)
+        writer = LogWriter(self.storage, lease.job_id, lease.attempt)
+        output = AttemptLog(self.settings.home / "logs" / "jobs" / f"{mark}.log", writer.append)
+        assignment = self._assignment(lease, device, deadline, scratch)
+        return Supervisor(
+            store=self.store,
+            lease=lease,
+            child=self.nursery.spawn(assignment, output.file),
+            scratch=scratch,
+            log=output,
+            deadline=deadline,
+            grace=self.settings.grace,
+            draining=self.draining.is_set,
+            retain=lambda held: retain_newest(self.storage, self.store.artifacts, held),
+        )
+
+    def _assignment(self, lease: Lease, device: Gpu | None, deadline: float, scratch: Path) -> Assignment:
+        settings, spec = self.settings, lease.job.spec
+        return Assignment(
+            job_id=lease.job_id,
+            attempt=lease.attempt,
+            kind=spec.kind.value,
+            spec=spec.to_json(),
+            data=self._data(spec),
+            storage_url=settings.storage_url,
+            scratch=str(scratch),
+            cache=str(settings.home / "cache"),
+            fingerprints=str(settings.home / "cache" / "fingerprints.json"),
+            weights=str(settings.weights) if settings.weights else None,
+            lineage=self._lineage(lease),
+            source=self._source(spec),
+            threads=spec.threads or max(1, (os.cpu_count() or 1) // len(self.devices)),
+            cuda=device.uuid if device else None,
+            deadline=deadline,
+        )
+
+    def _data(self, spec: JobSpec) -> str:
+        """Return this node's own copy of the dataset."""
+        held = self.store.workers.holdings(node=self.settings.node, fingerprint=spec.dataset.fingerprint)
+        return held[0].path if held else spec.dataset.path
+
+    def _lineage(self, lease: Lease) -> tuple[str, ...]:
+        """Return this job and those it retries: their checkpoints are its own."""
+        lineage, origin = [lease.job_id], lease.job.retry_of
+        while origin is not None:
+            lineage.append(origin)
+            origin = self.store.jobs.get(origin).retry_of
+        return tuple(lineage)
+
+    def _source(self, spec: JobSpec) -> str | None:
+        """Return where the model to evaluate lies."""
+        if spec.source is None:
+            return None
+        bundle = self.store.jobs.get(spec.source).result.get("bundle")
+        return str(bundle) if bundle else None

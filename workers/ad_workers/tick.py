@@ -1,0 +1,52 @@
+"""What every worker does every few seconds: reap, relay, remind, beat; all idempotent."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ad_platform.errors import AdctlError, BrokerDown
+from ad_platform.queue.celery import own_queue
+from ad_platform.queue.protocol import Queue
+from ad_platform.queue.relay import relay
+from ad_platform.store.contract import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Ticker:
+    """One round of housekeeping; `drain` is called when somebody told this worker to drain."""
+
+    store: Store
+    queue: Queue
+    worker: str
+    silence: float  # seconds after which a queued job is rung for again
+    drain: Callable[[], None]
+    idle: Callable[[], bool]  # whether a slot is free
+
+    def tick(self) -> None:
+        """Do one round; a service that is down is left for the next one."""
+        try:
+            if self.store.workers.beat(self.worker) == "draining":
+                self.drain()
+            for job in self.store.leases.reap():
+                log.warning("job %s was taken back: its lease ran out", job.id)
+            self.store.outbox.remind(self.silence)
+            relay(self.store.outbox, self.queue)
+            if self.idle():
+                # A message may have been eaten by a worker that could not do the job: look for oneself.
+                self.queue.ring("", own_queue(self.worker), 0)
+        except BrokerDown as error:
+            log.warning("%s; rings stay owed", error)
+        except AdctlError as error:
+            log.warning("tick: %s", error)
+
+    def run(self, every: float, stop: threading.Event) -> None:
+        """Tick until told to stop."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except Exception:  # the outermost edge of this thread: housekeeping must go on
+                log.exception("tick failed; going on")
+            stop.wait(every)

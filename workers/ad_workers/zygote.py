@@ -1,0 +1,177 @@
+"""A single-threaded process that has torch loaded and forks children in milliseconds.
+
+Run as `python -m ad_workers.zygote CONTROL LIFELINE` with two inherited file descriptors. It imports torch
+but computes nothing: a torch operation before the fork starts threads that the fork does not copy, and every
+child would hang. It ends, and kills every child's process group, when the lifeline pipe that the worker holds
+reaches its end, so that a killed worker leaves nothing behind.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from dataclasses import dataclass
+
+PR_SET_PDEATHSIG = 1
+PRELOAD = (
+    "torch",
+    "numpy",
+    "PIL.Image",
+    "safetensors.torch",
+    "fsspec",
+    "ad_detectors.fitting",
+    "ad_detectors.evaluation",
+    "ad_workers.child",
+    "timm",
+)
+
+
+@dataclass
+class Zygote:
+    """Forks children on request, reports their ends, and takes them along when it goes."""
+
+    control: socket.socket
+    lifeline: int
+    wakeup: int  # readable when a child has ended
+
+    def __post_init__(self) -> None:
+        self.tokens: dict[int, int] = {}  # pid -> the worker's number for it
+        self.buffer = b""
+        self.descriptors: list[int] = []  # received, not yet used: two per spawn request
+
+    def serve(self) -> None:
+        """Serve until the worker is gone."""
+        self._tell({"ready": os.getpid()})
+        while True:
+            ready, _, _ = select.select([self.control, self.lifeline, self.wakeup], [], [])
+            if self.wakeup in ready:
+                os.read(self.wakeup, 4096)
+                self._bury()
+            if self.lifeline in ready or (self.control in ready and not self._requests()):
+                break
+        self._kill_all()
+
+    def _requests(self) -> bool:
+        """Answer what was asked; False once the worker is gone."""
+        data, descriptors, _, _ = socket.recv_fds(self.control, 65536, 16)
+        self.descriptors += descriptors
+        self.buffer += data
+        *lines, self.buffer = self.buffer.split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            if "spawn" in request:
+                self._spawn(request["spawn"], request["assignment"])
+            elif "kill" in request:
+                self._kill(request["kill"])
+        return bool(data)
+
+    def _spawn(self, token: int, assignment: str) -> None:
+        link, log = self.descriptors[:2]
+        del self.descriptors[:2]
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(parent, link, log, assignment)
+        os.close(link)
+        os.close(log)
+        self.tokens[pid] = token
+        self._tell({"spawned": token, "pid": pid})
+
+    def _become_child(self, parent: int, link: int, log: int, assignment: str) -> None:
+        code = 1
+        try:
+            os.setsid()
+            die_with_parent(parent)
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            self.control.close()
+            os.close(self.lifeline)
+            os.close(self.wakeup)
+            null = os.open(os.devnull, os.O_RDONLY)
+            for source, target in ((null, 0), (log, 1), (log, 2)):
+                os.dup2(source, target)
+            os.close(log)
+            os.close(null)
+            child = importlib.import_module("ad_workers.child")
+            code = child.main(assignment, socket.socket(fileno=link))
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException:  # noqa: BLE001 - the outermost edge of the child: nothing may return
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _bury(self) -> None:
+        """Report every child that ended, after killing what is left of its process group."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            # Before the pid is free again, so that the group cannot be somebody else's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(ended.si_pid, signal.SIGKILL)
+            _, status = os.waitpid(ended.si_pid, 0)
+            token = self.tokens.pop(ended.si_pid, None)
+            if token is not None:
+                self._tell({"ended": token, "status": os.waitstatus_to_exitcode(status)})
+
+    def _kill(self, token: int) -> None:
+        for pid, known in self.tokens.items():
+            if known == token:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
+
+    def _kill_all(self) -> None:
+        for token in list(self.tokens.values()):
+            self._kill(token)
+
+    def _tell(self, message: dict[str, int]) -> None:
+        with contextlib.suppress(OSError):  # the worker is gone: the lifeline will say so
+            self.control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; leave at once if that has happened already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def preload() -> None:
+    """Import what children will need; a part that is not installed is the child's to miss."""
+    for name in PRELOAD:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            print(f"zygote: {name} is not there for children: {error}", file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """Preload, then serve."""
+    control, lifeline = int(sys.argv[1]), int(sys.argv[2])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # the worker decides; Ctrl-C reaches the whole terminal
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    # A worker that dies while torch loads is noticed only afterwards: a few seconds, holding nothing.
+    preload()
+    Zygote(socket.socket(fileno=control), lifeline, wake_read).serve()
+
+
+if __name__ == "__main__":
+    main()
