@@ -1,0 +1,5 @@
+"""The steps that lead the store's schema from one revision to the next, and how to take them."""
+
+from ad_migrations.steps import check, downgrade, head, revision_of, upgrade
+
+__all__ = ["check", "downgrade", "head", "revision_of", "upgrade"]

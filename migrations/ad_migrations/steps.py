@@ -1,0 +1,138 @@
+"""Taking the store up or down to a revision; several processes may try at once."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
+from ad_platform.store.database import Backend
+from ad_platform.store.engine import backend_of
+from ad_platform.store.revision import VERSION_TABLE, check_revision
+
+_LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "adct"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the store to a revision, making it first if there is none; does nothing if it is there already.
+
+    Raises StoreDown when the database does not answer, StoreMismatch when it is newer than this program.
+    """
+    with _alone(url, create=True) as connection:
+        try:
+            command.upgrade(_config(connection), revision)
+        except CommandError as error:
+            raise _unknown_revision(connection, revision, error) from error
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the store back to an older revision, or to nothing with `base`; what no longer fits is lost."""
+    with _alone(url) as connection:
+        try:
+            command.downgrade(_config(connection), revision)
+        except CommandError as error:
+            raise _unknown_revision(connection, revision, error) from error
+
+
+def revision_of(url: str) -> str | None:
+    """Return the revision of a store, or None where there is none."""
+    backend = backend_of(url, create=True)
+    if backend.file is not None and not backend.file.exists():
+        return None
+    engine = backend.engine()
+    try:
+        with _answering(engine, backend.where) as connection:
+            return _found(connection)
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """Return the newest revision that this program knows."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def check(url: str) -> str:
+    """Return the revision of a store that fits this program; raise StoreMismatch otherwise."""
+    found = revision_of(url)
+    check_revision(found, backend_of(url, create=True).where)
+    assert found is not None
+    return found
+
+
+def _config(connection: Connection | None = None) -> Config:
+    # What Alembic has to say goes nowhere: the caller prints its own words.
+    config = Config(stdout=io.StringIO(), output_buffer=io.StringIO())
+    # As a package, not as a path: found in an installed wheel too, whatever signs the path holds.
+    config.set_main_option("script_location", "ad_migrations:")
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _alone(url: str, *, create: bool = False) -> Iterator[Connection]:
+    """Yield a connection in a transaction, while no other process migrates the same store."""
+    backend = backend_of(url, create=create)
+    if backend.file is not None:
+        if create:
+            _make_folder(backend.file.parent)
+        with FileLock(f"{backend.file}.migrate.lock"), _connected(backend) as connection:
+            yield connection
+        return
+    with _connected(backend) as connection:
+        # Held until the transaction ends, so the next one finds everything done.
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        yield connection
+
+
+@contextmanager
+def _connected(backend: Backend) -> Iterator[Connection]:
+    engine = backend.engine()
+    try:
+        with _answering(engine, backend.where) as plain:
+            connection = backend.writing(plain)
+            with connection.begin():
+                yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _answering(engine: Engine, where: str) -> Iterator[Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())[:300]
+        raise StoreDown(f"the store {where} does not answer: {reason}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreDown(f"cannot make the store's folder {folder}: {error.strerror}") from error
+
+
+def _found(connection: Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def _unknown_revision(connection: Connection, wanted: str, error: CommandError) -> Exception:
+    found = _found(connection)
+    known = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    if found is not None and found not in known:
+        return StoreMismatch(f"the store has schema {found}, newer than this program knows: upgrade adctl")
+    return InvalidValue(f"no way to revision '{wanted}': {error}; there are: {', '.join(sorted(known))}")

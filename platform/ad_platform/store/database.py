@@ -1,0 +1,151 @@
+"""One transaction at a time on the store's database: begin, translate errors, try again after a deadlock."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Executable, Row, Table
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from sqlalchemy.pool import Pool
+
+from ad_platform.errors import StoreDown, StoreMismatch
+
+Clock = Callable[[], ColumnElement[float]]  # seconds since the epoch, read inside the statement
+T = TypeVar("T")
+
+_TRIES = 5  # against deadlocks, which PostgreSQL ends by failing one side
+
+
+class Backend(Protocol):
+    """All that differs between SQLite and PostgreSQL."""
+
+    where: str  # the address, fit to be shown
+    file: Path | None  # where the database is one file
+
+    def engine(self) -> Engine:
+        """Return a new engine with its own pool."""
+
+    def clock(self) -> ColumnElement[float]:
+        """Return the expression that reads the database's clock."""
+
+    def writing(self, connection: Connection) -> Connection:
+        """Return the connection prepared so that its next transaction may write."""
+
+    def insert(self, table: Table) -> SqliteInsert | PostgresInsert:
+        """Return an insert that can state what to do on conflict."""
+
+    def deadlocked(self, error: DBAPIError) -> bool:
+        """Say whether the transaction was undone only because it met another one."""
+
+    def unmigrated(self, error: DBAPIError) -> bool:
+        """Say whether a table or column is missing."""
+
+
+class Transaction:
+    """What a method of the store does its work with."""
+
+    def __init__(self, connection: Connection, backend: Backend, clock: Clock) -> None:
+        self._connection, self._backend, self._clock = connection, backend, clock
+
+    @property
+    def now(self) -> ColumnElement[float]:
+        """Return the clock as an expression, to be read when the statement runs."""
+        return self._clock()
+
+    def insert(self, table: Table) -> SqliteInsert | PostgresInsert:
+        """Return an insert that can state what to do on conflict."""
+        return self._backend.insert(table)
+
+    def run(
+        self, statement: Executable, rows: Sequence[dict[str, object]] | None = None
+    ) -> CursorResult[Any]:
+        """Execute one statement; with rows, once for each."""
+        result = self._connection.execute(statement, rows)
+        assert isinstance(result, CursorResult)
+        return result
+
+    def rows(self, statement: Executable) -> Sequence[Row[Any]]:
+        """Return all rows of a statement."""
+        return self.run(statement).all()
+
+    def first(self, statement: Executable) -> Row[Any] | None:
+        """Return the first row of a statement, or None."""
+        return self.run(statement).first()
+
+
+class Database:
+    """Runs pieces of work, each in one transaction; safe in many threads and after a fork."""
+
+    def __init__(self, backend: Backend, clock: Clock | None = None) -> None:
+        self._backend = backend
+        self._clock = clock or backend.clock
+        self._engine = backend.engine()
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._inherited: list[Pool] = []
+
+    @property
+    def where(self) -> str:
+        """Return the database's address without its password."""
+        return self._backend.where
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run work that changes nothing, on one consistent view per statement."""
+        return self._run(work, write=False)
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run work that may write; it is run again from the start after a deadlock."""
+        return self._run(work, write=True)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._own().dispose()
+
+    def _run(self, work: Callable[[Transaction], T], *, write: bool) -> T:
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._once(work, write=write)
+            except DBAPIError as error:
+                if not (left and self._backend.deadlocked(error)):
+                    raise self._explain(error) from error
+            except NoFreeConnection as error:
+                raise StoreDown(f"the store {self.where} gave no connection in time; try again") from error
+        raise AssertionError("unreachable")
+
+    def _once(self, work: Callable[[Transaction], T], *, write: bool) -> T:
+        with self._own().connect() as plain:
+            connection = self._backend.writing(plain) if write else plain
+            with connection.begin():
+                return work(Transaction(connection, self._backend, self._clock))
+
+    def _own(self) -> Engine:
+        """Return the engine, with a pool of this process's own."""
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    # Kept, not closed: closing would say goodbye on the parent's sockets.
+                    self._inherited.append(self._engine.pool)
+                    self._engine.dispose(close=False)
+                    self._pid = os.getpid()
+        return self._engine
+
+    def _explain(self, error: DBAPIError) -> Exception:
+        if self._backend.unmigrated(error):
+            return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
+        if not _away(error):
+            return error
+        reason = " ".join(str(error.orig).split()) or type(error.orig).__name__
+        return StoreDown(f"the store {self.where} does not answer: {reason[:300]}")
+
+
+def _away(error: DBAPIError) -> bool:
+    # By name: these five belong to every DB-API driver, and only one driver may be installed.
+    kinds = {kind.__name__ for kind in type(error.orig).__mro__}
+    if kinds & {"IntegrityError", "ProgrammingError", "DataError", "NotSupportedError"}:
+        return False
+    return bool(kinds & {"OperationalError", "InterfaceError", "InternalError", "DatabaseError"})

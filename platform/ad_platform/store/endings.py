@@ -1,0 +1,118 @@
+"""How an attempt ends, what that makes of its job, and of the jobs that need it."""
+
+from collections import deque
+
+from sqlalchemy import exists, select, update
+
+from ad_platform.records import Job, Outcome
+from ad_platform.states import RETRYABLE, AttemptOutcome, FailureClass, JobState
+from ad_platform.store.database import Transaction
+from ad_platform.store.rows import get_job, jobs_of, storable
+from ad_platform.store.tables import attempts, edges, is_state, jobs
+from ad_platform.store.transitions import move
+
+LONGEST_PAUSE = 60.0  # seconds between a failure and the next attempt
+
+
+def end_attempt(tx: Transaction, job: Job, outcome: AttemptOutcome, ended: Outcome) -> None:
+    """Close the record of the newest attempt of a locked, running job."""
+    tx.run(
+        update(attempts)
+        .where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+        .values(
+            outcome=outcome,
+            ended_at=tx.now,
+            failure=ended.failure,
+            error=storable(ended.error),
+        )
+    )
+
+
+def succeed(tx: Transaction, job: Job, outcome: Outcome) -> None:
+    """End a job `succeeded` and queue the jobs that waited for it alone."""
+    move(
+        tx,
+        job,
+        JobState.SUCCEEDED,
+        "succeeded",
+        result=dict(outcome.result),
+        failure=None,
+        error="",
+    )
+    for dependent in _waiting_for(tx, job.id):
+        if not _unmet(tx, dependent.id):
+            move(tx, dependent, JobState.QUEUED, "queued", {"because": job.id})
+
+
+def fail_attempt(tx: Transaction, job: Job, failure: FailureClass, error: str, *, pause: bool) -> None:
+    """Count a failure, then queue the job again if another attempt is worth making, else end it `failed`."""
+    error = storable(error)
+    # A failure that would only repeat itself ends the job at once, whatever was left to try.
+    failures = job.failures + 1
+    told = {"failure": failure.value, "error": error, "failures": failures}
+    counted = {"failure": failure, "error": error, "failures": failures}
+    if failure not in RETRYABLE or failures >= job.max_attempts:
+        fail(tx, job, failure, error, failures=failures)
+    elif pause:
+        wait = min(2.0**failures, LONGEST_PAUSE)
+        until = tx.now + wait
+        move(tx, job, JobState.QUEUED, "attempt-failed", {**told, "wait": wait}, not_before=until, **counted)
+    else:
+        move(tx, job, JobState.QUEUED, "reaped", told, **counted)
+
+
+def fail(tx: Transaction, job: Job, failure: FailureClass, error: str, **values: object) -> None:
+    """End a job `failed`, and with it every job that needs it."""
+    error = storable(error)
+    data = {"failure": failure.value, "error": error}
+    move(tx, job, JobState.FAILED, "failed", data, failure=failure, error=error, **values)
+    fail_dependents(tx, job.id, JobState.FAILED)
+
+
+def cancel(tx: Transaction, job: Job, error: str = "") -> None:
+    """End a job `cancelled`, and fail every job that needs it."""
+    move(tx, job, JobState.CANCELLED, "cancelled", failure=None, error=storable(error), cancel_requested=True)
+    fail_dependents(tx, job.id, JobState.CANCELLED)
+
+
+def fail_dependents(tx: Transaction, job_id: str, state: JobState) -> None:
+    """Fail the jobs that wait for one that ended badly, those that wait for them, and so on."""
+    ended = deque([(job_id, state)])
+    while ended:
+        need, how = ended.popleft()
+        for dependent in _waiting_for(tx, need):
+            error = f"needs job {need}, which is {how}"
+            data = {"failure": FailureClass.NEEDS.value, "error": error}
+            values = {"failure": FailureClass.NEEDS, "error": error}
+            move(tx, dependent, JobState.FAILED, "failed", data, **values)
+            ended.append((dependent.id, JobState.FAILED))
+
+
+def current(tx: Transaction, job: Job) -> Job:
+    """Return a job as it stands after what this transaction did to it."""
+    return get_job(tx, job.id)
+
+
+def _waiting_for(tx: Transaction, need_id: str) -> list[Job]:
+    """Return the waiting jobs that need one, locked.
+
+    So of two needs that end at once, the second sees that the first has ended.
+    """
+    waiting = (
+        select(jobs)
+        .where(jobs.c.id.in_(select(edges.c.job_id).where(edges.c.need_id == need_id)))
+        .where(is_state(JobState.WAITING))
+        .order_by(jobs.c.seq)
+        .with_for_update()
+    )
+    return jobs_of(tx, tx.rows(waiting))
+
+
+def _unmet(tx: Transaction, job_id: str) -> bool:
+    need = jobs.alias("need")
+    unmet = exists().where(
+        edges.c.job_id == job_id,
+        need.c.id == edges.c.need_id,
+        need.c.state != JobState.SUCCEEDED,
+    )
+    return bool(tx.run(select(unmet)).scalar_one())

@@ -1,0 +1,92 @@
+"""Opening the store: the right database, the right schema, and the contract's parts over it."""
+
+import secrets
+
+from sqlalchemy import URL, column, make_url, select, table
+from sqlalchemy.exc import ArgumentError
+
+from ad_platform.errors import InvalidValue, StoreMismatch
+from ad_platform.store import contract
+from ad_platform.store.artifacts import SqlArtifacts
+from ad_platform.store.champions import SqlChampions
+from ad_platform.store.database import Backend, Clock, Database
+from ad_platform.store.jobs import SqlJobs
+from ad_platform.store.leases import SqlLeases
+from ad_platform.store.outbox import SqlOutbox
+from ad_platform.store.postgres import PostgresBackend
+from ad_platform.store.revision import VERSION_TABLE, check_revision
+from ad_platform.store.shipments import SqlShipments
+from ad_platform.store.sqlite import SqliteBackend
+from ad_platform.store.studies import SqlStudies
+from ad_platform.store.submissions import NewId
+from ad_platform.store.workers import SqlWorkers
+
+
+def _random_id() -> str:
+    return secrets.token_hex(8)
+
+
+class SqlStore(contract.Store):
+    """The store in a SQL database."""
+
+    def __init__(self, database: Database, new_id: NewId = _random_id) -> None:
+        self._db = database
+        self.jobs = SqlJobs(database, new_id)
+        self.leases = SqlLeases(database)
+        self.outbox = SqlOutbox(database)
+        self.workers = SqlWorkers(database)
+        self.artifacts = SqlArtifacts(database)
+        self.champions = SqlChampions(database)
+        self.shipments = SqlShipments(database)
+        self.studies = SqlStudies(database)
+
+    def now(self) -> float:
+        """Return the database's clock, seconds since the epoch."""
+        return self._db.read(lambda tx: float(tx.run(select(tx.now)).scalar_one()))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._db.close()
+
+
+def open_store(url: str, *, clock: Clock | None = None, new_id: NewId = _random_id) -> SqlStore:
+    """Open the store at an address; it must have been migrated to this program's schema.
+
+    Raises InvalidValue for an address of another kind, MissingExtra without the driver, StoreDown when the
+    database does not answer, StoreMismatch when there is no store, or one of another schema.
+    """
+    database = Database(backend_of(url), clock)
+    try:
+        check_revision(_revision(database), database.where)
+    except BaseException:
+        database.close()
+        raise
+    return SqlStore(database, new_id)
+
+
+def backend_of(url: str, *, create: bool = False) -> Backend:
+    """Return what knows the database of an address; `create` lets SQLite make its file."""
+    parsed = _parse(url)
+    kind = parsed.drivername.split("+")[0]
+    if kind == "sqlite":
+        return SqliteBackend(parsed, create=create)
+    if kind in ("postgresql", "postgres"):
+        return PostgresBackend(parsed)
+    raise InvalidValue(f"a store lies in sqlite:///FILE or postgresql://HOST/NAME, not {kind}://")
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The address is not repeated: it may hold a password.
+        raise InvalidValue("ADCTL_DATABASE_URL is no address like postgresql://user@host/name") from error
+
+
+def _revision(database: Database) -> str | None:
+    versions = table(VERSION_TABLE, column("version_num"))
+    try:
+        row = database.read(lambda tx: tx.first(select(versions.c.version_num)))
+    except StoreMismatch:
+        return None
+    return row.version_num if row else None

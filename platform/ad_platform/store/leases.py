@@ -1,0 +1,257 @@
+"""Who may write to a job, and until when."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    ScalarSelect,
+    case,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from ad_platform.errors import InvalidValue, LeaseLost
+from ad_platform.records import Capabilities, Job, Lease, Outcome, Progress, Renewal
+from ad_platform.specs import Json
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
+from ad_platform.store import contract, endings
+from ad_platform.store.database import Database, Transaction
+from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
+from ad_platform.store.tables import attempts, holdings, is_state, jobs, workers
+from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
+
+_ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
+
+
+class SqlLeases(contract.Leases):
+    """Leases in a SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
+        """Give the best eligible job to a worker, or None."""
+        if not seconds > 0:
+            raise InvalidValue(f"a lease must last more than 0 seconds, not {seconds}")
+        return self._db.write(lambda tx: _lease(tx, capabilities, seconds, hint))
+
+    def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
+        """Lengthen the lease, keep the progress, and say what to do next."""
+        return self._db.write(lambda tx: _renew(tx, lease, progress))
+
+    def look(self, lease: Lease) -> Renewal:
+        """Answer as `renew` does without changing anything."""
+        return self._db.read(lambda tx: _look(tx, lease))
+
+    def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
+        """Add facts to the attempt."""
+        self._db.write(lambda tx: _note(tx, lease, facts))
+
+    def finish(self, lease: Lease, outcome: Outcome) -> Job:
+        """End the attempt and, unless it is worth another, the job."""
+        if outcome.outcome not in _ENDS:
+            raise InvalidValue(
+                f"an attempt cannot finish {outcome.outcome}; give it back or let it be reaped"
+            )
+        if outcome.outcome is AttemptOutcome.FAILED and outcome.failure is None:
+            raise InvalidValue("an attempt that failed must name a failure class")
+        return self._db.write(lambda tx: _finish(tx, lease, outcome))
+
+    def give_back(self, lease: Lease, reason: str) -> Job:
+        """Queue the job again, keeping its checkpoints and counting no failure."""
+        return self._db.write(lambda tx: _give_back(tx, lease, reason))
+
+    def reap(self) -> list[Job]:
+        """Take back every running job whose lease ran out."""
+        # A look first: nearly always there is nothing, and a reader waits for nobody.
+        if not self._db.read(lambda tx: tx.first(select(jobs.c.id).where(*_ran_out(tx)).limit(1))):
+            return []
+        return self._db.write(_reap)
+
+
+def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None) -> Lease | None:
+    permit("", JobState.QUEUED, JobState.RUNNING)
+    taken = tx.first(
+        update(jobs)
+        .where(jobs.c.id == _best(tx, can, hint), is_state(JobState.QUEUED))
+        .values(
+            state=JobState.RUNNING,
+            # The number is the fencing token: it must grow even when a lease merely ran out.
+            attempt=jobs.c.attempt + 1,
+            worker=can.worker,
+            lease_until=tx.now + seconds,
+            started_at=func.coalesce(jobs.c.started_at, tx.now),
+        )
+        .returning(*jobs.c)
+    )
+    if taken is None:
+        return None
+    job = job_of(tx, taken)
+    tx.run(
+        insert(attempts).values(
+            job_id=job.id,
+            number=job.attempt,
+            worker=can.worker,
+            outcome=AttemptOutcome.RUNNING,
+            started_at=tx.now,
+            error="",
+            facts={},
+        )
+    )
+    tell(tx, job.id, job.attempt, "leased", {"worker": can.worker, "state": job.state.value})
+    mark_due(tx, job.id)
+    return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds)
+
+
+def _best(tx: Transaction, can: Capabilities, hint: str | None) -> ScalarSelect[Any]:
+    """Return the id of the job that should go to this worker, skipping those another one is taking."""
+    load = (
+        select(jobs.c.user, func.count().label("running"))
+        .where(is_state(JobState.RUNNING))
+        .group_by(jobs.c.user)
+        .subquery("load")
+    )
+    job = jobs.alias("job")
+    return (
+        select(job.c.id)
+        .select_from(job.outerjoin(load, load.c.user == job.c.user))
+        .where(*_eligible(tx, can, job))
+        .order_by(
+            job.c.priority.desc(),
+            func.coalesce(load.c.running, 0),
+            case((job.c.id == (hint or ""), 0), else_=1),
+            job.c.seq,
+        )
+        .limit(1)
+        .with_for_update(skip_locked=True, of=job)
+        .scalar_subquery()
+    )
+
+
+def _eligible(tx: Transaction, can: Capabilities, job: FromClause) -> list[ColumnElement[bool]]:
+    lies_here = exists().where(holdings.c.node == can.node, holdings.c.fingerprint == job.c.fingerprint)
+    draining = exists().where(workers.c.id == can.worker, workers.c.state == "draining")
+    return [
+        is_state(JobState.QUEUED, job),
+        job.c.queue.in_(sorted(can.queues)),
+        job.c.not_before <= tx.now,
+        job.c.kind.in_(sorted(can.kinds)),
+        job.c.detector.in_(sorted(can.detectors)),
+        job.c.gpus <= can.gpus,
+        job.c.memory_mb <= can.memory_mb,
+        lies_here,
+        ~draining,
+    ]
+
+
+def _renew(tx: Transaction, lease: Lease, progress: Progress | None) -> Renewal:
+    values: dict[str, object] = {"lease_until": tx.now + lease.seconds}
+    if progress is not None:
+        values["progress"] = progress_json(progress)
+    row = tx.first(update(jobs).where(*_mine(lease)).values(**values).returning(*_orders()))
+    return Renewal(directive=_directive(lease, row), seconds=lease.seconds)
+
+
+def _look(tx: Transaction, lease: Lease) -> Renewal:
+    left = (jobs.c.lease_until - tx.now).label("left")
+    row = tx.first(select(*_orders(), left).where(*_mine(lease)))
+    directive = _directive(lease, row)
+    return Renewal(directive=directive, seconds=max(0.0, row.left if row else 0.0))
+
+
+def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (jobs.c.id == lease.job_id, jobs.c.attempt == lease.attempt, is_state(JobState.RUNNING))
+
+
+def _orders() -> tuple[ColumnElement[Any], ...]:
+    state = select(workers.c.state).where(workers.c.id == jobs.c.worker).scalar_subquery()
+    return (jobs.c.cancel_requested, state.label("worker_state"))
+
+
+def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
+    if row is None:
+        raise LeaseLost(lease.job_id, lease.attempt)
+    if row.cancel_requested:
+        return Directive.CANCEL
+    return Directive.DRAIN if row.worker_state == "draining" else Directive.CONTINUE
+
+
+def _note(tx: Transaction, lease: Lease, facts: Mapping[str, Json]) -> None:
+    hold(tx, lease)
+    here = (attempts.c.job_id == lease.job_id, attempts.c.number == lease.attempt)
+    known = tx.run(select(attempts.c.facts).where(*here)).scalar_one()
+    tx.run(update(attempts).where(*here).values(facts={**known, **facts}))
+    mark_due(tx, lease.job_id)
+
+
+def _finish(tx: Transaction, lease: Lease, outcome: Outcome) -> Job:
+    job = held(tx, lease)
+    if job is None:
+        return _said_before(tx, lease, outcome.outcome, outcome.failure)
+    if job.cancel_requested or outcome.outcome is AttemptOutcome.CANCELLED:
+        endings.end_attempt(tx, job, AttemptOutcome.CANCELLED, replace(outcome, failure=None))
+        endings.cancel(tx, job, outcome.error)
+    elif outcome.outcome is AttemptOutcome.SUCCEEDED:
+        endings.end_attempt(tx, job, AttemptOutcome.SUCCEEDED, replace(outcome, failure=None))
+        endings.succeed(tx, job, outcome)
+    else:
+        assert outcome.failure is not None
+        endings.end_attempt(tx, job, AttemptOutcome.FAILED, outcome)
+        endings.fail_attempt(tx, job, outcome.failure, outcome.error, pause=True)
+    return endings.current(tx, job)
+
+
+def _give_back(tx: Transaction, lease: Lease, reason: str) -> Job:
+    job = held(tx, lease)
+    if job is None:
+        return _said_before(tx, lease, AttemptOutcome.GIVEN_BACK, None)
+    endings.end_attempt(
+        tx, job, AttemptOutcome.GIVEN_BACK, Outcome(outcome=AttemptOutcome.GIVEN_BACK, error=reason)
+    )
+    if job.cancel_requested:
+        endings.cancel(tx, job, reason)
+    else:
+        reason = storable(reason)
+        move(tx, job, JobState.QUEUED, "given-back", {"reason": reason}, error=reason, failure=None)
+    return endings.current(tx, job)
+
+
+def _said_before(tx: Transaction, lease: Lease, outcome: AttemptOutcome, failure: FailureClass | None) -> Job:
+    """Return the job if this attempt ended just so already, since the first answer may have been lost.
+
+    Raises LeaseLost if it ended any other way.
+    """
+    here = (attempts.c.job_id == lease.job_id, attempts.c.number == lease.attempt)
+    ended = tx.first(select(attempts).where(*here))
+    same = ended is not None and ended.outcome is outcome and ended.failure == failure
+    # After a cancel, whatever was reported ended the attempt `cancelled`.
+    cancelled = ended is not None and ended.outcome is AttemptOutcome.CANCELLED and outcome in _ENDS
+    job = find_job(tx, lease.job_id) if same or cancelled else None
+    if job is None:
+        raise LeaseLost(lease.job_id, lease.attempt)
+    return job
+
+
+def _ran_out(tx: Transaction) -> tuple[ColumnElement[bool], ...]:
+    return (is_state(JobState.RUNNING), jobs.c.lease_until < tx.now)
+
+
+def _reap(tx: Transaction) -> list[Job]:
+    expired = select(jobs).where(*_ran_out(tx)).order_by(jobs.c.seq).with_for_update(skip_locked=True)
+    lost = jobs_of(tx, tx.rows(expired))
+    for job in lost:
+        error = f"the lease of attempt {job.attempt} on worker {job.worker} ran out"
+        ended = Outcome(outcome=AttemptOutcome.LOST, failure=FailureClass.LOST, error=error)
+        endings.end_attempt(tx, job, AttemptOutcome.LOST, ended)
+        if job.cancel_requested:
+            endings.cancel(tx, job, error)
+        else:
+            endings.fail_attempt(tx, job, FailureClass.LOST, error, pause=False)
+    return [endings.current(tx, job) for job in lost]

@@ -1,0 +1,73 @@
+"""Rings owed to the workers: a hint, never the truth."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+
+from ad_platform.records import OutboxEntry
+from ad_platform.states import JobState
+from ad_platform.store import contract
+from ad_platform.store.database import Database, Transaction
+from ad_platform.store.tables import is_state, jobs, outbox
+
+
+class SqlOutbox(contract.Outbox):
+    """The outbox in a SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def owed(self, limit: int = 100) -> list[OutboxEntry]:
+        """Return rings not yet made, for jobs that are still queued and whose `not_before` has passed."""
+        if self._db.read(lambda tx: tx.first(select(outbox.c.seq).where(_stale()).limit(1))):
+            self._db.write(lambda tx: tx.run(delete(outbox).where(_stale())))
+        return self._db.read(lambda tx: _owed(tx, limit))
+
+    def rung(self, seqs: Sequence[int]) -> None:
+        """Forget rings that were made."""
+        if seqs:
+            self._db.write(lambda tx: _rung(tx, seqs))
+
+    def remind(self, silence: float) -> int:
+        """Owe another ring for each eligible queued job that was last rung over `silence` seconds ago."""
+        if not self._db.read(lambda tx: tx.first(_unheard(tx, silence).limit(1))):
+            return 0
+        return self._db.write(lambda tx: _remind(tx, silence))
+
+
+def _stale() -> ColumnElement[bool]:
+    return ~exists().where(jobs.c.id == outbox.c.job_id, is_state(JobState.QUEUED))
+
+
+def _owed(tx: Transaction, limit: int) -> list[OutboxEntry]:
+    found = (
+        select(outbox)
+        .join(jobs, jobs.c.id == outbox.c.job_id)
+        .where(is_state(JobState.QUEUED), jobs.c.not_before <= tx.now)
+        .order_by(outbox.c.priority.desc(), outbox.c.seq)
+        .limit(limit)
+    )
+    return [OutboxEntry(**row._mapping) for row in tx.rows(found)]
+
+
+def _rung(tx: Transaction, seqs: Sequence[int]) -> None:
+    made = select(outbox.c.job_id).where(outbox.c.seq.in_(seqs))
+    # In one order everywhere, so that two relays do not wait for each other in a circle.
+    for row in tx.rows(select(jobs.c.id).where(jobs.c.id.in_(made)).order_by(jobs.c.seq).with_for_update()):
+        tx.run(update(jobs).where(jobs.c.id == row.id).values(rung_at=tx.now))
+    tx.run(delete(outbox).where(outbox.c.seq.in_(seqs)))
+
+
+def _unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
+    return select(jobs.c.id, jobs.c.queue, jobs.c.priority).where(
+        is_state(JobState.QUEUED),
+        jobs.c.not_before <= tx.now,
+        func.coalesce(jobs.c.rung_at, 0.0) < tx.now - silence,
+        ~exists().where(outbox.c.job_id == jobs.c.id),
+    )
+
+
+def _remind(tx: Transaction, silence: float) -> int:
+    names = ["job_id", "queue", "priority"]
+    again = tx.insert(outbox).from_select(names, _unheard(tx, silence)).on_conflict_do_nothing()
+    return tx.run(again).rowcount

@@ -1,0 +1,57 @@
+"""All that is only true of PostgreSQL: its driver, its clock, its error codes, its time limits."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL, ColumnElement, Connection, Double, Engine, Table, create_engine, literal_column
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.exc import DBAPIError
+
+from ad_platform.errors import MissingExtra
+
+# A dead network must become StoreDown within seconds, not minutes; what the URL itself asks for wins.
+_PATIENCE = {
+    "connect_timeout": "5",
+    "application_name": "adctl",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "options": "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+}
+
+
+class PostgresBackend:
+    """PostgreSQL through psycopg 3, read committed, with row locks."""
+
+    def __init__(self, url: URL) -> None:
+        if find_spec("psycopg") is None:
+            raise MissingExtra("a store on PostgreSQL", "postgres")
+        self.file: Path | None = None
+        self.where = url.render_as_string(hide_password=True)
+        query = {**_PATIENCE, **url.query}
+        self._url = url.set(drivername="postgresql+psycopg", query=query)
+
+    def engine(self) -> Engine:
+        """Return a new engine with its own pool, which notices connections that a server restart cut."""
+        return create_engine(self._url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=15)
+
+    def clock(self) -> ColumnElement[float]:
+        """Return the expression that reads the clock; now() would stand still at the transaction's start."""
+        return literal_column("extract(epoch from clock_timestamp())::double precision", Double)
+
+    def writing(self, connection: Connection) -> Connection:
+        """Return the connection as it is: row locks do the rest."""
+        return connection
+
+    def insert(self, table: Table) -> Insert:
+        """Return an insert that can state what to do on conflict."""
+        return insert(table)
+
+    def deadlocked(self, error: DBAPIError) -> bool:
+        """Say whether the transaction was undone only because it met another one."""
+        return getattr(error.orig, "sqlstate", None) in {"40P01", "40001"}
+
+    def unmigrated(self, error: DBAPIError) -> bool:
+        """Say whether a table or column is missing."""
+        return getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}

@@ -1,0 +1,69 @@
+"""What the tracking server has not been told yet."""
+
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from ad_platform.errors import InvalidValue
+from ad_platform.records import Job, Shipment
+from ad_platform.store import contract
+from ad_platform.store.database import Database, Transaction
+from ad_platform.store.rows import jobs_of
+from ad_platform.store.tables import due, jobs, shipments
+
+
+class SqlShipments(contract.Shipments):
+    """Shipments in a SQL database."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def claim(self, owner: str, seconds: float, limit: int = 20) -> list[Shipment]:
+        """Give jobs whose tracking is behind to one shipper for `seconds`."""
+        if not seconds > 0:
+            raise InvalidValue(f"a claim must last more than 0 seconds, not {seconds}")
+        waiting = select(shipments.c.job_id).where(due).limit(1)
+        if not self._db.read(lambda tx: tx.first(waiting.where(shipments.c.claimed_until <= tx.now))):
+            return []
+        return self._db.write(lambda tx: _claim(tx, owner, seconds, limit))
+
+    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
+        """Note what was shipped and let the claim go, unless another shipper has taken it over."""
+        mine = (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
+        shipped = update(shipments).where(*mine, shipments.c.done_version <= shipment.version)
+        told = shipped.values(
+            done_version=shipment.version,
+            run_id=run_id,
+            shipped_step=shipped_step,
+            owner=None,
+            claimed_until=0.0,
+        )
+        self._db.write(lambda tx: tx.run(told))
+
+
+def _claim(tx: Transaction, owner: str, seconds: float, limit: int) -> list[Shipment]:
+    free = (
+        select(shipments.c.job_id)
+        .where(due, shipments.c.claimed_until <= tx.now)
+        .order_by(shipments.c.claimed_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = [row.job_id for row in tx.rows(free)]
+    if not ids:
+        return []
+    taken = update(shipments).where(shipments.c.job_id.in_(ids))
+    owned = taken.values(owner=owner, claimed_until=tx.now + seconds).returning(*shipments.c)
+    rows = {row.job_id: row for row in tx.rows(owned)}
+    found = tx.rows(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq))
+    return [_shipment(job, rows[job.id]) for job in jobs_of(tx, found)]
+
+
+def _shipment(job: Job, row: Row[Any]) -> Shipment:
+    return Shipment(
+        job=job,
+        owner=row.owner,
+        version=row.version,
+        run_id=row.run_id,
+        shipped_step=row.shipped_step,
+    )

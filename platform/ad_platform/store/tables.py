@@ -1,0 +1,288 @@
+"""The tables of the store, as declared; the migrations lead to exactly this."""
+
+import json
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Dialect,
+    Double,
+    Enum,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+from sqlalchemy.types import TypeDecorator
+
+from ad_platform.specs import Json
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind, JobState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+class JsonText(TypeDecorator[Json]):
+    """JSON kept as text: a metric that became NaN or a NUL in a message must not stop a write."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> str | None:
+        """Write a value as JSON."""
+        return json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Json:
+        """Read a value back."""
+        loaded: Json = json.loads(value)
+        return loaded
+
+
+def _one_of(states: type[StrEnum], name: str) -> Enum:
+    """Return the type of a column that holds one of an enum's values, checked by the database too."""
+    return Enum(
+        states,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=16,
+        values_callable=lambda enum: [member.value for member in enum],
+    )
+
+
+# SQLite counts by itself only in a column of type INTEGER.
+SEQ = BigInteger().with_variant(Integer, "sqlite")
+ID = String(16)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("id", ID, nullable=False, unique=True),
+    Column("key", Text, unique=True),
+    Column("kind", _one_of(JobKind, "kind"), nullable=False),
+    Column("detector", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("spec", JsonText, nullable=False),
+    Column("state", _one_of(JobState, "state"), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("tags", JsonText, nullable=False),
+    Column("group", Text),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("gpus", Integer, nullable=False),
+    Column("memory_mb", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("stall_after", Double, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("retry_of", ID, ForeignKey("jobs.id")),
+    Column("code", JsonText, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("worker", Text),
+    Column("lease_until", Double),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("progress", JsonText, nullable=False),
+    Column("failure", _one_of(FailureClass, "failure")),
+    Column("error", Text, nullable=False),
+    Column("result", JsonText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("rung_at", Double),  # when a worker was last woken for it
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("failures <= max_attempts AND failures <= attempt", name="failures"),
+    sqlite_autoincrement=True,
+)
+
+
+def is_state(state: JobState, of: FromClause = jobs) -> ColumnElement[bool]:
+    """Return the condition that a job is in a state, spelt out so that a partial index can serve it."""
+    return of.c.state == literal_column(f"'{state.value}'")
+
+
+# The few live jobs stay cheap to find among any number of ended ones. The times are left out of the
+# indexes on purpose: a renewal then touches no index.
+for _state, _name, _columns in (
+    (JobState.QUEUED, "ix_jobs_queued", (jobs.c.queue, jobs.c.priority, jobs.c.seq)),
+    (JobState.RUNNING, "ix_jobs_running", (jobs.c.user,)),
+):
+    Index(_name, *_columns, sqlite_where=is_state(_state), postgresql_where=is_state(_state))
+Index("ix_jobs_state", jobs.c.state, jobs.c.seq)
+Index("ix_jobs_user", jobs.c.user, jobs.c.seq)
+Index("ix_jobs_group", jobs.c.group, jobs.c.seq)
+Index("ix_jobs_retry_of", jobs.c.retry_of)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("worker", Text, nullable=False),
+    Column("outcome", _one_of(AttemptOutcome, "outcome"), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("failure", _one_of(FailureClass, "failure")),
+    Column("error", Text, nullable=False),
+    Column("facts", JsonText, nullable=False),
+)
+# The database itself refuses a second holder.
+_held = attempts.c.outcome == literal_column("'running'")
+Index("uq_attempts_held", attempts.c.job_id, unique=True, sqlite_where=_held, postgresql_where=_held)
+
+edges = Table(
+    "edges",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("need_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Index("ix_edges_need_id", "need_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("job_id", ID, ForeignKey("jobs.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("data", JsonText, nullable=False),
+    Index("ix_events_job_id", "job_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    # Never used twice: a relay that forgets an old ring must not forget a newer one.
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("job_id", ID, ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("queues", JsonText, nullable=False),
+    Column("detectors", JsonText, nullable=False),
+    Column("facts", JsonText, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    CheckConstraint("state IN ('online', 'draining', 'gone')", name="state"),
+)
+
+holdings = Table(
+    "holdings",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("dataset", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("path", Text, nullable=False),
+)
+
+catalogue = Table(
+    "catalogue",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("entry", JsonText, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("published_at", Double, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("prefix", Text, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("detector", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("job_id", ID, ForeignKey("jobs.id"), nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("spec", JsonText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("owner", Text),  # who advances it, until when
+    Column("owned_until", Double, nullable=False),
+    CheckConstraint("state IN ('running', 'paused', 'stopped', 'finished')", name="state"),
+)
+
+champions = Table(
+    "champions",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("job_id", ID, ForeignKey("jobs.id"), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", JsonText, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("published", Text),
+    UniqueConstraint("model", "alias", "revision"),
+    CheckConstraint("revision >= 1", name="revision"),
+    sqlite_autoincrement=True,
+)
+
+shipments = Table(
+    "shipments",
+    metadata,
+    Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("version", BigInteger, nullable=False),  # grows with every change worth shipping
+    Column("done_version", BigInteger, nullable=False),  # up to which the tracking server was told
+    Column("owner", Text),
+    Column("claimed_until", Double, nullable=False),
+    Column("run_id", Text),
+    Column("shipped_step", BigInteger, nullable=False),
+)
+due = shipments.c.version > shipments.c.done_version
+Index("ix_shipments_due", shipments.c.claimed_until, sqlite_where=due, postgresql_where=due)
