@@ -1,0 +1,35 @@
+"""What a succeeded job left behind, read from the JSON that its worker reported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ad_platform.records import Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """Where the files of a job lie and what was measured at its end."""
+
+    bundle: str | None  # train: the fitted detector; evaluate: tables and pictures
+    manifest_sha256: str | None  # of that bundle
+    metrics: Mapping[str, float]
+
+
+def result_of(job: Job) -> JobResult:
+    """Read a job's result; what is missing or of a strange type is left out."""
+    metrics = job.result.get("metrics")
+    bundle, sha256 = job.result.get("bundle"), job.result.get("manifest_sha256")
+    return JobResult(
+        bundle=bundle if isinstance(bundle, str) else None,
+        manifest_sha256=sha256 if isinstance(sha256, str) else None,
+        metrics={
+            name: float(value)
+            for name, value in (metrics.items() if isinstance(metrics, dict) else ())
+            if isinstance(value, int | float)
+        },
+    )
+
+
+def selected_on(job: Job) -> str:
+    """Return which images the job's settings were chosen by; nothing was chosen unless a tag says so."""
+    return job.tags.get("selected_on", "none")

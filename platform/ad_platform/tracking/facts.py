@@ -1,0 +1,79 @@
+"""What the tracking server is told of a job: names, parameters and tags."""
+
+from collections.abc import Mapping, Sequence
+
+from ad_platform.records import Attempt, Job
+from ad_platform.results import selected_on
+from ad_platform.specs import Json
+from ad_platform.states import JobState
+from ad_platform.tracking.protocol import RunState
+
+JOB_TAG = "adctl.job_id"  # by which a job's run is found again
+PROBLEM_TAG = "adctl.problem"
+
+RUN_STATES = {
+    JobState.SUCCEEDED: RunState.FINISHED,
+    JobState.FAILED: RunState.FAILED,
+    JobState.CANCELLED: RunState.KILLED,
+}  # a job that is queued again stays RUNNING
+
+
+def experiment(job: Job) -> str:
+    """Return the experiment of a job: its dataset and category."""
+    return f"{job.spec.dataset.dataset}/{job.spec.dataset.category}"
+
+
+def run_name(job: Job) -> str:
+    """Return what a job's run is called: its name, or what it does to what."""
+    return job.name or f"{job.spec.kind}-{job.spec.detector}-{job.id[:8]}"
+
+
+def started_at(job: Job) -> float:
+    """Return when a job started, or was submitted if it never did."""
+    return job.started_at or job.created_at
+
+
+def params(job: Job) -> dict[str, str]:
+    """Return the flat configuration of a job."""
+    return {name: _text(value) for name, value in _flat("", job.spec.config)}
+
+
+def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Return everything about a job that one might search for."""
+    spec = job.spec
+    newest: Mapping[str, Json] = attempts[-1].facts if attempts else {}
+    found: dict[str, Json] = {
+        JOB_TAG: job.id,
+        "adctl.state": job.state,
+        "adctl.kind": spec.kind,
+        "adctl.attempts": len(attempts),
+        "adctl.spec_key": spec.key,
+        "adctl.detector": spec.detector,
+        "adctl.preset": spec.preset,
+        "adctl.seed": spec.seed,
+        "adctl.source": spec.source,
+        "adctl.group": job.group,
+        "adctl.retry_of": job.retry_of,
+        "adctl.dataset_fingerprint": spec.dataset.fingerprint,
+        "adctl.selected_on": selected_on(job),
+        "adctl.error": job.error,
+        "adctl.failure": job.failure,
+        "mlflow.user": job.user,
+        "mlflow.source.git.commit": job.code.get("commit"),
+        "mlflow.source.name": "adctl",
+        **{f"adctl.code.{name}": value for name, value in job.code.items()},
+        **{f"adctl.{name}": value for name, value in newest.items()},
+        **dict(job.tags),
+    }
+    return {name: _text(value) for name, value in found.items() if value not in (None, "")}
+
+
+def _flat(prefix: str, value: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    found: list[tuple[str, Json]] = []
+    for name, item in value.items():
+        found += _flat(f"{prefix}{name}.", item) if isinstance(item, dict) else [(prefix + name, item)]
+    return found
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,128 @@
+"""The shipper's process: one per node, until whoever started it dies or says stop."""
+
+import argparse
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from filelock import FileLock, Timeout
+
+from ad_platform import settings as environment
+from ad_platform.errors import AdctlError, Unavailable
+from ad_platform.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds between two rounds
+LONGEST_PAUSE = 30.0  # while something cannot be reached
+WAIT_FOR_LOCK = 1.0
+
+
+class Stop:
+    """Says whether to go on, and waits without missing the end."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        """Ask for the end; fits a signal handler."""
+        self._event.set()
+
+    @property
+    def asked(self) -> bool:
+        """Whether the end was asked for."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, and return whether the end was asked for meanwhile."""
+        return self._event.wait(seconds)
+
+    def at_end_of(self, lifeline: int) -> None:
+        """Ask for the end when the other side of a pipe is closed: its holder died or let go."""
+        threading.Thread(target=self._watch, args=(lifeline,), daemon=True).start()
+
+    def _watch(self, lifeline: int) -> None:
+        while not self.asked:
+            ready, _, _ = select.select([lifeline], [], [], 5.0)
+            if ready and not os.read(lifeline, 1024):
+                self()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the shipper and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ad_platform.tracking.shipper", description=__doc__)
+    parser.add_argument("--lifeline", type=int, help="file descriptor of a pipe; its end ends the shipper")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper %(levelname)s %(message)s")
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if given.lifeline is not None:
+        stop.at_end_of(given.lifeline)
+    try:
+        settings = environment.load()
+        settings.home.mkdir(parents=True, exist_ok=True)
+        run(settings, stop)
+    except AdctlError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def run(settings: Settings, stop: Stop) -> None:
+    """Ship until told to stop; another shipper on this node keeps this one waiting."""
+    lock = FileLock(settings.home / "shipper.lock")
+    if not _take(lock, stop):
+        return
+    try:
+        pause = PAUSE
+        round_: Callable[[], int] | None = None
+        while True:
+            ending = stop.asked  # a last round shows what was finished a moment ago
+            try:
+                round_ = round_ or _open(settings)
+                round_()
+                pause = PAUSE
+            except Unavailable as error:
+                log.warning("%s", error)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception:  # the outermost edge: whatever it was, the next round may do better
+                log.exception("a round failed")
+                round_, pause = None, min(pause * 2, LONGEST_PAUSE)
+            if ending:
+                return
+            stop.wait(pause)
+    finally:
+        lock.release()
+
+
+def _take(lock: FileLock, stop: Stop) -> bool:
+    while not stop.asked:
+        try:
+            lock.acquire(timeout=WAIT_FOR_LOCK)
+        except Timeout:
+            continue
+        return True
+    return False
+
+
+def _open(settings: Settings) -> Callable[[], int]:
+    """Open everything and return what makes one round; the heavy imports are here."""
+    from ad_platform.registry.projection import project
+    from ad_platform.storage.engine import open_storage
+    from ad_platform.store.engine import open_store
+    from ad_platform.tracking.mlflow import open_tracker, prepare
+    from ad_platform.tracking.models import MlflowModels
+    from ad_platform.tracking.shipper import Shipper
+
+    store = open_store(settings.database_url)
+    storage = open_storage(settings.storage_url)
+    prepare(settings)
+    tracker = open_tracker(settings)
+    champions = partial(project, store, storage, MlflowModels(tracker))
+    owner = f"{settings.node}-{os.getpid()}"
+    return Shipper(store, storage, tracker, owner, [champions]).once

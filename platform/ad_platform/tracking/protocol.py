@@ -1,0 +1,49 @@
+"""The seam to whatever shows what was measured; MLflow, or a memory for tests."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from ad_platform.records import Job
+from ad_platform.storage.metrics import Point
+
+
+class RunState(StrEnum):
+    """How a run stands, in the words of the tracking server."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+class Tracker(Protocol):
+    """One run per job. Every method may be called again with the same arguments, and raises TrackingDown."""
+
+    def ensure_run(self, job: Job) -> str:
+        """Return the id of the job's run, found by the tag adctl.job_id, or made if there is none.
+
+        Callers that race, or that died before they heard the answer, end up with the same one run.
+        """
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Note the job's configuration; it never changes."""
+
+    def log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing those of the same name."""
+
+    def log_input(self, run_id: str, job: Job) -> None:
+        """Note which images the job uses."""
+
+    def steps(self, run_id: str) -> Mapping[str, frozenset[int]]:
+        """Return the steps that the run already shows, by metric."""
+
+    def log_points(self, run_id: str, points: Sequence[Point]) -> None:
+        """Add points at their recorded times."""
+
+    def log_artifacts(self, run_id: str, folder: Path) -> None:
+        """Copy a folder's content to the run, replacing files of the same name."""
+
+    def end_run(self, run_id: str, state: RunState, ended_at: float) -> None:
+        """Say how and when the job ended."""

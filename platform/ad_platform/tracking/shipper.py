@@ -1,0 +1,212 @@
+"""Tells the tracking server what the store and the storage know: one run per job, one point per step."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ad_platform.errors import CorruptBundle, Unavailable
+from ad_platform.records import CheckpointRecord, Job, Shipment
+from ad_platform.results import result_of
+from ad_platform.states import JobKind, JobState
+from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.logs import read_log
+from ad_platform.storage.metrics import Point, read_segment, segments
+from ad_platform.store.contract import Store
+from ad_platform.tracking import facts
+from ad_platform.tracking.protocol import Tracker
+
+log = logging.getLogger(__name__)
+
+CLAIM = 60.0  # seconds after which another shipper may take over from one that died
+MOST = 100  # jobs in one round
+
+
+class Projection(Protocol):
+    """Something else that the tracking server has to be told in each round, such as champions."""
+
+    def __call__(self) -> int:
+        """Bring the tracking server up to date; return how much was done; raise Unavailable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The committed points of a job, and what could not be read of them."""
+
+    points: tuple[Point, ...] = ()
+    last: int = 0  # the newest committed step
+    problems: tuple[str, ...] = ()
+
+
+class Shipper:
+    """Ships, claim by claim, what changed; whatever dies in between, doing it again changes nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        storage: Storage,
+        tracker: Tracker,
+        owner: str,
+        projections: Sequence[Projection] = (),
+    ) -> None:
+        self._store, self._storage, self._tracker = store, storage, tracker
+        self._owner = owner
+        self._projections = projections
+        # Jobs whose every point this process has seen arrive: only these need no look at the run first.
+        self._sure: dict[str, tuple[str, int]] = {}
+
+    def once(self) -> int:
+        """Ship what is due and return how many jobs and champions that were; never raises Unavailable.
+
+        A claim that could not be shipped runs out by itself and is then taken up again, by anyone.
+        """
+        count = 0
+        try:
+            while count < MOST:
+                claimed = self._store.shipments.claim(self._owner, CLAIM, limit=1)
+                if not claimed:
+                    break
+                count += self._ship_or_leave(claimed[0])
+            for projection in self._projections:
+                count += projection()
+        except Unavailable as error:
+            log.warning("shipping waits: %s", error)
+        return count
+
+    def _ship_or_leave(self, shipment: Shipment) -> int:
+        try:
+            self._ship(shipment)
+        except Unavailable:
+            self._sure.pop(shipment.job.id, None)
+            raise
+        except Exception:  # one strange job must not keep the others from being shown
+            self._sure.pop(shipment.job.id, None)
+            log.exception("job %s could not be shipped; trying again later", shipment.job.id)
+        return 1
+
+    def _ship(self, shipment: Shipment) -> None:
+        job = shipment.job
+        if job.started_at is None and not job.state.terminal:
+            # A run keeps the start it was made with, so it is made when there is one.
+            self._store.shipments.done(shipment, shipment.run_id or "", shipment.shipped_step)
+            return
+        run_id = self._tracker.ensure_run(job)
+        shipped = shipment.shipped_step if run_id == shipment.run_id else 0
+        self._tracker.log_params(run_id, facts.params(job))
+        self._tracker.log_input(run_id, job)
+        curve = self._curve(job, shipped)
+        self._log_points(run_id, job, shipped, curve.points)
+        tags = facts.tags(job, self._store.jobs.attempts(job.id))
+        problems = list(curve.problems)
+        if job.state.terminal:
+            problems += self._finish(run_id, job)
+        if problems:
+            tags[facts.PROBLEM_TAG] = "; ".join(problems)
+        self._tracker.log_tags(run_id, tags)
+        last = max(shipped, curve.last)
+        self._store.shipments.done(shipment, run_id, last)
+        self._sure[job.id] = (run_id, last)
+        if job.state.terminal:
+            self._sure.pop(job.id)
+
+    def _log_points(self, run_id: str, job: Job, shipped: int, points: Sequence[Point]) -> None:
+        """Add points, leaving out the steps an earlier shipper sent before it died.
+
+        Their times may differ from those of a later attempt, and would then count as second points.
+        """
+        if not points:
+            return
+        if self._sure.get(job.id) != (run_id, shipped):
+            points = unseen(points, self._tracker.steps(run_id))
+        self._tracker.log_points(run_id, points)
+
+    def _curve(self, job: Job, after: int) -> Curve:
+        """Return the committed points beyond a step: what the newest checkpoint that can be read names."""
+        problems: list[str] = []
+        for record in self._store.artifacts.checkpoints(job.id):
+            try:
+                manifest = self._committed(record)
+            except CorruptBundle as error:
+                problems.append(str(error))
+                continue
+            return self._read(manifest, max(after, 0), record.step, problems)
+        return Curve(problems=tuple(problems))
+
+    def _committed(self, record: CheckpointRecord) -> Manifest:
+        manifest = self._storage.manifest(record.prefix)
+        if manifest is None:
+            raise CorruptBundle(f"{record.prefix} has no manifest")
+        if manifest.sha256 != record.manifest_sha256:
+            raise CorruptBundle(f"{record.prefix} is not the checkpoint that was committed")
+        return manifest
+
+    def _read(self, manifest: Manifest, after: int, last: int, problems: list[str]) -> Curve:
+        points: list[Point] = []
+        for segment in segments(manifest):
+            if segment.last <= after:
+                continue
+            try:
+                points += read_segment(self._storage, segment)
+            except CorruptBundle as error:
+                problems.append(str(error))
+        kept = tuple(point for point in points if after < point.step <= last)
+        return Curve(points=kept, last=last, problems=tuple(problems))
+
+    def _finish(self, run_id: str, job: Job) -> list[str]:
+        """Add what there is only at the end: results, files, the final state. Return what was broken."""
+        ended = job.finished_at or facts.started_at(job)
+        shown = self._tracker.steps(run_id)
+        metrics = {name: value for name, value in result_of(job).metrics.items() if name not in shown}
+        if metrics:
+            self._tracker.log_points(run_id, [Point(step=0, time=ended, metrics=metrics)])
+        with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
+            problems = self._collect(job, Path(name))
+            self._tracker.log_artifacts(run_id, Path(name))
+        self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
+        return problems
+
+    def _collect(self, job: Job, folder: Path) -> list[str]:
+        (folder / "config.json").write_text(json.dumps(job.spec.to_json(), indent=2, sort_keys=True) + "\n")
+        text = self._log_text(job)
+        if text:
+            (folder / "log.txt").write_bytes(text)
+        bundle = result_of(job).bundle
+        if bundle is None or job.state is not JobState.SUCCEEDED:
+            return []
+        place = folder / ("model" if job.kind is JobKind.TRAIN else "results")
+        try:
+            manifest = self._storage.fetch(bundle, place)
+        except CorruptBundle as error:
+            return [str(error)]
+        listed = {
+            name: {"sha256": manifest.files[name], "size": manifest.sizes[name]} for name in manifest.files
+        }
+        (place / "manifest.json").write_text(json.dumps(listed, indent=2, sort_keys=True) + "\n")
+        return []
+
+    def _log_text(self, job: Job) -> bytes:
+        parts = [(number, read_log(self._storage, job.id, number)) for number in range(1, job.attempt + 1)]
+        return b"".join(
+            f"--- attempt {number} ---\n".encode() + part.content for number, part in parts if part.content
+        )
+
+
+def unseen(points: Sequence[Point], shown: Mapping[str, frozenset[int]]) -> list[Point]:
+    """Return points without the values that a run already shows at their step."""
+    fresh: list[Point] = []
+    for point in points:
+        metrics = {
+            name: value for name, value in point.metrics.items() if point.step not in shown.get(name, ())
+        }
+        if metrics:
+            fresh.append(Point(step=point.step, time=point.time, metrics=metrics))
+    return fresh
+
+
+if __name__ == "__main__":
+    from ad_platform.tracking.main import main
+
+    raise SystemExit(main())
