@@ -30,7 +30,8 @@ def test_a_file_is_short_and_says_what_it_is_for(path: Path) -> None:
 def test_a_function_is_short(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            # A command's options are declared in its signature: only what it does counts.
+            length = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
             assert length <= 60, f"{node.name} has {length} lines"
 
 
