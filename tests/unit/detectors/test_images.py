@@ -1,0 +1,191 @@
+"""Whatever a file's mode, depth or orientation, a detector sees the same RGB; bad files are named early."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ad_detectors.data import decoding, images
+from ad_detectors.data.images import CachedImages, TestImages
+from ad_detectors.data.layout import Category, open_category
+from ad_detectors.errors import DataError
+
+
+def ramp(height: int = 6, width: int = 8) -> np.ndarray:
+    return np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
+
+
+def put(path: Path, array: np.ndarray, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def category(tmp_path: Path) -> Category:
+    folder = tmp_path / "data" / "nut"
+    for index in range(3):
+        put(folder / f"train/good/{index}.png", ramp() + np.uint8(index))
+    put(folder / "test/good/0.png", ramp())
+    for index in range(2):
+        put(folder / f"test/cut/{index}.png", ramp())
+    drawn = np.zeros((12, 16), np.uint8)
+    drawn[:6, :8] = 255
+    put(folder / "ground_truth/cut/0_mask.png", drawn)
+    return open_category(folder)
+
+
+def train(category: Category, cache: Path, size: int = 4) -> CachedImages:
+    return images.train_images(category, size, cache, "f" * 64)
+
+
+def evaluated(category: Category, cache: Path, size: int = 4) -> TestImages:
+    return images.test_images(category, size, cache, "f" * 64)
+
+
+def test_a_batch_is_the_resized_rgb_of_its_files_in_order(category: Category, tmp_path: Path) -> None:
+    served = train(category, tmp_path / "cache")
+    assert (len(served), served.size) == (3, (4, 4))
+    assert served.paths == ["train/good/0.png", "train/good/1.png", "train/good/2.png"]
+    batch = served.batch([2, 0])
+    assert (batch.dtype, tuple(batch.shape)) == (torch.uint8, (2, 3, 4, 4))
+    with Image.open(category.train[2].path) as image:
+        expected = np.asarray(image.resize((4, 4), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.array_equal(batch[0].numpy(), expected)
+    batch.zero_()
+    assert served.batch([2])[0].any(), "a caller must not be able to change the cache"
+
+
+def test_a_second_opening_decodes_nothing(
+    category: Category, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(category, tmp_path / "cache").batch([0, 1, 2])
+    monkeypatch.setattr(decoding, "picture", lambda *_: pytest.fail("decoded again"))
+    assert torch.equal(train(category, tmp_path / "cache").batch([0, 1, 2]), first)
+
+
+def test_each_size_split_and_choice_of_files_has_a_cache_of_its_own(
+    category: Category, tmp_path: Path
+) -> None:
+    everything, cache = train(category, tmp_path / "cache"), tmp_path / "cache"
+    assert train(category, cache, size=2).size == (2, 2)
+    swapped = Category("data", "nut", category.path, [category.train[2], category.train[1]])
+    first = Category("data", "nut", category.path, category.train[:2])
+    assert torch.equal(train(first, cache).batch([0]), everything.batch([0]))
+    assert torch.equal(train(swapped, cache).batch([0]), everything.batch([2]))
+
+
+@pytest.mark.parametrize("broken", ["empty", "cut", "junk"])
+def test_a_cache_that_is_not_whole_is_made_again(category: Category, tmp_path: Path, broken: str) -> None:
+    whole = train(category, tmp_path / "cache").batch([0, 1, 2])
+    (file,) = (tmp_path / "cache").rglob("*.npy")
+    content = file.read_bytes()
+    file.write_bytes({"empty": b"", "cut": content[:-10], "junk": b"x" * len(content)}[broken])
+    assert torch.equal(train(category, tmp_path / "cache").batch([0, 1, 2]), whole)
+
+
+def test_a_failure_half_way_leaves_no_cache_behind(
+    category: Category, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    category.train[2].path.write_bytes(category.train[2].path.read_bytes()[:-60])
+    with pytest.raises(DataError, match=r"train/good/2\.png"):
+        train(category, tmp_path / "cache")
+    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
+
+
+def _sum(folder: Path, cache: Path) -> int:
+    return int(train(open_category(folder), cache).batch([0, 1, 2]).long().sum())
+
+
+def test_several_processes_making_one_cache_agree(category: Category, tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        sums = pool.starmap(_sum, [(category.path, tmp_path / "cache")] * 8)
+    assert set(sums) == {_sum(category.path, tmp_path / "fresh")}
+    assert list((tmp_path / "cache").rglob("*.tmp")) == []
+
+
+def test_test_images_come_with_labels_defects_and_binary_masks(category: Category, tmp_path: Path) -> None:
+    served = evaluated(category, tmp_path / "cache")
+    assert served.labels == [1, 1, 0]
+    assert served.defects == ["cut", "cut", "good"]
+    assert served.has_mask == [True, False, True]
+    masks = served.masks([0, 1, 2])
+    assert (masks.dtype, masks.shape) == (np.bool_, (3, 4, 4))
+    assert np.array_equal(masks[0], np.kron([[1, 0], [0, 0]], np.ones((2, 2))))
+    assert not masks[1:].any()
+
+
+def test_a_category_without_test_pictures_says_so(category: Category, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no test pictures"):
+        evaluated(Category("data", "nut", category.path, category.train), tmp_path)
+
+
+def test_a_detector_sees_what_a_viewer_shows(tmp_path: Path) -> None:
+    grey = np.array([[0, 100], [200, 255]], np.uint8)
+    rgb = np.stack([grey] * 3)
+    palette = Image.fromarray(grey).convert("P")
+    palette.save(tmp_path / "palette.png")
+    put(tmp_path / "grey.png", grey)
+    put(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
+    put(tmp_path / "deep.tif", grey.astype(np.uint16) * 257)
+    put(tmp_path / "wide.tif", grey.astype(np.int32) * 257)
+    put(tmp_path / "bit.bmp", grey > 150)
+    for name in ("palette.png", "grey.png", "deep.png", "deep.tif", "wide.tif"):
+        assert np.array_equal(decoding.picture(tmp_path / name, None), rgb), name
+    assert np.array_equal(decoding.picture(tmp_path / "bit.bmp", None), (rgb > 150) * np.uint8(255))
+
+
+def test_what_is_fully_transparent_is_white_whatever_colour_hides_below(tmp_path: Path) -> None:
+    hidden = np.full((2, 2, 4), 77, np.uint8)
+    hidden[..., 3] = [[255, 0], [0, 255]]
+    decoded = decoding.picture(put(tmp_path / "a.png", hidden), None)
+    assert decoded[0].tolist() == [[77, 255], [255, 77]]
+
+
+def test_orientation_in_the_metadata_is_applied(tmp_path: Path) -> None:
+    upright = np.zeros((8, 16, 3), np.uint8)
+    upright[:, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to view
+    decoded = decoding.picture(put(tmp_path / "a.png", upright, exif=exif), None)
+    assert decoded.shape == (3, 16, 8)
+    assert (decoded[:, :8] == 255).all()
+    assert (decoded[:, 8:] == 0).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "text"])
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, suffix: str, damage: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    path = put(tmp_path / f"a.{suffix}", noise)
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"no picture"}[damage])
+    with pytest.raises(DataError) as caught:
+        decoding.picture(path, 8)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(DataError, match="bomb"):
+        decoding.picture(put(tmp_path / "a.png", ramp(40, 40)), 8)
+
+
+def test_float_pixels_and_more_than_16_bits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="float"):
+        decoding.picture(put(tmp_path / "f.tif", np.ones((2, 2), np.float32)), 2)
+    with pytest.raises(DataError, match="exceed 16 bits"):
+        decoding.picture(put(tmp_path / "i.tif", np.full((2, 2), 70000, np.int32)), 2)
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_any_pixel_of_a_mask_that_is_not_black_is_defective(tmp_path: Path, value: int) -> None:
+    drawn = np.zeros((4, 4), np.uint8)
+    drawn[0] = value
+    assert decoding.mask(put(tmp_path / "m.png", drawn), 4).sum() == 4
+    Image.fromarray(drawn).convert("P").save(tmp_path / "p.png")
+    assert decoding.mask(tmp_path / "p.png", 4).sum() == 4
