@@ -22,6 +22,7 @@ from ad_platform.states import JobKind, JobState
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
+FIRST = "#0"  # stands for the first job of the same submit
 PRIORITIES = range(-100, 101)
 QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -84,7 +85,7 @@ class Client:
         """Return the storage."""
         if self._storage is not None:
             return self._storage
-        from ad_platform.storage.folder import open_storage
+        from ad_platform.storage.engine import open_storage
 
         return open_storage(self.settings.storage_url)
 
@@ -112,16 +113,16 @@ class Client:
         train = self._submission(spec, request.scheduling)
         if not request.evaluate:
             return [train]
-        return [train, self._evaluation(spec, request.dataset, request.scheduling, source=None, need="#0")]
+        return [train, self._evaluation(spec, request.dataset, request.scheduling, need=FIRST)]
 
     def submit_train(self, request: TrainRequest) -> Submitted:
         """Submit a fit and, unless told not to, the evaluation that follows it, in one transaction."""
         return self.submit(self.plan_train(request))
 
-    def submit_evaluate(
+    def plan_evaluate(
         self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None
-    ) -> Submitted:
-        """Submit the evaluation of a train job's model, on its own category or another one."""
+    ) -> list[Submission]:
+        """Return what an evaluation of a train job's model would submit: on its own category unless told."""
         source = self.store.jobs.find(text)
         if source.kind is not JobKind.TRAIN:
             raise InvalidRequest(
@@ -130,7 +131,13 @@ class Client:
         wanted = scheduling or Scheduling(queue=source.queue)
         _check(wanted)
         data = dataset or source.spec.dataset
-        return self.submit([self._evaluation(source.spec, data, wanted, source=source.id, need=source.id)])
+        return [self._evaluation(source.spec, data, wanted, need=source.id)]
+
+    def submit_evaluate(
+        self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None
+    ) -> Submitted:
+        """Submit the evaluation of a train job's model."""
+        return self.submit(self.plan_evaluate(text, dataset, scheduling))
 
     def submit(self, submissions: Sequence[Submission]) -> Submitted:
         """Submit all or none; a broker that does not answer is no failure, since the rings stay owed."""
@@ -224,9 +231,10 @@ class Client:
         while True:
             # Looked at before the log is read: what an ended job printed is there by then.
             current = self.job(job.id) if follow else job
-            for content in read_log(self.storage, job.id, number, chunk):
-                yield content
-                chunk += 1
+            part = read_log(self.storage, job.id, number, chunk)
+            chunk = part.next_chunk
+            if part.content:
+                yield part.content
             if attempt is None and follow and current.attempt > number:
                 number, chunk = current.attempt, 0
                 continue
@@ -320,7 +328,7 @@ class Client:
         )
 
     def _evaluation(
-        self, trained: JobSpec, data: DatasetRef, scheduling: Scheduling, *, source: str | None, need: str
+        self, trained: JobSpec, data: DatasetRef, scheduling: Scheduling, *, need: str
     ) -> Submission:
         spec = JobSpec(
             kind=JobKind.EVALUATE,
@@ -330,10 +338,10 @@ class Client:
             preset=trained.preset,
             seed=trained.seed,
             device=trained.device,
-            source=source,
+            source=need,
         )
         submission = self._submission(spec, scheduling, needs=(need,))
-        if source is None and scheduling.key is not None:
+        if need == FIRST and scheduling.key is not None:
             return replace(submission, key=f"{scheduling.key}/evaluate")
         return submission
 
@@ -365,11 +373,9 @@ def _check(scheduling: Scheduling) -> None:
 
 
 def _gpus(device: str) -> int:
-    """Return how many GPUs a device asks for: indices count one each, auto takes what the worker has."""
-    if device.startswith("cuda"):
+    """Return how many GPUs a device asks for: auto takes what the worker has, and a slot has one at most."""
+    if re.fullmatch(r"cuda(:\d+)?|\d+(,\d+)*", device):
         return 1
-    if re.fullmatch(r"\d+(,\d+)*", device):
-        return len(device.split(","))
     if device not in {"auto", "cpu", "mps"}:
         raise InvalidValue(f"device must be auto, cpu, mps, cuda or indices such as 0,1, not '{device}'")
     return 0

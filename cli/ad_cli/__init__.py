@@ -1,0 +1,1 @@
+"""The mouth: each command parses, makes one call and prints."""

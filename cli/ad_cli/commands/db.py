@@ -1,0 +1,51 @@
+"""`adctl db`: bring the store's schema up to date."""
+
+import typer
+
+from ad_cli import out, session
+from ad_platform.errors import StoreMismatch
+from ad_platform.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Look after the store's schema.")
+
+
+@app.command()
+def upgrade(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
+    """Make the store, or bring its schema up to date."""
+    settings = session.settings()
+    before, after = migrate(settings)
+    if out.as_json():
+        out.data({"before": before, "after": after})
+    elif before == after:
+        out.note(f"the store is up to date ({after})")
+    else:
+        out.note(f"the store went from {before or 'nothing'} to {after}")
+
+
+@app.command()
+def check(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
+    """Say whether the schema fits this adctl (exit code 5 if not)."""
+    from ad_migrations import head, revision_of
+
+    found, wanted = revision_of(session.settings().database_url), head()
+    if out.as_json():
+        out.data({"found": found, "wanted": wanted, "matches": found == wanted})
+    if found != wanted:
+        raise StoreMismatch(
+            f"the store is at {found or 'nothing'}, this adctl needs {wanted}: adctl db upgrade"
+        )
+    out.note(f"the store is up to date ({found})")
+
+
+def migrate(settings: Settings) -> tuple[str | None, str]:
+    """Upgrade the store and return its revision before and after."""
+    from ad_migrations import head, revision_of
+    from ad_migrations import upgrade as run_migrations
+
+    if settings.embedded:
+        from ad_platform.stack.places import make_private
+
+        make_private(settings.home)
+    before = revision_of(settings.database_url)
+    run_migrations(settings.database_url)
+    return before, head()

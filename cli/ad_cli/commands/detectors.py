@@ -1,0 +1,74 @@
+"""`adctl detectors`: which detectors there are, and what can be set."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ad_cli import out, session
+from ad_platform.errors import StoreDown
+
+if TYPE_CHECKING:
+    from ad_platform.catalogue import Catalogue, DetectorEntry
+
+app = typer.Typer(no_args_is_help=True, help="The algorithms.")
+
+
+@app.command("list")
+def list_detectors(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
+    """List the known detectors."""
+    catalogue = _catalogue()
+    entries = [catalogue.entries[name] for name in catalogue.names()]
+    if out.as_json():
+        out.data([entry.to_json() for entry in entries])
+    elif out.quiet():
+        for entry in entries:
+            out.text(entry.name)
+    else:
+        rows = [(entry.name, ",".join(sorted(entry.presets)), entry.summary) for entry in entries]
+        out.table(
+            ("NAME", "PRESETS", "SUMMARY"), rows, empty="none is known; workers publish theirs: adctl up"
+        )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A detector.")],
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Show what can be set, in which range, and each preset."""
+    entry = _catalogue().entry(name)
+    if out.as_json():
+        out.data(entry.to_json())
+    else:
+        _print(entry)
+
+
+def _catalogue() -> "Catalogue":
+    from ad_platform import catalogue
+
+    try:
+        with session.client() as client:
+            return client.catalogue()
+    except StoreDown as error:
+        out.note(f"{error}; shown is what ships with adctl")
+        return catalogue.load()
+
+
+def _print(entry: "DetectorEntry") -> None:
+    from ad_platform.config_text import describe
+
+    out.text(f"{entry.name}  {entry.summary}".rstrip())
+    if entry.paper:
+        out.text("paper: " + ", ".join(str(value) for value in entry.paper.values()))
+    if entry.stages:
+        out.text("stages: " + ", ".join(f"{stage.name} (v{stage.version})" for stage in entry.stages))
+    presets = sorted(entry.presets)
+    rows = []
+    for name, schema in entry.fields.items():
+        values = [str(entry.presets[preset].get(name, "-")) for preset in presets]
+        default = str(schema.get("default", "-"))
+        rows.append((name, *values, default, describe(schema), str(schema.get("description", ""))))
+    marked = [f"{preset}*" if preset == entry.default_preset else preset for preset in presets]
+    out.text("")
+    out.table(("SETTING", *marked, "DEFAULT", "RANGE", "MEANING"), rows)

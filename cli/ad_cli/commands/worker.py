@@ -1,0 +1,90 @@
+"""`adctl worker`: start one here, list them, tell one to leave."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ad_cli import out, session, shapes
+from ad_platform.errors import AmbiguousId, InvalidRequest, MissingExtra, UnknownName
+
+if TYPE_CHECKING:
+    from ad_platform.records import WorkerRecord
+
+app = typer.Typer(no_args_is_help=True, help="The processes that compute.")
+
+
+@app.command()
+def start(
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Jobs at a time; default: one per GPU, else one.", show_default=False
+        ),
+    ] = None,
+    queues: Annotated[str, typer.Option(metavar="A,B", help="The queue labels it serves.")] = "default",
+    name: Annotated[str, typer.Option(help="Default: made from the node.", show_default=False)] = "",
+    quiet: out.Quiet = False,
+) -> None:
+    """Run a worker here, until it is told to leave.
+
+    SIGTERM or Ctrl-C: it checkpoints, gives back its jobs and leaves. A second one: at once.
+    """
+    if find_spec("torch") is None:
+        raise MissingExtra("a worker", "worker")
+    labels = tuple(label.strip() for label in queues.split(",") if label.strip())
+    if not labels:
+        raise InvalidRequest("--queues needs at least one label, such as: --queues default")
+    from ad_workers.main import start as run_worker
+
+    raise typer.Exit(run_worker(session.settings(), slots=slots, queues=labels, name=name))
+
+
+@app.command("list")
+def list_workers(
+    everyone: Annotated[
+        bool, typer.Option("--all", "-a", help="Those that are gone too.", show_default=False)
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """List workers, newest first."""
+    with session.client() as client:
+        workers = [worker for worker in client.workers() if everyone or worker.state != "gone"]
+    if out.as_json():
+        out.data([shapes.record_json(worker) for worker in workers])
+    elif out.quiet():
+        for worker in workers:
+            out.text(worker.id)
+    else:
+        rows = [shapes.worker_cells(worker) for worker in workers]
+        out.table(
+            shapes.WORKER_COLUMNS, rows, empty="no worker is online; start one with: adctl worker start"
+        )
+
+
+@app.command()
+def drain(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="Its id, or the first characters.")],
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Tell a worker to give back its jobs and leave."""
+    with session.client() as client:
+        found = _find(worker, [one for one in client.workers() if one.state != "gone"])
+        client.drain(found.id)
+    if out.as_json():
+        out.data(shapes.record_json(found))
+    else:
+        out.note(f"{found.id} on {found.node} gives back what it runs and leaves")
+
+
+def _find(text: str, workers: "list[WorkerRecord]") -> "WorkerRecord":
+    fitting = [worker for worker in workers if worker.id == text] or [
+        worker for worker in workers if worker.id.startswith(text)
+    ]
+    if not fitting:
+        raise UnknownName("worker", text, [worker.id for worker in workers])
+    if len(fitting) > 1:
+        raise AmbiguousId(text, [worker.id for worker in fitting])
+    return fitting[0]

@@ -1,0 +1,87 @@
+"""What a person can ask: the commands of adctl, and the one place where errors become exit codes."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ad_cli import out
+from ad_cli.commands import db, detectors, follow, jobs, promote, stack, submit, worker
+from ad_cli.exits import Exit, exit_of
+from ad_platform.errors import AdctlError
+
+# No markup mode: help is plain text, and rich is not loaded for it.
+app = typer.Typer(
+    name="adctl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from ad_platform.code_version import package_version
+
+        out.text(f"adctl {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def adctl(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run experiments in visual anomaly detection, here or on a cluster.
+
+    Start with `adctl up`, then `adctl submit train --model ddad --data DIR`.
+    """
+
+
+for group in (stack, jobs, follow, promote):
+    group.add_to(app)
+app.add_typer(submit.app, name="submit")
+app.add_typer(worker.app, name="worker")
+app.add_typer(detectors.app, name="detectors")
+app.add_typer(db.app, name="db")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one call of adctl and return its exit code; only words and data come out, never a traceback."""
+    out.reset()
+    try:
+        app(args=list(arguments), prog_name="adctl")
+    except SystemExit as end:
+        return _code(end)
+    except AdctlError as error:
+        return _say(error, exit_of(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _say(error, Exit.UNAVAILABLE, f"{place}{error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
+        return _say(error, Exit.BUG, words)
+    return Exit.OK
+
+
+def main() -> None:
+    """Run adctl as a program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _say(error: Exception, code: Exit, words: str | None = None) -> int:
+    if os.environ.get("ADCTL_DEBUG") == "1":
+        traceback.print_exception(error)
+    out.error(words or str(error))
+    return code
+
+
+def _code(end: SystemExit) -> int:
+    if end.code is None:
+        return Exit.OK
+    return end.code if isinstance(end.code, int) else Exit.BUG

@@ -1,0 +1,144 @@
+"""The only place that prints: data to stdout, words to stderr; JSON, or plain text of stable width."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ad_platform.specs import Json
+
+FALLBACK_WIDTH = 100  # of a table that is not shown on a terminal
+
+
+@dataclass
+class Mode:
+    """How this call of adctl prints."""
+
+    json: bool = False
+    quiet: bool = False
+
+
+_mode = Mode()
+
+
+def reset() -> None:
+    """Start a call of adctl with the plain way of printing."""
+    _mode.json = _mode.quiet = False
+
+
+def _use_json(value: bool) -> bool:
+    _mode.json = _mode.json or value
+    return value
+
+
+def _use_quiet(value: bool) -> bool:
+    _mode.quiet = _mode.quiet or value
+    return value
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON to stdout.", callback=_use_json, show_default=False)
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print the least: ids only, no notes.", callback=_use_quiet, show_default=False
+    ),
+]
+
+
+def as_json() -> bool:
+    """Say whether JSON was asked for."""
+    return _mode.json
+
+
+def quiet() -> bool:
+    """Say whether as little as possible was asked for."""
+    return _mode.quiet
+
+
+def lively() -> bool:
+    """Say whether stderr is a terminal that may be redrawn and coloured."""
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def data(value: Json) -> None:
+    """Print one JSON value."""
+    _write(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def line(value: Json) -> None:
+    """Print one JSON value on one line, at once: a stream of them can be read as it grows."""
+    _write(json.dumps(value, ensure_ascii=False))
+
+
+def text(words: str) -> None:
+    """Print data as text."""
+    _write(words)
+
+
+def raw(content: bytes) -> None:
+    """Print bytes as they are: what a job has written."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(content.decode(errors="replace"))
+    else:
+        sys.stdout.flush()
+        buffer.write(content)
+    sys.stdout.flush()
+
+
+def note(words: str) -> None:
+    """Say something to the person, unless asked to be quiet."""
+    if not _mode.quiet:
+        sys.stderr.write(words + "\n")
+        sys.stderr.flush()
+
+
+def warn(words: str) -> None:
+    """Say what may be in the way; said even when quiet."""
+    sys.stderr.write(f"warning: {words}\n")
+    sys.stderr.flush()
+
+
+def error(words: str) -> None:
+    """Say why nothing could be done, in one line."""
+    # The pipe may be what broke; there is nobody left to tell then.
+    with suppress(OSError):
+        sys.stderr.write(f"error: {' '.join(words.split())}\n")
+        sys.stderr.flush()
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
+    """Print rows under headers, the last column cut to the width of the terminal."""
+    if not rows:
+        if empty:
+            note(empty)
+        return
+    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
+    limit = shutil.get_terminal_size((FALLBACK_WIDTH, 24)).columns if sys.stdout.isatty() else 0
+    for row in (headers, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        _write(_cut("  ".join(cells).rstrip(), limit))
+
+
+def pairs(values: Mapping[str, str]) -> None:
+    """Print names and values, one pair a line."""
+    width = max((len(name) for name in values), default=0)
+    for name, value in values.items():
+        _write(f"{name.ljust(width)}  {value}".rstrip())
+
+
+def _cut(words: str, limit: int) -> str:
+    return words if not limit or len(words) <= limit else words[: limit - 1] + "…"
+
+
+def _write(words: str) -> None:
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()

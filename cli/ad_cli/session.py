@@ -1,0 +1,40 @@
+"""The client that commands talk through, made from the environment unless a test lends one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ad_platform import settings as environment
+from ad_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
+
+_lent: "list[Client]" = []
+
+
+def settings() -> Settings:
+    """Return the settings of this call."""
+    return _lent[-1].settings if _lent else environment.load()
+
+
+@contextmanager
+def client() -> "Iterator[Client]":
+    """Give the client of this call, and close it afterwards."""
+    if _lent:
+        yield _lent[-1]
+        return
+    from ad_platform.client import Client
+
+    with Client(settings()) as fresh:
+        yield fresh
+
+
+@contextmanager
+def lend(lent: "Client") -> Iterator[None]:
+    """Let every command use this client for a while; whoever lends it closes it."""
+    _lent.append(lent)
+    try:
+        yield
+    finally:
+        _lent.pop()
