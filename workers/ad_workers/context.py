@@ -1,11 +1,14 @@
 """What a detector's `fit` sees when the platform runs it: progress up, orders down, checkpoints aside."""
 
+from __future__ import annotations
+
 import shutil
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ad_detectors import checkpoint as states
-from ad_detectors.api import Detector, State
+from ad_detectors.api import Detector
 from ad_detectors.fitting import ContextCore
 from ad_detectors.stages import part
 from ad_platform.states import Directive
@@ -15,6 +18,9 @@ from ad_workers.desk import CODES, Desk, Stop
 from ad_workers.exits import Exit
 from ad_workers.messages import Report, StageMade
 from ad_workers.vitals import Vitals
+
+if TYPE_CHECKING:
+    from ad_detectors.api import State
 
 TALK = 0.1  # seconds between two reports to the supervisor
 
@@ -33,15 +39,16 @@ class AttemptContext(ContextCore):
         super().__init__(detector, **core)  # type: ignore[arg-type]
         self.desk, self.checkpointer, self.keys = desk, checkpointer, keys
         self.vitals = Vitals(self.device)
+        self.last_metrics: dict[str, float] = {}
         self._talk = 0.0
 
-    def on_report(self, step: int, of: int, metrics: Mapping[str, float]) -> None:
+    def on_report(self, step: int, of: int, metrics: dict[str, float]) -> None:
         """Pass progress up, write a checkpoint when due, and stop if told to."""
-        self.of = of
+        self.last_metrics = metrics
         self.checkpointer.add(step, {**metrics, **self.vitals.sample()})
         if time.monotonic() >= self._talk or step == of:
             self._talk = time.monotonic() + TALK
-            self.desk.say(Report(step=step, of=of, metrics=dict(metrics)))
+            self.desk.say(Report(step=step, of=of, metrics=metrics))
         order = self.desk.listen()
         if order is not None and order is not Directive.DRAIN:
             raise Stop(CODES[order])

@@ -54,7 +54,7 @@ class Nursery:
             try:
                 sent = socket.send_fds(self._control, [line], [theirs.fileno(), output.fileno()])
                 self._control.sendall(line[sent:])
-            except OSError:  # the zygote is dying; its reader will say so
+            except OSError:  # the zygote is dying
                 self._forget(child)
         return child
 
@@ -95,7 +95,7 @@ class Nursery:
 
     def _listen(self, control: socket.socket, process: "subprocess.Popen[bytes]") -> None:
         """Hear the zygote until it ends; then count its children as dead and start another."""
-        with contextlib.suppress(OSError), control.makefile("rb") as lines:
+        with contextlib.suppress(OSError), control, control.makefile("rb") as lines:
             for line in lines:
                 self._hear(json.loads(line))
         if self._closed:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shutil
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,7 @@ class Supervisor:
     grace: float  # seconds a draining child has for its checkpoint
     draining: Callable[[], bool]
     clock: Callable[[], float] = boottime
+    nap: float = 0.25  # seconds to wait for the child's next word
     retain: Callable[[Lease], None] = lambda lease: None  # removes checkpoints that are no longer needed
     progress: Progress = field(default_factory=Progress)
 
@@ -68,15 +70,16 @@ class Supervisor:
         # A slow storage must not keep the lease from being renewed.
         self.errands = ThreadPoolExecutor(1, thread_name_prefix=f"errands-{self.lease.job_id}")
         self.shipping: Future[None] | None = None
+        self.never = threading.Event()  # waiting for it passes time
 
     def run(self) -> None:
         """Supervise until the child has ended and the store knows; never raises for a lost lease."""
         try:
             while not self.child.ended.is_set():
-                self._hear(self.child.link.receive(timeout=0.25))
+                self._hear(self.child.link.receive(timeout=self.nap))
                 self._keep()
                 if self.child.link.closed:
-                    self.child.ended.wait(0.25)
+                    self.child.ended.wait(self.nap)
             self._hear(self.child.link.receive())
             self._conclude()
         finally:
@@ -221,7 +224,7 @@ class Supervisor:
                 if self.clock() >= self.deadline:
                     log.error("job %s: %s; its end is left to the reaper", self.lease.job_id, error)
                     return
-                self.child.link.receive(timeout=0.5)
+                self.never.wait(self.nap)
             except LeaseLost as error:
                 log.error("job %s: %s", self.lease.job_id, error)
                 return

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -77,7 +76,11 @@ def _context(
     checkpointer = Checkpointer(
         desk,
         save=lambda folder: states.save(detector.state(), folder),
-        meta=lambda: {"done": list(context.done), "threads": threads},
+        meta=lambda: {
+            "done": list(context.done),
+            "threads": threads,
+            "metrics": {**context.last_metrics},
+        },
         every=desk.spec.checkpoint_every,
         committed=segments(resumed.manifest) if resumed else [],
     )
@@ -100,6 +103,8 @@ def _context(
         done=done,
         step=_number(resumed, "step"),
     )
+    if resumed is not None:
+        context.last_metrics = dict(resumed.manifest.meta.get("metrics", {}))  # type: ignore[arg-type]
     return context
 
 
@@ -117,14 +122,10 @@ def _publish(desk: Desk, detector: Detector, context: AttemptContext, seconds: f
         "size": manifest.size,
         "steps": context.step,
         "fit_seconds": round(seconds, 3),  # of this attempt alone
-        "metrics": _last(context.last_metrics),
+        "metrics": {**context.last_metrics},
     }
     desk.guard()
     return Done(result=result)
-
-
-def _last(metrics: Mapping[str, float]) -> dict[str, Json]:
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _number(resumed: Resumable | None, name: str) -> int:

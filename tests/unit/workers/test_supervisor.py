@@ -1,0 +1,323 @@
+"""A supervisor keeps the lease, passes directives on and judges the end; the clock is moved, not slept."""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ad_platform.errors import LeaseLost, StoreDown
+from ad_platform.records import Capabilities, CheckpointRecord, Job, Lease, Outcome, Progress, Renewal
+from ad_platform.specs import DatasetRef, JobSpec, Json
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind, JobState
+from ad_platform.store.contract import Leases
+from ad_workers import messages as say
+from ad_workers.attempt_log import AttemptLog
+from ad_workers.exits import Exit
+from ad_workers.link import Link
+from ad_workers.nursery import Child
+from ad_workers.supervisor import Supervisor
+
+SPEC = JobSpec(
+    kind=JobKind.TRAIN,
+    detector="ddad",
+    dataset=DatasetRef(dataset="mvtec", category="screw", fingerprint="f", path="/data"),
+)
+JOB = Job(
+    id="job",
+    seq=1,
+    spec=SPEC,
+    state=JobState.RUNNING,
+    user="ann",
+    attempt=1,
+    stall_after=60.0,
+    max_attempts=3,
+)
+LEASE = Lease(job=JOB, attempt=1, worker="w", seconds=30.0)
+
+
+@dataclass
+class FakeLeases(Leases):
+    """Writes down what it is asked; `trouble` raises before it does."""
+
+    directive: Directive = Directive.CONTINUE
+    trouble: Callable[[str], None] = lambda call: None
+    calls: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
+    progress: Progress | None = None
+
+    def _called(self, name: str) -> None:
+        self.trouble(name)
+        self.calls.append(name)
+
+    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
+        raise AssertionError("a supervisor leases nothing")
+
+    def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
+        self._called("renew")
+        self.progress = progress
+        return Renewal(directive=self.directive, seconds=lease.seconds)
+
+    def look(self, lease: Lease) -> Renewal:
+        self._called("look")
+        return Renewal(directive=self.directive, seconds=lease.seconds)
+
+    def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
+        self._called("note")
+
+    def finish(self, lease: Lease, outcome: Outcome) -> Job:
+        self._called("finish")
+        self.outcome = outcome
+        return lease.job
+
+    def give_back(self, lease: Lease, reason: str) -> Job:
+        self._called("give_back")
+        return lease.job
+
+    def reap(self) -> list[Job]:
+        return []
+
+
+class FakeArtifacts:
+    def __init__(self) -> None:
+        self.recorded: list[int] = []
+        self.trouble: list[Exception] = []
+
+    def record_checkpoint(self, lease: Lease, checkpoint: CheckpointRecord) -> None:
+        if self.trouble:
+            raise self.trouble.pop(0)
+        self.recorded.append(checkpoint.step)
+
+
+class Scene:
+    """A supervisor whose child is a script: each reading of the clock moves the time and plays the lines."""
+
+    def __init__(self, folder: Path, script: Mapping[int, Callable[["Scene"], None]]) -> None:
+        ours, theirs = socket.socketpair()
+        self.far = Link(theirs)
+        self.child = Child(1, Link(ours), kill=self._kill)
+        self.leases, self.artifacts = FakeLeases(), FakeArtifacts()
+        self.script = dict(script)
+        self.now, self.drained, self.killed = 0.0, threading.Event(), 0
+        self.supervisor = Supervisor(
+            store=SimpleNamespace(leases=self.leases, artifacts=self.artifacts),  # type: ignore[arg-type]
+            lease=LEASE,
+            child=self.child,
+            scratch=folder / "scratch",
+            log=AttemptLog(folder / "log", append=lambda content: None),
+            deadline=30.0,
+            grace=20.0,
+            draining=self.drained.is_set,
+            clock=self._clock,
+            nap=0.0,
+        )
+
+    def run(self) -> "Scene":
+        self.supervisor.run()
+        return self
+
+    def say(self, *messages: object) -> None:
+        for message in messages:
+            self.far.send(message)
+
+    def end(self, status: int | None) -> None:
+        self.child.status = status
+        self.child.ended.set()
+
+    def heard(self) -> list[object]:
+        return self.far.receive()
+
+    def _kill(self) -> None:
+        self.killed += 1
+        if not self.child.ended.is_set():
+            self.end(-9)
+
+    def _clock(self) -> float:
+        if threading.current_thread() is threading.main_thread():  # errands must not move the time
+            self.now += 0.25
+            line = self.script.pop(int(self.now), None)
+            if line is not None:
+                line(self)
+            assert self.now < 10_000, "the supervisor never ended"
+        return self.now
+
+
+@pytest.fixture
+def play(tmp_path):
+    scenes: list[Scene] = []
+
+    def act(script: Mapping[int, Callable[[Scene], None]], prepare: Callable[[Scene], None] | None = None):
+        scene = Scene(tmp_path, script)
+        scenes.append(scene)
+        if prepare:
+            prepare(scene)
+        return scene.run()
+
+    yield act
+    for scene in scenes:
+        scene.far.close()
+
+
+def test_a_child_that_is_done_succeeds_with_its_result_and_last_progress(play):
+    def finish(scene):
+        scene.say(say.Report(step=9, of=9, metrics={"train/loss": 1.0}), say.Done(result={"bundle": "b"}))
+        scene.end(0)
+
+    scene = play({3: finish})
+    assert scene.leases.outcome == Outcome(outcome=AttemptOutcome.SUCCEEDED, result={"bundle": "b"})
+    assert scene.leases.progress.step == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (-11, FailureClass.CRASH),
+        (1, FailureClass.CRASH),
+        (Exit.LOST, FailureClass.LOST),
+        (None, FailureClass.INFRA),
+    ],
+)
+def test_a_child_that_left_without_a_word_failed(play, status, failure):
+    outcome = play({2: lambda scene: scene.end(status)}).leases.outcome
+    assert (outcome.outcome, outcome.failure) == (AttemptOutcome.FAILED, failure)
+
+
+def test_what_a_failing_child_said_is_what_the_store_hears(play):
+    def fail(scene):
+        scene.say(say.Failed(failure=FailureClass.DISK, error="no room for a checkpoint"))
+        scene.end(Exit.FAILED)
+
+    outcome = play({2: fail}).leases.outcome
+    assert (outcome.failure, outcome.error) == (FailureClass.DISK, "no room for a checkpoint")
+
+
+def test_the_lease_is_renewed_at_a_third_of_its_length_and_the_child_hears_its_new_end(play):
+    scene = play({25: lambda scene: scene.end(0)})
+    assert scene.leases.calls.count("renew") == 3  # at 10 and 20, and the last progress
+    deadlines = [message.deadline for message in scene.heard() if isinstance(message, say.Deadline)]
+    assert deadlines == sorted(deadlines)
+    assert 30 < deadlines[0] <= 42
+
+
+def test_a_child_that_stops_reporting_is_killed_and_counts_as_stalled(play):
+    scene = play({5: lambda scene: scene.say(say.Report(step=1, of=9))})
+    assert scene.killed
+    assert scene.leases.outcome.failure is FailureClass.STALLED
+    assert scene.now < 100
+
+
+def test_reports_keep_a_slow_child_alive(play):
+    reports = {t: (lambda scene, t=t: scene.say(say.Report(step=t, of=999))) for t in range(50, 500, 50)}
+    scene = play({**reports, 510: lambda scene: scene.end(0)})
+    assert scene.leases.outcome.failure is FailureClass.CRASH  # it ended by itself, unkilled till then
+
+
+def test_a_lost_lease_kills_the_child_and_writes_nothing(play):
+    def lose(scene):
+        def trouble(call):
+            raise LeaseLost("job", 1)
+
+        scene.leases.trouble = trouble
+
+    scene = play({4: lose})
+    assert scene.killed
+    assert scene.leases.outcome is None
+    assert "give_back" not in scene.leases.calls
+
+
+def test_a_store_that_stays_down_fences_the_child_when_the_lease_ends(play):
+    def down(scene):
+        def trouble(call):
+            raise StoreDown("no route to the store")
+
+        scene.leases.trouble = trouble
+
+    scene = play({4: down})
+    assert scene.killed
+    assert 30 <= scene.now < 35
+    assert scene.leases.outcome is None
+
+
+def test_a_store_that_comes_back_in_time_costs_nothing(play):
+    def down(scene):
+        def trouble(call):
+            raise StoreDown("restarting")
+
+        scene.leases.trouble = trouble
+
+    def up(scene):
+        scene.leases.trouble = lambda call: None
+
+    def done(scene):
+        scene.say(say.Done(result={}))
+        scene.end(0)
+
+    scene = play({4: down, 25: up, 40: done})
+    assert scene.leases.outcome.outcome is AttemptOutcome.SUCCEEDED
+
+
+def test_a_checkpoint_is_committed_once_the_store_is_back_and_before_the_end(play):
+    def prepare(scene):
+        scene.artifacts.trouble = [StoreDown("restarting"), StoreDown("restarting")]
+
+    def checkpoint(scene):
+        for step in (5, 10):
+            scene.say(say.CheckpointMade(step=step, prefix=f"p{step}", manifest_sha256="m", size=1))
+        scene.say(say.Done(result={}))
+        scene.end(0)
+
+    scene = play({3: checkpoint}, prepare)
+    assert scene.artifacts.recorded == [5, 10]
+    assert scene.leases.calls[-1] == "finish"
+
+
+def test_a_cancel_reaches_the_child_and_one_that_obeys_ends_cancelled(play):
+    def cancel(scene):
+        scene.leases.directive = Directive.CANCEL
+
+    scene = play({4: cancel, 7: lambda scene: scene.end(Exit.CANCELLED)})
+    assert say.Order(directive=Directive.CANCEL) in scene.heard()
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_child_that_ignores_a_cancel_is_killed_within_five_seconds(play):
+    def cancel(scene):
+        scene.leases.directive = Directive.CANCEL
+
+    scene = play({4: cancel})
+    assert scene.killed
+    assert scene.now < 4 + 5
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_drained_child_gives_its_job_back(play):
+    scene = play({4: lambda scene: scene.drained.set(), 8: lambda scene: scene.end(Exit.DRAINED)})
+    assert say.Order(directive=Directive.DRAIN) in scene.heard()
+    assert scene.leases.calls[-1] == "give_back"
+
+
+def test_a_child_that_does_not_drain_in_time_is_killed_and_given_back_uncounted(play):
+    scene = play({4: lambda scene: scene.drained.set()})
+    assert scene.killed
+    assert 24 <= scene.now < 30
+    assert scene.leases.calls[-1] == "give_back"
+    assert scene.leases.outcome is None
+
+
+def test_a_cancel_overrides_a_drain(play):
+    def cancel(scene):
+        scene.leases.directive = Directive.CANCEL
+
+    scene = play({4: lambda scene: scene.drained.set(), 6: cancel})
+    orders = [message.directive for message in scene.heard() if isinstance(message, say.Order)]
+    assert orders == [Directive.DRAIN, Directive.CANCEL]
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_the_scratch_folder_goes_with_the_attempt(play, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    play({2: lambda scene: scene.end(0)})
+    assert not (tmp_path / "scratch").exists()
