@@ -63,7 +63,7 @@ def _tracking_ui(settings: Settings, port: int) -> Service:
 def _worker(settings: Settings, slots: int | None) -> Service:
     count = () if slots is None else ("--slots", str(slots))
     command = (sys.executable, "-m", "ad_cli", "worker", "start", *count)
-    # A worker takes its grace to checkpoint, up to a lease to see its children end, then ships its last steps.
+    # A worker takes its grace to checkpoint, up to a lease to see its children end, and then ships the rest.
     return Service(
         name="worker", command=command, priority=30, stop_within=int(settings.grace + settings.lease) + 30
     )
