@@ -1,0 +1,77 @@
+"""Randomness as a pure function of a seed and names, so that nothing needs to remember a generator."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+MICROBATCH = 8  # one fixed batch size for scoring: a kernel's rounding may depend on it
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """Return a seed of its own for these names, in 0..2**63-1: equal arguments, equal seed."""
+    text = json.dumps([seed, *names], separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a fresh generator for these names."""
+    return torch.Generator(device).manual_seed(derive(seed, *names))
+
+
+def image_generator(seed: int, image: Tensor) -> torch.Generator:
+    """Return a CPU generator that depends on the seed and the pixels of one uint8 image alone."""
+    if image.dtype != torch.uint8:
+        raise TypeError(f"an image's noise is drawn from its uint8 pixels, not from {image.dtype}")
+    pixels = image.detach().cpu().contiguous().numpy().tobytes()
+    return generator(seed, "image", hashlib.sha256(pixels).hexdigest())
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> list[int]:
+    """Return the order in which an epoch visits its images."""
+    order: list[int] = torch.randperm(count, generator=generator(seed, "order", epoch)).tolist()
+    return order
+
+
+def step_indices(seed: int, step: int, batch_size: int, count: int) -> list[int]:
+    """Return which images a training step sees; steps count from 0.
+
+    Epochs follow each other without a gap, so every batch is whole: also the last of an epoch, and also
+    when there are fewer images than a batch holds (an image then comes twice, with noise of its own).
+    """
+    first, end = step * batch_size, (step + 1) * batch_size
+    orders = {
+        epoch: epoch_order(seed, epoch, count) for epoch in range(first // count, (end - 1) // count + 1)
+    }
+    return [orders[position // count][position % count] for position in range(first, end)]
+
+
+def step_seed(seed: int, step: int) -> None:
+    """Seed torch's global generators for one training step: dropout draws from them."""
+    torch.manual_seed(derive(seed, "step", step))
+
+
+def microbatched(
+    fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, size: int = MICROBATCH
+) -> tuple[Tensor, ...]:
+    """Apply `fn` to batches of exactly `size` images and return its results for each image.
+
+    A short batch is filled up by repeating its last image. So an image's result is the same to the bit
+    whether it comes alone, permuted or among others, as long as `fn` does not mix images.
+    """
+    if len(images) == 0:
+        raise ValueError("there are no images in this batch")
+    parts: list[tuple[Tensor, ...]] = []
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
+        missing = size - len(chunk)
+        if missing:
+            filled = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])])
+            parts.append(tuple(result[: len(chunk)] for result in fn(filled)))
+        else:
+            parts.append(fn(chunk))
+    return tuple(torch.cat(results) for results in zip(*parts, strict=True))
