@@ -1,0 +1,1 @@
+"""Diffusion processes as pure functions: schedules, losses, reconstructions."""

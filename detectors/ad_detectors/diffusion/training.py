@@ -1,0 +1,28 @@
+"""What a denoiser is trained on: to name the noise that was mixed into an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ad_detectors.diffusion.schedule import Schedule
+
+Predict = Callable[[Tensor, Tensor], Tensor]  # x_t (B, C, H, W), t (B,) -> the noise in it
+
+
+def denoising_loss(
+    predict: Predict, images: Tensor, schedule: Schedule, generator: torch.Generator
+) -> Tensor:
+    """Return the simple loss of DDPM (eq. 14), summed over an image's values and averaged over images.
+
+    Steps and noise are drawn from the generator, on its device. The published DDAD sums too: beside the
+    usual mean its gradients are C*H*W times larger, which matters for Adam's coupled weight decay.
+    """
+    t = torch.randint(0, len(schedule.abar), (len(images),), generator=generator, device=generator.device)
+    noise = torch.randn(images.shape, generator=generator, device=generator.device)
+    t, noise = t.to(images.device), noise.to(images.device)
+    abar = schedule.abar.to(images.device)[t][:, None, None, None]
+    noised = abar.sqrt() * images + (1.0 - abar).sqrt() * noise
+    return (noise - predict(noised, t).float()).square().sum(dim=(1, 2, 3)).mean()
