@@ -1,0 +1,1 @@
+"""DDAD: anomalies as the distance to a reconstruction conditioned on the image itself."""

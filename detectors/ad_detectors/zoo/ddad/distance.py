@@ -1,0 +1,39 @@
+"""How far an image is from its reconstruction, place by place (DDAD, section 4.2, eq. 9 to 11)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ad_detectors.backbones.features import FeatureExtractor
+
+
+def pixel_distance(images: Tensor, rebuilt: Tensor) -> Tensor:
+    """Return the mean absolute difference over the channels: (B, H, W) for images (B, C, H, W)."""
+    return (rebuilt - images).abs().mean(dim=1)
+
+
+def feature_distance(extractor: FeatureExtractor, images: Tensor, rebuilt: Tensor) -> Tensor:
+    """Return 1 - cosine of locally averaged features, summed over layers, for images in -1..1: (B, H, W)."""
+    size = (images.shape[-2], images.shape[-1])
+    total = torch.zeros(len(images), 1, *size, device=images.device)
+    of_images = extractor((images + 1.0) / 2.0)
+    of_rebuilt = extractor((rebuilt + 1.0) / 2.0)
+    for a, b in zip(of_images, of_rebuilt, strict=True):
+        near = F.cosine_similarity(F.avg_pool2d(a, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1), dim=1)
+        total = total + F.interpolate(1.0 - near[:, None], size, mode="bilinear", align_corners=True)
+    return total[:, 0]
+
+
+def blurred(maps: Tensor, sigma: float) -> Tensor:
+    """Return maps (B, H, W) under a Gaussian cut off at four sigma, with reflected borders."""
+    radius = int(4.0 * sigma + 0.5)
+    if radius == 0:
+        return maps
+    places = torch.arange(-radius, radius + 1, dtype=torch.float32, device=maps.device)
+    kernel = torch.exp(-0.5 * (places / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel[None, None, :, None])
+    return F.conv2d(rows, kernel[None, None, None, :])[:, 0]
