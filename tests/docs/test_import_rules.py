@@ -24,6 +24,10 @@ PLANTED = {
         "cli/ad_cli/planted_detectors.py",
         "import ad_detectors.api\n",
     ),
+    "Nobody imports the served": (
+        "platform/ad_platform/planted_model.py",
+        "from ad_platform.registry import pyfunc_model\n",
+    ),
     "Only the store": ("cli/ad_cli/planted_sql.py", "def later():\n    import sqlalchemy\n"),
     "Only the queue": ("platform/ad_platform/planted_celery.py", "from kombu import Queue\n"),
     "Only tracking": ("workers/ad_workers/planted_mlflow.py", "from mlflow import MlflowClient\n"),
