@@ -1,0 +1,67 @@
+"""A migrated store on each database, with a clock that tests move."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import ad_migrations
+from ad_platform.store.contract import Store
+from ad_platform.store.engine import open_store
+from services import PostgresServer
+from store_cases import FakeClock, holding
+
+settings.register_profile(
+    "store",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+settings.load_profile("store")
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "store.db"
+    ad_migrations.upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> str:
+    url = postgres.new_database()
+    ad_migrations.upgrade(url)
+    return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store of this test's own."""
+    if request.param == "sqlite":
+        file = tmp_path / "store.db"
+        shutil.copy(request.getfixturevalue("migrated_file"), file)
+        yield f"sqlite:///{file}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("migrated_database")
+    url = server.new_database(template.rsplit("/", 1)[1])
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(store_url: str, clock: FakeClock) -> Iterator[Store]:
+    """A store whose node n1 holds the data of the plain submission."""
+    opened = open_store(store_url, clock=clock)
+    opened.workers.hold([holding()])
+    yield opened
+    opened.close()
