@@ -101,13 +101,14 @@ def run(settings: Settings, stop: Stop) -> None:
 
 
 def _take(lock: FileLock, stop: Stop) -> bool:
-    while not stop.asked:
+    while True:
         try:
             lock.acquire(timeout=WAIT_FOR_LOCK)
         except Timeout:
-            continue
-        return True
-    return False
+            if stop.asked:
+                return False
+        else:
+            return True  # even if the end was asked for by now: there is a last round to make
 
 
 def _open(settings: Settings) -> Callable[[], int]:

@@ -1,0 +1,39 @@
+"""One MLflow database for all tests that need a real one: making it takes seconds."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from ad_platform import settings as environment
+from ad_platform.settings import Settings
+from ad_platform.tracking.mlflow import prepare
+
+PREPARE = "from ad_platform import settings; from ad_platform.tracking.mlflow import prepare; prepare(settings.load())"
+# MLflow 3.17 uses what SQLAlchemy 2.1 and others call deprecated; those words are not for us.
+QUIET = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning")
+
+
+@cache
+def mlflow_home() -> tuple[Settings, int]:
+    """Return settings whose MLflow is ready, and the exit code of a process that prepared it beside us."""
+    home = tempfile.mkdtemp(prefix="adctl mlflow ")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    settings = environment.load({"ADCTL_HOME": home, "ADCTL_NODE": "n1"})
+    other = subprocess.Popen([sys.executable, "-c", PREPARE], env=child_environment(Path(home)))
+    prepare(settings)
+    return settings, other.wait(120)
+
+
+def child_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a process that works with a home and imports what we import."""
+    return {
+        **os.environ,
+        "ADCTL_HOME": str(home),
+        "ADCTL_NODE": "n1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
