@@ -70,4 +70,4 @@ def _unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
 def _remind(tx: Transaction, silence: float) -> int:
     names = ["job_id", "queue", "priority"]
     again = tx.insert(outbox).from_select(names, _unheard(tx, silence)).on_conflict_do_nothing()
-    return tx.run(again).rowcount
+    return len(tx.rows(again.returning(outbox.c.seq)))  # drivers do not count inserted rows alike

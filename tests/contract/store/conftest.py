@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 
 import ad_migrations
 from ad_platform.store.contract import Store
-from ad_platform.store.engine import open_store
+from ad_platform.store.engine import backend_of, open_store
+from ad_platform.store.tables import metadata
 from services import PostgresServer
 from store_cases import FakeClock, holding
 
@@ -38,6 +39,15 @@ def migrated_database(postgres: PostgresServer) -> str:
     return url
 
 
+def empty(url: str) -> None:
+    """Delete every row: much quicker than a database for each test."""
+    engine = backend_of(url).engine()
+    with engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    engine.dispose()
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A store of this test's own."""
@@ -46,11 +56,9 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copy(request.getfixturevalue("migrated_file"), file)
         yield f"sqlite:///{file}"
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    template: str = request.getfixturevalue("migrated_database")
-    url = server.new_database(template.rsplit("/", 1)[1])
+    url: str = request.getfixturevalue("migrated_database")
     yield url
-    server.drop(url)
+    empty(url)
 
 
 @pytest.fixture
