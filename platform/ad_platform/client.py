@@ -37,11 +37,13 @@ class Client:
         queue: Queue | None = None,
         storage: Storage | None = None,
         *,
+        code: Mapping[str, str] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.settings = settings
         self._store, self._queue, self._storage = store, queue, storage
+        self._given_code = code
         self._monotonic, self._pause = monotonic, pause
         self._next_tick = float("-inf")
 
@@ -346,8 +348,8 @@ class Client:
         return submission
 
     @cached_property
-    def _code(self) -> dict[str, str]:
-        return code_version()
+    def _code(self) -> Mapping[str, str]:
+        return code_version() if self._given_code is None else self._given_code
 
 
 def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -23,11 +24,11 @@ def code_version(root: Path | None = None) -> dict[str, str]:
     those differences, untracked files included, so that a changed tree is never taken for the commit. Where
     git cannot answer, `diff` is "unknown" rather than left out.
     """
-    facts = {"version": package_version()}
     checkout = root or Path(__file__).resolve().parents[2]
     # An installed copy may lie inside somebody else's repository: only a checkout of our own counts.
     if not (checkout / ".git").exists() or not (checkout / "pyproject.toml").is_file():
-        return facts
+        return {"version": package_version()}
+    facts = {"version": _version_of(checkout)}
     commit = _git(checkout, "rev-parse", "HEAD")
     changes = _changes(checkout)
     if commit is None or changes is None:
@@ -36,6 +37,14 @@ def code_version(root: Path | None = None) -> dict[str, str]:
     if changes:
         facts["diff"] = hashlib.sha256(changes).hexdigest()
     return facts
+
+
+def _version_of(checkout: Path) -> str:
+    try:
+        project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(project["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return package_version()
 
 
 def _changes(checkout: Path) -> bytes | None:

@@ -49,10 +49,16 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the job ends.", show_default=False)
     ] = False,
     tail: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Only the last lines.", show_default=False)
+        int | None,
+        typer.Option(
+            callback=options.within(0), metavar="N", help="Only the last lines.", show_default=False
+        ),
     ] = None,
     attempt: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Default: the newest.", show_default=False)
+        int | None,
+        typer.Option(
+            callback=options.within(1), metavar="N", help="Default: the newest.", show_default=False
+        ),
     ] = None,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,

@@ -25,7 +25,9 @@ def list_jobs(
     ] = None,
     kind: Annotated[JobKind | None, typer.Option(help="Only of this kind.", show_default=False)] = None,
     user: Annotated[str | None, typer.Option(help="Only of this user.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many at most.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", callback=options.within(1, 100_000), help="How many at most.")
+    ] = 20,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
@@ -58,7 +60,7 @@ def show(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = F
 
 
 def cancel(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, or their first characters.")],
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids, or their first characters.")],
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:

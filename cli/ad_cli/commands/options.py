@@ -1,12 +1,25 @@
 """Options that several commands share, so that they read the same everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ad_platform.errors import InvalidValue
+
+
+def within(low: float, high: float | None = None) -> Callable[[float | None], float | None]:
+    """Return a check of an option's value; Typer's own does not say the value and the whole range."""
+    allowed = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+
+    def check(value: float | None) -> float | None:
+        if value is not None and (value < low or (high is not None and value > high)):
+            raise typer.BadParameter(f"it must be {allowed}, not {value:g}")
+        return value
+
+    return check
+
 
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
@@ -26,8 +39,10 @@ Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.", show_default=False)
 ]
 QueueName = Annotated[str, typer.Option("--queue", help="The label of the workers that may take it.")]
-Priority = Annotated[int, typer.Option(min=-100, max=100, help="Higher goes first.")]
-MaxAttempts = Annotated[int, typer.Option(min=1, max=1000, help="Failures after which it is given up.")]
+Priority = Annotated[int, typer.Option(callback=within(-100, 100), help="Higher goes first.")]
+MaxAttempts = Annotated[
+    int, typer.Option(callback=within(1, 1000), help="Failures after which it is given up.")
+]
 Key = Annotated[
     str | None, typer.Option("--key", help="Submitting a key twice gives one job.", show_default=False)
 ]

@@ -22,7 +22,10 @@ def promote(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why, for the record.", show_default=False)] = "",
     wait: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="How long to wait for the registry.")
+        float,
+        typer.Option(
+            callback=options.within(0.0), metavar="SECONDS", help="How long to wait for the registry."
+        ),
     ] = 60.0,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ad_cli import out, session, shapes
+from ad_cli.commands import options
 from ad_platform.errors import StoreDown
 from ad_platform.settings import Settings
 from ad_platform.specs import Json
@@ -25,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
 def up(
     slots: Annotated[
         int | None,
-        typer.Option(min=1, max=256, help="Jobs at a time; default: one per GPU.", show_default=False),
+        typer.Option(
+            callback=options.within(1, 256), help="Jobs at a time; default: one per GPU.", show_default=False
+        ),
     ] = None,
     no_ui: Annotated[
         bool, typer.Option("--no-ui", help="Without MLflow's user interface.", show_default=False)

@@ -31,17 +31,23 @@ def train(
         list[str] | None,
         typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Decides every random draw.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=options.within(0, 2**63 - 1), help="Decides every random draw.")
+    ] = 0,
     name: options.Name = "",
     tag: options.Tags = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
     imgsz: Annotated[
-        int | None, typer.Option(min=1, help="Short for -S image_size=N.", show_default=False)
+        int | None,
+        typer.Option(callback=options.within(1), help="Short for -S image_size=N.", show_default=False),
     ] = None,
     queue: options.QueueName = "default",
     priority: options.Priority = 0,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, metavar="STEPS", help="Default: by cost.", show_default=False)
+        int | None,
+        typer.Option(
+            callback=options.within(1), metavar="STEPS", help="Default: by cost.", show_default=False
+        ),
     ] = None,
     max_attempts: options.MaxAttempts = 3,
     key: options.Key = None,

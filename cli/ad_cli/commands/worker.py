@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ad_cli import out, session, shapes
+from ad_cli.commands import options
 from ad_platform.errors import AmbiguousId, InvalidRequest, MissingExtra, UnknownName
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def start(
     slots: Annotated[
         int | None,
         typer.Option(
-            min=1, max=256, help="Jobs at a time; default: one per GPU, else one.", show_default=False
+            callback=options.within(1, 256),
+            help="Jobs at a time; default: one per GPU, else one.",
+            show_default=False,
         ),
     ] = None,
     queues: Annotated[str, typer.Option(metavar="A,B", help="The queue labels it serves.")] = "default",
