@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -25,6 +25,8 @@ from ad_detectors.fitting import ContextCore, run_fit
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
+
+Told: TypeAlias = Callable[[int, int, dict[str, float]], None]  # step, of, metrics
 
 ABOUT = "fit.json"  # what a checkpoint is of; written before, so that it is never taken for another
 
@@ -52,6 +54,7 @@ class LocalContext(ContextCore):
         about: Mapping[str, Any] | None = None,
         stage_store: Path | None = None,
         keys: Mapping[str, str] | None = None,
+        told: Told | None = None,
     ) -> None:
         """Take up the newest checkpoint in `folder`, if there is one.
 
@@ -59,14 +62,16 @@ class LocalContext(ContextCore):
         and `keys` (of `stages.keys`) finished stages are kept and found again there.
         """
         super().__init__(detector, torch.device(device), seed, autocast)
-        self.folder, self.every = folder, every
+        self.folder, self.every, self.told = folder, every, told
         self.about = dict(about or {})
         self.stage_store, self.keys = stage_store, dict(keys or {})
         if folder is not None:
             self._resume(folder)
 
     def on_report(self, step: int, of: int, metrics: dict[str, float]) -> None:
-        """Write a checkpoint when due."""
+        """Pass the report on, and write a checkpoint when due."""
+        if self.told is not None:
+            self.told(step, of, metrics)
         if self.folder is not None and (step % self.every == 0 or step == of):
             self.write_checkpoint()
 
@@ -123,6 +128,7 @@ def fit_local(
     device: str = "auto",
     threads: int | None = None,
     every: int = 100,
+    told: Told | None = None,
 ) -> Detector:
     """Fit a detector and write it to `out`, going on from a checkpoint that an interrupted call left there.
 
@@ -158,6 +164,7 @@ def fit_local(
         about=about,
         stage_store=out / "stages",
         keys=stages.keys(name, flat, fingerprint=known, split="train", precision=precision, seed=seed),
+        told=told,
     )
     run_fit(detector, images, context)
     checkpoint.save_model(out, name, detector.config, detector.state())

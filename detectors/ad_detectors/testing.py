@@ -1,9 +1,12 @@
 """The contract every detector keeps, as a test class: point `subject` at a detector and pytest does the rest.
 
-class TestMine(DetectorContract):
-    @pytest.fixture(scope="class")
-    def subject(self): return Subject.of("mine")
+>>> @pytest.fixture(scope="module")
+... def subject(): return Subject.of("mine")
+>>> class TestMine(DetectorContract): ...
 """
+
+# The name of a test says what it tests.
+# ruff: noqa: D102
 
 from __future__ import annotations
 
