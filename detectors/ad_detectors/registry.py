@@ -13,6 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
@@ -58,10 +59,12 @@ def describe(name: str) -> Description:
 
     Raises UnknownDetector, or BrokenDetector with the reason when it cannot be imported or lacks something.
     """
-    known = {known.lower(): (known, module) for known, module in _modules().items()}
-    if name.lower() not in known:
-        raise UnknownDetector(name, _modules())
-    return _guarded(known[name.lower()][0], lambda: _describe(*known[name.lower()]))
+    # Asking for entry points reads a file of every installed distribution, so ours come first.
+    for modules in (_zoo_modules, _modules):
+        for known, path in modules().items():
+            if known.lower() == name.lower():
+                return _guarded(known, partial(_describe, known, path))
+    raise UnknownDetector(name, names())
 
 
 def detector_class(name: str) -> type[Detector]:

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ad_detectors.errors import NotFinite
 
+CHUNK = 1 << 20  # scores looked up at a time, to bound memory
+
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float | None:
     """Return the area under the ROC curve: how often an anomalous score exceeds a normal one, ties half.
@@ -21,8 +23,8 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float | None:
         return None
     normal.sort()
     wins_twice = 0
-    for start in range(0, len(anomalous), 1 << 20):
-        chunk = np.sort(anomalous[start : start + (1 << 20)])  # sorted needles search much faster
+    for start in range(0, len(anomalous), CHUNK):
+        chunk = np.sort(anomalous[start : start + CHUNK])  # sorted needles search much faster
         below = np.searchsorted(normal, chunk, side="left").sum(dtype=np.int64)
         not_above = np.searchsorted(normal, chunk, side="right").sum(dtype=np.int64)
         wins_twice += int(below) + int(not_above)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ad_detectors import checkpoint
@@ -52,6 +52,7 @@ def test_shared_transposed_sliced_and_learned_tensors_come_back(tmp_path: Path) 
 VALUES = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 
 
+@settings(deadline=None, max_examples=60)
 @given(value=VALUES)
 def test_numbers_and_strings_come_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, value: float | str

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -45,6 +45,7 @@ CONFIGS = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(CONFIGS)
 def test_a_config_survives_json_exactly(value: Config) -> None:
     import json

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from ad_detectors.errors import NotFinite
+from ad_detectors.metrics import ranking
 from ad_detectors.metrics.ranking import auroc, average_precision, f1_max
 
 # Few distinct values make ties; close ones make rounding matter.
@@ -19,6 +20,7 @@ def _f1_reference(scores: list[float], labels: list[bool]) -> float:
     return float(np.nan_to_num(2 * precision * recall / np.maximum(precision + recall, 1e-300)).max())
 
 
+@settings(deadline=None, max_examples=60)
 @given(PAIRS)
 def test_measures_equal_scikit_learns_with_ties(pairs: list[tuple[float, bool]]) -> None:
     scores, labels = [s for s, _ in pairs], [a for _, a in pairs]
@@ -33,9 +35,10 @@ def test_measures_equal_scikit_learns_with_ties(pairs: list[tuple[float, bool]])
         assert f1_max(scores, labels) == pytest.approx(_f1_reference(scores, labels), abs=1e-12)
 
 
-def test_auroc_of_many_float32_pixels_equals_scikit_learns() -> None:
+def test_auroc_of_float32_pixels_equals_scikit_learns_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "CHUNK", 1000)
     random = np.random.default_rng(3)
-    labels = random.random(1_500_000) < 0.8  # more anomalous ones than one chunk holds
+    labels = random.random(20_001) < 0.6
     scores = (random.normal(size=labels.size) + labels).astype(np.float32).round(2)
     assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
