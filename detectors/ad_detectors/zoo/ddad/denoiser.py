@@ -61,7 +61,14 @@ class Denoiser:
         self.optimiser.step()
         return float(loss.detach())
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether training was begun and can be gone on with."""
+        return self.optimiser is not None or bool(self._moments)
+
     def _start_optimiser(self, config: Config) -> None:
+        if self.optimiser is not None:
+            return
         parameters = dict(self.net.named_parameters())
         first = next(iter(parameters.values()))
         # Coupled weight decay, as published; AdamW would be another algorithm.

@@ -118,7 +118,7 @@ class DDAD(Detector):
         config = self.config
         if config.backbone != NO_BACKBONE and not self._features_done:
             features.find(config.backbone, places_from_environment())  # fail now rather than after hours
-        if self._denoiser is None:
+        if self._denoiser is None or not self._denoiser.unfinished:
             self._denoiser = denoising.fresh(config, ctx.seed)
         of = config.steps + self._batches_of_scale(data)
 
@@ -139,8 +139,9 @@ class DDAD(Detector):
 
     def _fit_scale(self, data: Images, ctx: FitContext) -> None:
         """See a fixed sample of the training images in microbatches, reporting after each."""
-        if self._scale is None or self._seed is None:
+        if self._scale is None or self._seed is None or self._scaled:
             self._scale, self._seed = PixelScale(), determinism.derive(ctx.seed, "score")
+            self._scaled = False
         wanted = self._batches_of_scale(data)
         of = self._reported + wanted - self._scale.batches
         sample = determinism.epoch_order(determinism.derive(ctx.seed, "scale"), 0, len(data))
