@@ -1,11 +1,15 @@
 """Fixtures that any test may ask for: the real services and the real images."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import services
+
+# Read when torch is loaded. Threads that spin while they wait make a shared machine tens of times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
