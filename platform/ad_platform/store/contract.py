@@ -5,7 +5,10 @@ Rules that hold for every method:
 * One method, one transaction, and none stays open while anything slow runs. A method either happens whole
   or not at all; when the database cannot be reached it raises StoreDown and nothing has happened, except
   that a connection lost during the commit itself leaves it unknown whether the call happened. Every method
-  may therefore be called again with the same arguments: it then has no further effect.
+  may therefore be called again with the same arguments: it then has no further effect. Three need a word:
+  `submit` is only safe to repeat for submissions with a key; a `lease` whose answer was lost runs out by
+  itself and is reaped; `finish` and `give_back` told again by an attempt that ended just so return the job
+  as it stands now, and raise LeaseLost if it ended any other way.
 * Time is the database's own clock, read inside the statement, never the caller's. Tests pass a literal.
 * Every change of a job's state is checked against `ad_platform.states.ALLOWED`, writes an event in the same
   transaction, and makes the job due for tracking.
@@ -48,8 +51,9 @@ class Jobs(ABC):
         A submission whose `key` is known already returns the job of that key, unchanged. A job whose `needs`
         are not all succeeded starts `waiting`; one that needs a failed or cancelled job is born `failed` with
         class `needs`; all others start `queued`, with an outbox row written in the same transaction. A need
-        of the form "#0" means the first submission of the same call.
-        Raises UnknownName for a need that does not exist.
+        of the form "#0" means the first submission of the same call, "#1" the second, and so on; the same
+        holds for the source of a spec. A need named twice counts once.
+        Raises UnknownName for a need that does not exist, InvalidValue for what no worker could honour.
         """
 
     @abstractmethod
@@ -101,8 +105,9 @@ class Jobs(ABC):
 
         Raises IllegalTransition unless the job failed or was cancelled. The new job's `retry_of` names the
         old one. Needs that failed or were cancelled are retried too, and so is every job that failed with
-        class `needs` because of this one; their edges lead to the new jobs. Retrying a job twice returns the
-        first retry (the submit key is "retry:<id>").
+        class `needs` because of this one; their edges, and the sources of their specs, lead to the new jobs.
+        A need that was retried before is stood for by its newest retry. Retrying a job twice returns the first
+        retry (the submit key is "retry:<id>").
         """
 
     @abstractmethod
@@ -120,8 +125,8 @@ class Leases(ABC):
         One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
         two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
         detector and queue the worker has, whose GPUs and memory fit into what is free, and whose dataset
-        fingerprint the worker's node holds. Best is, in this order: higher priority, fewer running jobs of
-        the same user, the hinted job, earlier submission.
+        fingerprint the worker's node holds; a worker told to drain gets nothing. Best is, in this order:
+        higher priority, fewer running jobs of the same user, the hinted job, earlier submission.
         The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
         fencing token), and the lease lasts `seconds` from the database's now.
         """
@@ -137,7 +142,10 @@ class Leases(ABC):
 
     @abstractmethod
     def look(self, lease: Lease) -> Renewal:
-        """Answer as `renew` does without changing anything: cheap enough for every two seconds."""
+        """Answer as `renew` does without changing anything: cheap enough for every two seconds.
+
+        Its `seconds` is what is left of the lease. Raises LeaseLost.
+        """
 
     @abstractmethod
     def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
@@ -248,7 +256,10 @@ class Artifacts(ABC):
 
     @abstractmethod
     def record_checkpoint(self, lease: Lease, checkpoint: CheckpointRecord) -> None:
-        """Commit a checkpoint whose manifest is in the storage. Raises LeaseLost."""
+        """Commit a checkpoint whose manifest is in the storage, and make the job due for tracking.
+
+        Raises LeaseLost, and InvalidValue for a checkpoint of another attempt.
+        """
 
     @abstractmethod
     def checkpoints(self, job_id: str) -> list[CheckpointRecord]:
