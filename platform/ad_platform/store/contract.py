@@ -106,7 +106,7 @@ class Jobs(ABC):
         Raises IllegalTransition unless the job failed or was cancelled. The new job's `retry_of` names the
         old one. Needs that failed or were cancelled are retried too, and so is every job that failed with
         class `needs` because of this one; their edges, and the sources of their specs, lead to the new jobs.
-        A need that was retried before is stood for by its newest retry. Retrying a job twice returns the first
+        A need retried before is stood for by its newest retry. Retrying a job twice returns the first
         retry (the submit key is "retry:<id>").
         """
 
