@@ -49,7 +49,8 @@ def embedded_database(home: Path) -> str:
 def run_dir(home: Path) -> Path:
     """Return a short folder of this user's own for the sockets of one ADCTL_HOME."""
     mark = hashlib.sha256(str(home).encode()).hexdigest()[:10]
-    return Path(tempfile.gettempdir()) / f"adctl-{os.getuid()}-{mark}"
+    user = os.getuid() if hasattr(os, "getuid") else 0  # Windows has none, and no sockets of ours either
+    return Path(tempfile.gettempdir()) / f"adctl-{user}-{mark}"
 
 
 def embedded_broker(home: Path) -> str:
