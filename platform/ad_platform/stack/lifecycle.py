@@ -174,6 +174,7 @@ def _launch(
     with output.open("wb") as file:
         started = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(places.config)],
+            cwd=settings.home,
             env=environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -201,9 +202,13 @@ def _await_services(
     if embeds_broker(settings) and not wait_for(lambda: broker_answers(places.broker), 15):
         raise Unavailable(f"the broker does not start: {last_words(places.logs / 'broker.log')}")
 
+    tries: set[int] = set()
+
     def settled() -> bool:
         worker = next(state for state in control.states() if state.name == "worker")
-        if worker.state in DOWN:
+        tries.add(worker.pid)
+        # Supervisord goes on trying for a minute; three that ended at once say enough.
+        if worker.state in DOWN or (worker.state == "backoff" and len(tries - {0}) >= 3):
             log = places.logs / "worker.log"
             raise Unavailable(f"the worker does not start: {last_words(log)} (more in {log})")
         return worker.pid != 0 and registered(worker.pid)

@@ -100,7 +100,6 @@ def supervisor_config(places: Places, wanted: Sequence[Service]) -> str:
         "logfile_backups=1",
         f"pidfile={_escaped(places.pid_file)}",
         f"childlogdir={_escaped(places.logs)}",
-        f"directory={_escaped(places.settings.home)}",
         "nodaemon=true",
         "silent=true",
         # Said on purpose, or supervisord warns whoever runs it as root.
@@ -130,7 +129,8 @@ def _program(places: Places, service: Service) -> list[str]:
         "stopasgroup=false",
         "killasgroup=false",
         "redirect_stderr=true",
-        f"stdout_logfile={_escaped(places.logs / service.name)}.log",
+        # Relative to ADCTL_HOME, where supervisord starts: it fills in a "%" of this option twice.
+        f"stdout_logfile={places.logs.name}/{service.name}.log",
         "stdout_logfile_maxbytes=10MB",
         "stdout_logfile_backups=2",
     ]
