@@ -115,11 +115,11 @@ class Stories:
         )
         return manifest
 
-    def succeed(self, lease: Lease, files: Mapping[str, str], metrics: Mapping[str, float]) -> Job:
-        """Publish a bundle and finish the job with it."""
+    def succeed(self, lease: Lease, files: Mapping[str, str] | Path, metrics: Mapping[str, float]) -> Job:
+        """Publish a bundle, from texts or a folder, and finish the job with it."""
         train = lease.job.kind is JobKind.TRAIN
         prefix = (model_prefix if train else results_prefix)(lease.job_id, lease.attempt)
-        manifest = self.storage.publish(prefix, self._files(files))
+        manifest = self.storage.publish(prefix, files if isinstance(files, Path) else self._files(files))
         result: dict[str, Json] = {
             "bundle": prefix,
             "manifest_sha256": manifest.sha256,

@@ -13,9 +13,15 @@ from ad_platform import settings as environment
 from ad_platform.settings import Settings
 from ad_platform.tracking.mlflow import prepare
 
-PREPARE = "from ad_platform import settings; from ad_platform.tracking.mlflow import prepare; prepare(settings.load())"
+PREPARE = "\n".join(
+    (
+        "from ad_platform import settings",
+        "from ad_platform.tracking.mlflow import prepare",
+        "prepare(settings.load())",
+    )
+)
 # MLflow 3.17 uses what SQLAlchemy 2.1 and others call deprecated; those words are not for us.
-QUIET = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::PendingDeprecationWarning")
+QUIET = tuple(f"ignore::{kind}Warning" for kind in ("Deprecation", "Future", "PendingDeprecation", "User"))
 
 
 @cache
