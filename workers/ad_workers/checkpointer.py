@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ad_platform.specs import Json
+from ad_platform.states import Directive
 from ad_platform.storage.layout import checkpoint_prefix
 from ad_platform.storage.metrics import Point, Segment, write_segment
-from ad_workers.desk import Desk
+from ad_workers.desk import CODES, Desk, Stop
 from ad_workers.messages import CheckpointMade
 
 AT_LEAST = 10.0  # seconds between two checkpoints
@@ -42,6 +43,14 @@ class Checkpointer:
             return step % self.every == 0
         return self.clock() - self._last >= max(AT_LEAST, COST * self._cost)
 
+    def safe_point(self, step: int, of: int) -> None:
+        """Write a checkpoint if it is due or ordered; raise Stop if there is an order to stop."""
+        order = self.desk.listen()
+        if order is Directive.DRAIN or (order is None and self.due(step)):
+            self.write(step, of)
+        if order is not None:
+            raise Stop(CODES[order])
+
     def write(self, step: int, of: int) -> None:
         """Write a checkpoint that can be resumed from once it is whole; raise DiskFull, StorageDown, Stop."""
         started = self.clock()
@@ -56,7 +65,12 @@ class Checkpointer:
             self.committed.append(segment)
             self.points.clear()
         prefix = checkpoint_prefix(assignment.job_id, step, assignment.attempt)
-        meta = {**self.meta(), "step": step, "of": of, "segments": [s.to_json() for s in self.committed]}
+        meta: dict[str, Json] = {
+            **self.meta(),
+            "step": step,
+            "of": of,
+            "segments": [*map(Segment.to_json, self.committed)],
+        }
         manifest = desk.storage.publish(prefix, folder, meta)
         desk.guard()
         desk.say(

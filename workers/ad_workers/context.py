@@ -11,11 +11,9 @@ from ad_detectors import checkpoint as states
 from ad_detectors.api import Detector
 from ad_detectors.fitting import ContextCore
 from ad_detectors.stages import part
-from ad_platform.states import Directive
 from ad_platform.storage.stages import fetch_stage, publish_stage
 from ad_workers.checkpointer import Checkpointer
-from ad_workers.desk import CODES, Desk, Stop
-from ad_workers.exits import Exit
+from ad_workers.desk import Desk
 from ad_workers.messages import Report, StageMade
 from ad_workers.vitals import Vitals
 
@@ -49,13 +47,7 @@ class AttemptContext(ContextCore):
         if time.monotonic() >= self._talk or step == of:
             self._talk = time.monotonic() + TALK
             self.desk.say(Report(step=step, of=of, metrics=metrics))
-        order = self.desk.listen()
-        if order is not None and order is not Directive.DRAIN:
-            raise Stop(CODES[order])
-        if order is Directive.DRAIN or self.checkpointer.due(step):
-            self.checkpointer.write(step, of)
-        if order is Directive.DRAIN:
-            raise Stop(Exit.DRAINED)
+        self.checkpointer.safe_point(step, of)
 
     def find_stage(self, stage: str) -> State | None:
         """Return a stage that somebody fitted before from the same inputs."""

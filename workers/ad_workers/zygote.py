@@ -49,11 +49,11 @@ class Zygote:
         """Serve until the worker is gone."""
         self._tell({"ready": os.getpid()})
         while True:
-            ready, _, _ = select.select([self.control, self.lifeline, self.wakeup], [], [])
+            ready, _, _ = select.select([self.control.fileno(), self.lifeline, self.wakeup], [], [])
             if self.wakeup in ready:
                 os.read(self.wakeup, 4096)
                 self._bury()
-            if self.lifeline in ready or (self.control in ready and not self._requests()):
+            if self.lifeline in ready or (self.control.fileno() in ready and not self._requests()):
                 break
         self._kill_all()
 
