@@ -79,5 +79,6 @@ def owe_ring(tx: Transaction, job: Job) -> None:
 
     A row left from an earlier time in the queue is replaced, not kept: somebody may be about to forget it.
     """
-    tx.run(delete(outbox).where(outbox.c.job_id == job.id))
+    if job.attempt:  # a job that no attempt has had was not in the queue before
+        tx.run(delete(outbox).where(outbox.c.job_id == job.id))
     tx.run(insert(outbox).values(job_id=job.id, queue=job.queue, priority=job.priority))
