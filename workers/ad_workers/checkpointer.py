@@ -32,6 +32,7 @@ class Checkpointer:
     def __post_init__(self) -> None:
         self._last = self.clock()
         self._cost = 0.0
+        self._written = -1  # the step of this attempt's newest checkpoint
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Remember what was measured at a step, with the time of now."""
@@ -50,6 +51,11 @@ class Checkpointer:
             self.write(step, of)
         if order is not None:
             raise Stop(CODES[order])
+
+    def settle(self, step: int) -> None:
+        """Commit what is not committed yet; a checkpoint is never written twice under one name."""
+        if self._written != step:
+            self.write(step, step)
 
     def write(self, step: int, of: int) -> None:
         """Write a checkpoint that can be resumed from once it is whole; raise DiskFull, StorageDown, Stop."""
@@ -76,5 +82,6 @@ class Checkpointer:
         desk.say(
             CheckpointMade(step=step, prefix=prefix, manifest_sha256=manifest.sha256, size=manifest.size)
         )
+        self._written = step
         self._last = self.clock()
         self._cost = self._last - started

@@ -4,11 +4,13 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from celery.apps.worker import Worker as CeleryWorker
+from celery.platforms import SecurityWarning
 from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
@@ -41,6 +43,8 @@ def start(
     Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Celery warns root of pickled messages; ours are JSON that names a job.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     devices = assign(discover(), slots)
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)

@@ -32,7 +32,7 @@ def run(desk: Desk) -> Done:
     )
     context = _context(desk, detector, beginning)
     run_fit(detector, images, context)
-    context.checkpointer.write(context.step, context.step)  # commits the last points
+    context.checkpointer.settle(context.step)
     return publish(
         desk,
         model_prefix(desk.assignment.job_id, desk.assignment.attempt),
@@ -70,7 +70,7 @@ def _context(desk: Desk, detector: Detector, beginning: Start) -> AttemptContext
             desk.spec.detector,
             desk.spec.config,
             fingerprint=desk.spec.dataset.fingerprint,
-            split="train/good",
+            split="train",
             precision="amp" if device.autocast else "fp32",
             seed=desk.spec.seed,
         ),
