@@ -44,4 +44,5 @@ def _run(assignment: Assignment, link: Link) -> None:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     named = type(error).__module__.startswith(("ad_detectors", "ad_platform"))
-    return text if named and text else f"{type(error).__name__}: {text}"[:2000]
+    kind = type(error).__name__
+    return (text if named and text else f"{kind}: {text}" if text else kind)[:2000]

@@ -37,12 +37,10 @@ class AttemptContext(ContextCore):
         super().__init__(detector, **core)  # type: ignore[arg-type]
         self.desk, self.checkpointer, self.keys = desk, checkpointer, keys
         self.vitals = Vitals(self.device)
-        self.last_metrics: dict[str, float] = {}
         self._talk = 0.0
 
     def on_report(self, step: int, of: int, metrics: dict[str, float]) -> None:
         """Pass progress up, write a checkpoint when due, and stop if told to."""
-        self.last_metrics = metrics
         self.checkpointer.add(step, {**metrics, **self.vitals.sample()})
         if time.monotonic() >= self._talk or step == of:
             self._talk = time.monotonic() + TALK

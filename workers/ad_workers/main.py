@@ -220,6 +220,7 @@ class _Listener(CeleryWorker):  # type: ignore[misc]
 
 def _show(request_id: str, job_id: str) -> None:
     """Let `celery inspect active` and Flower show the job that was leased, not the one that was hinted."""
-    for request in celery_state.active_requests:
-        if request.id == request_id:
-            request._args, request._argsrepr = [job_id], repr((job_id,))
+    # By its id: going through the active ones fails when Celery's own thread adds another meanwhile.
+    request = celery_state.requests.get(request_id)
+    if request is not None:
+        request._args, request._argsrepr = [job_id], repr((job_id,))

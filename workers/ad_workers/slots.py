@@ -88,7 +88,7 @@ class Slots:
     def _attempt(self, lease: Lease, device: Gpu | None, deadline: float) -> None:
         try:
             supervisor = self._start(lease, device, deadline)
-        except AdctlError as error:
+        except (AdctlError, OSError) as error:  # no room for a folder, no more processes
             log.error("job %s could not be started: %s", lease.job_id, error)
             outcome = Outcome(
                 outcome=AttemptOutcome.FAILED, failure=FailureClass.INFRA, error=f"could not start: {error}"

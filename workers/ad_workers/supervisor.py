@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shutil
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -231,7 +232,9 @@ class Supervisor:
 
     def _tell_end(self) -> None:
         drained = self.child.status == Exit.DRAINED or self.stopping is Directive.DRAIN
-        if drained and self.verdict is None:
+        # A second signal may kill the child before the order to drain has reached it.
+        killed = self.draining() and self.child.status == -signal.SIGKILL
+        if (drained or killed) and self.stopping is not Directive.CANCEL and self.verdict is None:
             self.store.leases.give_back(self.lease, "its worker was drained")
             return
         with contextlib.suppress(StoreDown):
