@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ad_detectors import registry
@@ -20,11 +22,15 @@ def keys(
     """Return the content address of each stage, in order.
 
     A key is the SHA-256 of the canonical JSON of everything the stage's result depends on: detector, data,
-    split, precision, seed, and of this stage and all before it the name, the version and every field.
+    split, precision, seed, and of this stage and all before it the name, the version and every field. A
+    detector that declares no stages has no version to raise: its own source text stands for one, so that
+    whoever edits it never gets back the result of what it was before.
     """
     known = registry.describe(name)
     values = to_json(build(known.config, config))  # so that 1 and 1.0 for one field are one value
     given = {"fingerprint": fingerprint, "split": split, "precision": precision, "seed": seed}
+    if [stage.name for stage in known.stages] == [registry.WHOLE_FIT]:
+        given["source"] = _source(known.module)
     result: dict[str, str] = {}
     behind: list[list[Any]] = []
     for stage in known.stages:
@@ -33,6 +39,14 @@ def keys(
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)
         result[stage.name] = hashlib.sha256(text.encode()).hexdigest()
     return result
+
+
+def _source(module: str) -> str:
+    """Return the SHA-256 of a detector's source text, without importing it."""
+    found = find_spec(module)
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        return ""
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
 
 
 def part(state: State, stage: str) -> State:

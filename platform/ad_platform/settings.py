@@ -1,5 +1,6 @@
 """The environment, read once: where everything lies and how long everything may take."""
 
+import getpass
 import hashlib
 import json
 import os
@@ -72,7 +73,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         data_root=Path(env.get("ADCTL_DATA") or home / "data").expanduser().absolute(),
         weights=Path(weights).expanduser().absolute() if weights else None,
         node=env.get("ADCTL_NODE") or socket.gethostname(),
-        user=env.get("ADCTL_USER") or env.get("USER") or "unknown",
+        user=env.get("ADCTL_USER") or env.get("USER") or _login(),
         lease=_seconds(env, "ADCTL_LEASE", 30.0),
         tick=_seconds(env, "ADCTL_TICK", 5.0),
         grace=_seconds(env, "ADCTL_GRACE", 30.0),
@@ -106,3 +107,11 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not value > 0:
         raise InvalidValue(f"{name} must be more than 0 seconds, not {text}")
     return value
+
+
+def _login() -> str:
+    """Return the name of whoever runs this; an id without a name happens in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -157,3 +157,16 @@ def test_a_new_version_of_a_stage_leaves_the_keys_before_it_alone(
 def test_a_part_of_a_state_is_what_its_stage_named() -> None:
     state = {"a/x": 1, "a/training/y": 2, "ab/z": 3, "b/x": 4}
     assert stages.part(state, "a") == {"a/x": 1, "a/training/y": 2}
+
+
+def test_editing_a_detector_that_declares_no_stages_is_like_a_new_version(add_detector: Add) -> None:
+    given = {"fingerprint": "f", "split": "all", "precision": "float32", "seed": 1}
+    add_detector("plain")
+    first = stages.keys("plain", {}, **given)
+    assert stages.keys("plain", {}, **given) == first
+    add_detector("plain", ONE_FILE.replace("mean(0)", "amax(0)"))
+    assert stages.keys("plain", {}, **given) != first
+    add_detector("staged", ONE_FILE + TWO_STAGES.format(1))
+    declared = stages.keys("staged", {}, **given)
+    add_detector("staged", "# a remark" + chr(10) + ONE_FILE + TWO_STAGES.format(1))
+    assert stages.keys("staged", {}, **given) == declared
