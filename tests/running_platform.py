@@ -102,13 +102,13 @@ class Platform:
         finally:
             store.close()
 
-    def start_worker(self) -> "subprocess.Popen[bytes]":
+    def start_worker(self, slots: int = 1) -> "subprocess.Popen[bytes]":
         """Start a worker by hand and wait until it is registered."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         log = (self.home / "logs" / f"hand-{len(self.workers)}.log").open("wb")
         with log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "ad_cli", "worker", "start", "--slots", "1"],
+                [sys.executable, "-m", "ad_cli", "worker", "start", "--slots", str(slots)],
                 env=self.env,
                 stdout=log,
                 stderr=log,

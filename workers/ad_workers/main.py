@@ -5,6 +5,8 @@ import os
 import signal
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -17,9 +19,12 @@ from filelock import FileLock, Timeout
 from ad_detectors import catalogue, registry
 from ad_platform.errors import AdctlError
 from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_name
+from ad_platform.queue.doorbell import Doorbell
 from ad_platform.queue.protocol import WAKE
+from ad_platform.queue.relay import relay
 from ad_platform.records import WorkerRecord
 from ad_platform.settings import Settings
+from ad_platform.stack.places import make_own
 from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
@@ -98,9 +103,10 @@ class Worker:
             detectors=frozenset(registry.names()) - frozenset(registry.broken()),
             devices=self.devices,
         )
+        self.queue = CeleryQueue(settings.broker_url)
         self.ticker = Ticker(
             store=self.store,
-            queue=CeleryQueue(settings.broker_url),
+            queue=self.queue,
             worker=self.id,
             silence=max(10.0, 2 * settings.tick),
             drain=self.drain,
@@ -112,12 +118,26 @@ class Worker:
         self._register()
         for task in (self._tick, lambda: advertise(self.store, self.settings)):
             threading.Thread(target=task, daemon=True).start()
-        try:
-            self._listen()
-        finally:
-            self.drain()
-            self._leave()
+        with self._doorbell():
+            try:
+                self._listen()
+            finally:
+                self.drain()
+                self._leave()
         return 0
+
+    @contextmanager
+    def _doorbell(self) -> Iterator[None]:
+        """Make the rings that clients of this machine owe; without a place for the socket, they ring."""
+        try:
+            make_own(self.settings.run_dir)
+            bell = Doorbell(self.settings, self.id, lambda: relay(self.store.outbox, self.queue))
+        except (AdctlError, OSError) as error:
+            log.warning("no doorbell: %s", error)
+            yield
+            return
+        with closing(bell):
+            yield
 
     def drain(self) -> None:
         """Stop leasing and have every attempt give its job back; calling it again changes nothing."""

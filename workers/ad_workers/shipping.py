@@ -16,7 +16,7 @@ FAREWELL = 20.0  # seconds it has for a last round
 
 @dataclass
 class ShipperProcess:
-    """Starts `python -m ad_platform.tracking.shipper` and starts it again when it dies.
+    """Starts `python -m ad_platform.tracking` and starts it again when it dies.
 
     It ends when the pipe this process holds reaches its end: when we close it, or when we are killed.
     """
@@ -40,7 +40,7 @@ class ShipperProcess:
         while not self.closed.is_set():
             read, self._lifeline = os.pipe()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ad_platform.tracking.shipper", "--lifeline", str(read)],
+                [sys.executable, "-m", "ad_platform.tracking", "--lifeline", str(read)],
                 pass_fds=(read,),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

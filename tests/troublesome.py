@@ -1,0 +1,89 @@
+"""A detector of a few numbers that learns in short steps and misbehaves as its settings say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ad_detectors.api import Detector, FitContext, Images, Scores
+
+if TYPE_CHECKING:
+    from ad_detectors.api import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings."""
+
+    image_size: Annotated[int, Field(ge=8, le=64)] = 16
+    steps: Annotated[int, Field(ge=1)] = 12
+    pause: Annotated[float, Field(ge=0.0, description="seconds that a step takes")] = 0.02
+    trouble: Literal["none", "abort", "memory", "raise", "nan", "hang", "offspring", "gate"] = "none"
+    at: Annotated[int, Field(ge=1, description="the step of the trouble")] = 5
+    file: Annotated[str, Field(description="the trouble is over once this file exists")] = ""
+
+
+class Troublesome(Detector):
+    """Distance to the mean of the normal images, plus a number that grows with every step."""
+
+    Config = Config
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.mean: Tensor | None = None
+        self.total, self.step = 0.0, 0
+
+    def fit(self, data: Images, ctx: FitContext) -> None:
+        self.mean = data.batch(range(len(data))).float().mean(0)
+        while self.step < self.config.steps:
+            step = self.step + 1
+            threading.Event().wait(self.config.pause)
+            if step == self.config.at and not (self.config.file and Path(self.config.file).exists()):
+                self._misbehave(ctx)
+            self.total, self.step = self.total + 1 / step, step
+            print(f"pid {os.getpid()} made step {step}", flush=True)
+            ctx.report(step, of=self.config.steps, **{"train/loss": 1 / step})
+
+    def _misbehave(self, ctx: FitContext) -> None:
+        match self.config.trouble:
+            case "abort":
+                os.abort()
+            case "memory":
+                raise MemoryError
+            case "raise":
+                raise RuntimeError("the detector\nlost its marbles")
+            case "nan":
+                ctx.report(self.step + 1, of=self.config.steps, **{"train/loss": float("nan")})
+            case "hang":
+                threading.Event().wait()
+            case "offspring":
+                with subprocess.Popen(["sleep", "1000"]) as process:
+                    process.wait()
+            case "gate":
+                while not Path(self.config.file).exists():
+                    threading.Event().wait(0.05)
+
+    def score(self, images: Tensor) -> Scores:
+        assert self.mean is not None
+        maps = (images.float() - self.mean).abs().mean(1)
+        return Scores(images=maps.amax((1, 2)), maps=maps)
+
+    def state(self) -> State:
+        assert self.mean is not None
+        return {"fit/mean": self.mean, "fit/total": self.total, "fit/step": self.step}
+
+    def restore(self, state: State) -> None:
+        mean, total, step = state["fit/mean"], state["fit/total"], state["fit/step"]
+        assert isinstance(mean, Tensor)
+        assert isinstance(total, float)
+        assert isinstance(step, int)
+        self.mean, self.total, self.step = mean.to(torch.float32), total, step
