@@ -54,7 +54,7 @@ class Stop:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the shipper and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ad_platform.tracking.shipper", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ad_platform.tracking", description=__doc__)
     parser.add_argument("--lifeline", type=int, help="file descriptor of a pipe; its end ends the shipper")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper %(levelname)s %(message)s")

@@ -1,6 +1,5 @@
 """Tells the tracking server what the store and the storage know: one run per job, one point per step."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,12 +10,11 @@ from typing import Protocol
 from ad_platform.errors import CorruptBundle, Unavailable
 from ad_platform.records import CheckpointRecord, Job, Shipment
 from ad_platform.results import result_of
-from ad_platform.states import JobKind, JobState
 from ad_platform.storage.contract import Manifest, Storage
-from ad_platform.storage.logs import read_log
 from ad_platform.storage.metrics import Point, read_segment, segments
 from ad_platform.store.contract import Store
 from ad_platform.tracking import facts
+from ad_platform.tracking.artifacts import collect
 from ad_platform.tracking.protocol import Tracker
 
 log = logging.getLogger(__name__)
@@ -100,9 +98,7 @@ class Shipper:
         curve = self._curve(job, shipped)
         self._log_points(run_id, job, shipped, curve.points)
         tags = facts.tags(job, self._store.jobs.attempts(job.id))
-        problems = list(curve.problems)
-        if job.state.terminal:
-            problems += self._finish(run_id, job)
+        problems = self._finish(run_id, job) if job.state.terminal else list(curve.problems)
         if problems:
             tags[facts.PROBLEM_TAG] = "; ".join(problems)
         self._tracker.log_tags(run_id, tags)
@@ -163,35 +159,11 @@ class Shipper:
         if metrics:
             self._tracker.log_points(run_id, [Point(step=0, time=ended, metrics=metrics)])
         with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
-            problems = self._collect(job, Path(name))
+            curve = self._curve(job, 0)
+            problems = [*curve.problems, *collect(job, curve.points, self._storage, Path(name))]
             self._tracker.log_artifacts(run_id, Path(name))
         self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
         return problems
-
-    def _collect(self, job: Job, folder: Path) -> list[str]:
-        (folder / "config.json").write_text(json.dumps(job.spec.to_json(), indent=2, sort_keys=True) + "\n")
-        text = self._log_text(job)
-        if text:
-            (folder / "log.txt").write_bytes(text)
-        bundle = result_of(job).bundle
-        if bundle is None or job.state is not JobState.SUCCEEDED:
-            return []
-        place = folder / ("model" if job.kind is JobKind.TRAIN else "results")
-        try:
-            manifest = self._storage.fetch(bundle, place)
-        except CorruptBundle as error:
-            return [str(error)]
-        listed = {
-            name: {"sha256": manifest.files[name], "size": manifest.sizes[name]} for name in manifest.files
-        }
-        (place / "manifest.json").write_text(json.dumps(listed, indent=2, sort_keys=True) + "\n")
-        return []
-
-    def _log_text(self, job: Job) -> bytes:
-        parts = [(number, read_log(self._storage, job.id, number)) for number in range(1, job.attempt + 1)]
-        return b"".join(
-            f"--- attempt {number} ---\n".encode() + part.content for number, part in parts if part.content
-        )
 
 
 def unseen(points: Sequence[Point], shown: Mapping[str, frozenset[int]]) -> list[Point]:
@@ -204,9 +176,3 @@ def unseen(points: Sequence[Point], shown: Mapping[str, frozenset[int]]) -> list
         if metrics:
             fresh.append(Point(step=point.step, time=point.time, metrics=metrics))
     return fresh
-
-
-if __name__ == "__main__":
-    from ad_platform.tracking.main import main
-
-    raise SystemExit(main())

@@ -18,7 +18,7 @@ def start(environment: dict[str, str]) -> tuple[subprocess.Popen[str], int]:
     """Start a shipper and return it with the end of the pipe that keeps it alive."""
     read, lifeline = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "ad_platform.tracking.shipper", "--lifeline", str(read)],
+        [sys.executable, "-m", "ad_platform.tracking", "--lifeline", str(read)],
         pass_fds=(read,),
         env=environment,
         stderr=subprocess.PIPE,

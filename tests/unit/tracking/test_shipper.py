@@ -105,6 +105,10 @@ def test_a_finished_job_shows_everything_about_it(stories: Stories) -> None:
     assert (train.state, train.ended_at) == (RunState.FINISHED, job.finished_at)
     assert json.loads(train.artifacts["config.json"])["config"]["w"] == 3.5
     assert train.artifacts["model/state.safetensors"] == b"weights"
+    rows = train.artifacts["curves.csv"].decode().splitlines()
+    assert rows[0] == "step,time,system/cpu,train/loss"
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(1, len(rows)))
+    assert len(rows) > 1
     assert "state.safetensors" in json.loads(train.artifacts["model/manifest.json"])
     assert train.artifacts["log.txt"] == b"--- attempt 1 ---\nattempt 1 starts\n"
     assert steps(train) == [1, 2, 3, 4]  # the result's own train/loss adds no point
