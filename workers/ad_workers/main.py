@@ -162,7 +162,9 @@ class Worker:
         @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]
         def wake(task: Any, job_id: str = "") -> None:
             try:
-                slots.wake(job_id, lambda leased: _show(task.request.id, leased))
+                if slots.wake(job_id, lambda leased: _show(task.request.id, leased)):
+                    # Wake-ups may have been lost while it ran: go on to the next job by oneself.
+                    self.queue.ring("", own_queue(self.id), 0)
             except AdctlError as error:
                 log.error("%s", error)
 

@@ -49,17 +49,17 @@ class Slots:
         for device in self.devices:
             self.free.put(device)
 
-    def wake(self, hint: str, tell: Callable[[str], None] = lambda job_id: None) -> None:
-        """Lease the best job and see it through; nothing to lease is no error.
+    def wake(self, hint: str, tell: Callable[[str], None] = lambda job_id: None) -> bool:
+        """Lease the best job, see it through, and say whether there was one.
 
         `tell` hears the id of the job that was leased: it need not be the hinted one.
         """
         if self.draining.is_set():
-            return
+            return False
         try:
             device = self.free.get_nowait()
         except queue.Empty:
-            return
+            return False
         try:
             before = boottime()
             lease = self.store.leases.lease(self._capabilities(device), self.settings.lease, hint)
@@ -68,6 +68,7 @@ class Slots:
                 self._attempt(lease, device, before + self.settings.lease)
         finally:
             self.free.put(device)
+        return lease is not None
 
     def kill(self) -> None:
         """Kill every child's process group; their supervisors give the jobs back."""

@@ -13,6 +13,8 @@ from ad_platform.store.contract import Store
 
 log = logging.getLogger(__name__)
 
+FULL = 100  # wake-ups in one queue, beyond which reminders would only pile up
+
 
 @dataclass
 class Ticker:
@@ -33,7 +35,7 @@ class Ticker:
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
             self.store.outbox.remind(self.silence)
-            relay(self.store.outbox, self.queue)
+            relay(self.store.outbox, self.queue, full=FULL)
             if self.idle():
                 # A message may have been eaten by a worker that could not do the job: look for oneself.
                 self.queue.ring("", own_queue(self.worker), 0)

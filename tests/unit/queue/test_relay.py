@@ -51,3 +51,19 @@ def test_a_broker_that_dies_midway_leaves_the_rest_owed():
     with pytest.raises(BrokerDown):
         relay(outbox, DiesAfter(2))
     assert [entry.job_id for entry in outbox.entries] == ["c"]
+
+
+def test_a_crowded_queue_gets_no_more_and_owes_no_more():
+    outbox, queue = FakeOutbox(["a", "b"]), MemoryQueue()
+    for job in ("x", "y", "z"):
+        queue.ring(job, "default", 0)
+    assert relay(outbox, queue, full=3) == 2
+    assert queue.depths(["default"]) == {"default": 3}
+    assert outbox.entries == []
+
+
+def test_a_queue_with_room_gets_what_is_owed():
+    outbox, queue = FakeOutbox(["a", "b"]), MemoryQueue()
+    queue.ring("x", "default", 0)
+    assert relay(outbox, queue, full=3) == 2
+    assert queue.depths(["default"]) == {"default": 3}
