@@ -4,16 +4,18 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Executable, Row, Table
-from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
-from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
 from ad_platform.errors import StoreDown, StoreMismatch
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 Clock = Callable[[], ColumnElement[float]]  # seconds since the epoch, read inside the statement
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class Backend(Protocol):
     def writing(self, connection: Connection) -> Connection:
         """Return the connection prepared so that its next transaction may write."""
 
-    def insert(self, table: Table) -> SqliteInsert | PostgresInsert:
+    def insert(self, table: Table) -> "SqliteInsert | PostgresInsert":
         """Return an insert that can state what to do on conflict."""
 
     def deadlocked(self, error: DBAPIError) -> bool:
@@ -57,7 +59,7 @@ class Transaction:
         """Return the clock as an expression, to be read when the statement runs."""
         return self._clock()
 
-    def insert(self, table: Table) -> SqliteInsert | PostgresInsert:
+    def insert(self, table: Table) -> "SqliteInsert | PostgresInsert":
         """Return an insert that can state what to do on conflict."""
         return self._backend.insert(table)
 

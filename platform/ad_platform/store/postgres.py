@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import MissingExtra
+from ad_platform.store.tables import metadata
 
 # A dead network must become StoreDown within seconds, not minutes; what the URL itself asks for wins.
 _PATIENCE = {
@@ -19,6 +20,14 @@ _PATIENCE = {
     "tcp_user_timeout": "20000",
     "options": "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
 }
+
+# Indexes on a part of a table cover the same part here. Said by the tables, it would load this dialect for
+# a store on SQLite too.
+for _table in metadata.tables.values():
+    for _index in _table.indexes:
+        _part = _index.dialect_options["sqlite"]["where"]
+        if _part is not None:
+            _index.dialect_kwargs["postgresql_where"] = _part
 
 
 class PostgresBackend:

@@ -121,12 +121,12 @@ def is_state(state: JobState, of: FromClause = jobs) -> ColumnElement[bool]:
 
 
 # The few live jobs stay cheap to find among any number of ended ones. The times are left out of the
-# indexes on purpose: a renewal then touches no index.
+# indexes on purpose: a renewal then touches no index. PostgreSQL's module gives it the same conditions.
 for _state, _name, _columns in (
     (JobState.QUEUED, "ix_jobs_queued", (jobs.c.queue, jobs.c.priority, jobs.c.seq)),
     (JobState.RUNNING, "ix_jobs_running", (jobs.c.user,)),
 ):
-    Index(_name, *_columns, sqlite_where=is_state(_state), postgresql_where=is_state(_state))
+    Index(_name, *_columns, sqlite_where=is_state(_state))
 Index("ix_jobs_state", jobs.c.state, jobs.c.seq)
 Index("ix_jobs_user", jobs.c.user, jobs.c.seq)
 Index("ix_jobs_group", jobs.c.group, jobs.c.seq)
@@ -147,7 +147,7 @@ attempts = Table(
 )
 # The database itself refuses a second holder.
 _held = attempts.c.outcome == literal_column("'running'")
-Index("uq_attempts_held", attempts.c.job_id, unique=True, sqlite_where=_held, postgresql_where=_held)
+Index("uq_attempts_held", attempts.c.job_id, unique=True, sqlite_where=_held)
 
 edges = Table(
     "edges",
@@ -285,4 +285,4 @@ shipments = Table(
     Column("shipped_step", BigInteger, nullable=False),
 )
 due = shipments.c.version > shipments.c.done_version
-Index("ix_shipments_due", shipments.c.claimed_until, sqlite_where=due, postgresql_where=due)
+Index("ix_shipments_due", shipments.c.claimed_until, sqlite_where=due)
