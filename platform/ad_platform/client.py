@@ -12,6 +12,7 @@ from ad_platform import catalogue
 from ad_platform.advice import advise
 from ad_platform.code_version import code_version
 from ad_platform.errors import BrokerDown, InvalidRequest, InvalidValue, StoreDown, Unavailable
+from ad_platform.queue.doorbell import knock
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
 from ad_platform.records import Attempt, Event, Holding, Job, WorkerRecord
@@ -298,7 +299,8 @@ class Client:
 
     def _ring(self) -> tuple[bool, str]:
         try:
-            relay(self.store.outbox, self.queue)
+            if self._queue is not None or not knock(self.settings):
+                relay(self.store.outbox, self.queue)
         except BrokerDown as error:
             return False, str(error)
         return True, ""

@@ -28,6 +28,7 @@ from ad_platform.stack.places import make_own
 from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
+from ad_workers.boottime import boottime
 from ad_workers.gpu import Gpu, assign, discover
 from ad_workers.holdings import advertise
 from ad_workers.nursery import Nursery
@@ -37,7 +38,8 @@ from ad_workers.tick import Ticker
 
 log = logging.getLogger(__name__)
 
-LEAVE = 5.0  # seconds Celery has to end after the last attempt
+CHECKPOINT = 0.7  # the part of the grace a draining child has; the rest is for the worker's own leave
+CELERY = 2.0  # seconds Celery has to end after the last attempt
 
 
 def start(
@@ -47,7 +49,9 @@ def start(
 
     Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # On our own logger: Celery gives the root logger its level.
+    logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     devices = assign(discover(), slots)
@@ -88,6 +92,7 @@ class Worker:
     queues: frozenset[str]
     devices: list[Gpu | None]
     stopping: threading.Event = field(default_factory=threading.Event)
+    never: threading.Event = field(default_factory=threading.Event)  # waiting for it passes time
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -144,6 +149,7 @@ class Worker:
         if self.slots.draining.is_set():
             return
         log.info("draining: %d attempts are asked to give their jobs back", len(self.slots.running))
+        self.leave_by = boottime() + self.settings.grace
         self.slots.draining.set()
         celery_state.should_stop = os.EX_OK
         threading.Thread(target=self._leave_even_if_celery_hangs, daemon=True).start()
@@ -152,6 +158,8 @@ class Worker:
         """Drain at the first signal, kill the attempts at the second."""
         if self.slots.draining.is_set():
             # Celery's thread pool would take a second SIGTERM for another warm shutdown.
+            log.warning("told to leave a second time: %d attempts are killed", len(self.slots.running))
+            self.leave_by = min(self.leave_by, boottime() + CELERY)
             self.slots.kill()
         self.drain()
 
@@ -208,25 +216,21 @@ class Worker:
             self.store.workers.leave(self.id)
         except AdctlError as error:
             log.warning("%s", error)
-        self.shipper.close()
+        self.shipper.close(max(1.0, self.leave_by - boottime()))
         log.info("worker %s has left", self.id)
 
     def _leave_even_if_celery_hangs(self) -> None:
-        """End the process once the attempts have ended, though Celery may be waiting for a dead broker."""
-        if not self._attempts_end(self.settings.grace):
-            self.slots.kill()
-            self._attempts_end(self.settings.lease)
-        if not self.stopping.wait(LEAVE):
+        """End the process in time, though Celery may be waiting for a dead broker, or a thread for a disk."""
+        while self.slots.running and boottime() < self.leave_by:
+            self.never.wait(0.1)
+        self.slots.kill()
+        while self.slots.running and boottime() < self.leave_by + self.settings.lease:
+            self.never.wait(0.1)  # the store is told that the jobs are free
+        if not self.stopping.wait(CELERY):
             self._leave()
             os._exit(os.EX_OK)
-
-    def _attempts_end(self, seconds: float) -> bool:
-        waited = threading.Event()
-        for _ in range(int(seconds * 10)):
-            if not self.slots.running:
-                return True
-            waited.wait(0.1)
-        return not self.slots.running
+        self.never.wait(max(CELERY, self.leave_by + CELERY - boottime()))
+        os._exit(os.EX_OK)
 
 
 class _Listener(CeleryWorker):  # type: ignore[misc]
