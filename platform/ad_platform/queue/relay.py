@@ -11,9 +11,9 @@ from ad_platform.store.contract import Outbox
 def relay(outbox: Outbox, queue: Queue, limit: int = 100, full: int | None = None) -> int:
     """Make the rings that are owed and return how many; raise BrokerDown after keeping the rest owed.
 
-    A process that dies between the ring and the note rings twice: harmless, a ring is a hint. A queue in which
-    `full` wake-ups lie already gets no more, and what was owed to it counts as made: each wake-up takes the
-    best job there is, and a worker goes on to the next by itself, so more would only pile up in the broker.
+    A process that dies between the ring and the note rings twice: harmless, a ring is a hint. A queue in
+    which `full` wake-ups lie already gets no more, and what was owed to it counts as made: each wake-up takes
+    the best job there is, and a worker goes on to the next by itself, so more would only pile up.
     """
     owed = outbox.owed(limit)
     crowded = _crowded(queue, owed, full)
