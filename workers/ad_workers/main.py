@@ -107,7 +107,9 @@ class Worker:
             queues=self.queues,
             detectors=frozenset(registry.names()) - frozenset(registry.broken()),
             devices=self.devices,
+            grace=CHECKPOINT * settings.grace,
         )
+        self.leave_by = float("inf")  # boottime, once it is draining
         self.queue = CeleryQueue(settings.broker_url)
         self.ticker = Ticker(
             store=self.store,

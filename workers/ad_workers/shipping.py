@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds before a shipper that died is started again
-FAREWELL = 20.0  # seconds it has for a last round
 
 
 @dataclass
@@ -27,12 +26,12 @@ class ShipperProcess:
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Let the shipper make a last round and end."""
+    def close(self, patience: float) -> None:
+        """Let the shipper make a last round of at most so many seconds; what it misses stays owed."""
         self.closed.set()
         with contextlib.suppress(OSError):
             os.close(self._lifeline)
-        self._thread.join(FAREWELL)
+        self._thread.join(patience)
         if self._thread.is_alive():
             self._process.kill()
 

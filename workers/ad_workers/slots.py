@@ -41,6 +41,7 @@ class Slots:
     queues: frozenset[str]
     detectors: frozenset[str]
     devices: list[Gpu | None]
+    grace: float  # seconds a draining child has for its checkpoint
     draining: threading.Event = field(default_factory=threading.Event)
     running: dict[str, Supervisor] = field(default_factory=dict)
 
@@ -118,7 +119,7 @@ class Slots:
             scratch=scratch,
             log=output,
             deadline=deadline,
-            grace=self.settings.grace,
+            grace=self.grace,
             draining=self.draining.is_set,
             retain=lambda held: retain_newest(self.storage, self.store.artifacts, held),
         )
