@@ -3,7 +3,6 @@
 import itertools
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -116,6 +115,11 @@ class Ground:
         file = self.platform.home / "logs" / "jobs" / f"{job_id}-a{attempt}.log"
         return file.read_text() if file.exists() else ""
 
+    def steps(self, job_id: str, attempt: int = 1) -> list[int]:
+        """Return the steps an attempt says it made."""
+        made = [line.partition(" made step ")[2] for line in self.printed(job_id, attempt).splitlines()]
+        return [int(number) for number in made if number]
+
     def says(self, job_id: str, words: str, attempt: int = 1) -> None:
         """Wait until an attempt has printed something."""
         self.platform.wait(
@@ -186,7 +190,3 @@ def ground(folder: Path, **extra: str) -> Iterator[Ground]:
                 broker.start()
                 platform.close()
 
-
-def wait(seconds: float) -> None:
-    """Let real time pass: for promises that say nothing may happen within it."""
-    threading.Event().wait(seconds)
