@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -76,6 +75,8 @@ def main() -> None:
 
 def _say(error: Exception, code: Exit, words: str | None = None) -> int:
     if os.environ.get("ADCTL_DEBUG") == "1":
+        import traceback
+
         traceback.print_exception(error)
     out.error(words or str(error))
     return code

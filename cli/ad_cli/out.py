@@ -1,5 +1,7 @@
 """The only place that prints: data to stdout, words to stderr; JSON, or plain text of stable width."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -7,11 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ad_platform.specs import Json
+if TYPE_CHECKING:
+    from ad_platform.specs import Json
 
 FALLBACK_WIDTH = 100  # of a table that is not shown on a terminal
 

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ad_platform import settings as environment
-from ad_platform.settings import Settings
-
 if TYPE_CHECKING:
     from ad_platform.client import Client
+    from ad_platform.settings import Settings
 
 _lent: "list[Client]" = []
 
 
-def settings() -> Settings:
+def settings() -> "Settings":
     """Return the settings of this call."""
-    return _lent[-1].settings if _lent else environment.load()
+    if _lent:
+        return _lent[-1].settings
+    from ad_platform import settings as environment
+
+    return environment.load()
 
 
 @contextmanager

@@ -1,13 +1,17 @@
 """How jobs, workers and champions look as JSON and as the cells of a table."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ad_platform.records import Attempt, Champion, Event, Holding, Job, WorkerRecord
-from ad_platform.specs import Json
 from ad_platform.states import JobState
+
+if TYPE_CHECKING:
+    from ad_platform.records import Attempt, Champion, Event, Holding, Job, WorkerRecord
+    from ad_platform.specs import Json
 
 JOB_COLUMNS = ("ID", "KIND", "STATE", "DETECTOR", "DATA", "PROGRESS", "AGE", "NAME")
 WORKER_COLUMNS = ("ID", "NODE", "STATE", "BUSY", "SLOTS", "QUEUES", "SEEN")

@@ -1,10 +1,14 @@
 """`adctl db`: bring the store's schema up to date."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from ad_cli import out, session
 from ad_platform.errors import StoreMismatch
-from ad_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ad_platform.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Look after the store's schema.")
 
@@ -37,7 +41,7 @@ def check(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     out.note(f"the store is up to date ({found})")
 
 
-def migrate(settings: Settings) -> tuple[str | None, str]:
+def migrate(settings: "Settings") -> tuple[str | None, str]:
     """Upgrade the store and return its revision before and after."""
     from ad_migrations import head, revision_of
     from ad_migrations import upgrade as run_migrations

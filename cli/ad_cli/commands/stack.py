@@ -8,11 +8,11 @@ import typer
 from ad_cli import out, session, shapes
 from ad_cli.commands import options
 from ad_platform.errors import StoreDown
-from ad_platform.settings import Settings
-from ad_platform.specs import Json
 
 if TYPE_CHECKING:
     from ad_platform.requests import Overview
+    from ad_platform.settings import Settings
+    from ad_platform.specs import Json
     from ad_platform.stack.control import ServiceState
 
 
@@ -120,7 +120,7 @@ def status(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
         raise StoreDown(trouble)
 
 
-def _elsewhere(settings: Settings) -> list[str]:
+def _elsewhere(settings: "Settings") -> list[str]:
     from ad_platform.stack.services import embeds_broker, embeds_tracking
 
     words = []
@@ -141,7 +141,7 @@ def _print_services(services: "tuple[ServiceState, ...] | list[ServiceState]") -
     out.table(("SERVICE", "STATE", "PID", "SINCE"), rows, empty="no services run here; start them: adctl up")
 
 
-def _print_overview(settings: Settings, overview: "Overview") -> None:
+def _print_overview(settings: "Settings", overview: "Overview") -> None:
     online = [worker for worker in overview.workers if worker.state != "gone"]
     out.text("")
     rows = [shapes.worker_cells(worker) for worker in online]
@@ -163,8 +163,8 @@ def _print_overview(settings: Settings, overview: "Overview") -> None:
 
 
 def _status_json(
-    settings: Settings, services: "list[ServiceState]", overview: "Overview | None", trouble: str
-) -> Json:
+    settings: "Settings", services: "list[ServiceState]", overview: "Overview | None", trouble: str
+) -> "Json":
     value: dict[str, Json] = {
         "home": str(settings.home),
         "services": [_service(one) for one in services],
@@ -183,11 +183,11 @@ def _status_json(
     return value
 
 
-def _service(one: "ServiceState") -> Json:
+def _service(one: "ServiceState") -> "Json":
     return {"name": one.name, "state": one.state, "pid": one.pid, "since": one.since, "detail": one.detail}
 
 
-def _free(settings: Settings) -> int:
+def _free(settings: "Settings") -> int:
     home = settings.home
     while not home.exists():
         home = home.parent
