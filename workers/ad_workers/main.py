@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from celery.apps.worker import Worker as CeleryWorker
-from celery.platforms import SecurityWarning
+from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
@@ -109,6 +109,7 @@ class Worker:
             devices=self.devices,
             grace=CHECKPOINT * settings.grace,
         )
+        self.code = os.EX_OK
         self.leave_by = float("inf")  # boottime, once it is draining
         self.queue = CeleryQueue(settings.broker_url)
         self.ticker = Ticker(
@@ -121,7 +122,7 @@ class Worker:
         )
 
     def run(self) -> int:
-        """Serve until drained, then leave."""
+        """Serve until drained, then leave; the code is not 0 if the listener broke."""
         self._register()
         for task in (self._tick, lambda: advertise(self.store, self.settings)):
             threading.Thread(target=task, daemon=True).start()
@@ -131,7 +132,7 @@ class Worker:
             finally:
                 self.drain()
                 self._leave()
-        return 0
+        return self.code
 
     @contextmanager
     def _doorbell(self) -> Iterator[None]:
@@ -165,6 +166,12 @@ class Worker:
             self.slots.kill()
         self.drain()
 
+    def broke(self) -> None:
+        """Leave with an error, so that whoever started this worker starts it again."""
+        log.error("the listener broke: what lies in the broker may be no message of ours")
+        self.code = os.EX_SOFTWARE
+        self.drain()
+
     def _listen(self) -> None:
         app = make_app(self.settings.broker_url)
         slots = self.slots
@@ -190,7 +197,7 @@ class Worker:
             without_mingle=True,
             quiet=True,
         )
-        worker.signalled = self.signalled
+        worker.signalled, worker.broke = self.signalled, self.broke
         worker.start()
 
     def _tick(self) -> None:
@@ -230,15 +237,22 @@ class Worker:
             self.never.wait(0.1)  # the store is told that the jobs are free
         if not self.stopping.wait(CELERY):
             self._leave()
-            os._exit(os.EX_OK)
+            os._exit(self.code)
         self.never.wait(max(CELERY, self.leave_by + CELERY - boottime()))
-        os._exit(os.EX_OK)
+        os._exit(self.code)
 
 
 class _Listener(CeleryWorker):  # type: ignore[misc]
-    """Celery's worker with our answer to signals."""
+    """Celery's worker with our answer to signals, and to what it cannot go on from."""
 
     signalled: Any = None
+    broke: Any = None
+
+    def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
+        """Have the attempts given back first: Celery would wait for them, deaf."""
+        if exitcode == EX_FAILURE:
+            self.broke()
+        super().stop(in_sighandler=in_sighandler, exitcode=exitcode)
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Install our signal handlers where Celery would install its own."""
