@@ -49,5 +49,5 @@ down: ## Stop them
 slow: ## Run the long tests
 	"$(BIN)/python" -m pytest -m slow
 
-bench: ## Measure; figures go to benchmarks/RESULTS.md by hand
+bench: ## Measure (about 8 minutes); figures go on top of benchmarks/RESULTS.md
 	"$(BIN)/python" benchmarks/platform.py
