@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SEED = 3
 CHILD_SECONDS = 240
-ENOUGH_STEPS = 12
+ENOUGH_STEPS = 6
 
 
 class MemoryImages:
