@@ -70,7 +70,11 @@ class Ground:
         return self.client.submit([replace(planned, stall_after=stall_after)])
 
     def asked(
-        self, pictures: Path, max_attempts: int = 3, every: int | None = 2, settings: dict[str, Json] | None = None
+        self,
+        pictures: Path,
+        max_attempts: int = 3,
+        every: int | None = 2,
+        settings: dict[str, Json] | None = None,
     ) -> TrainRequest:
         """Return the request for a fit; its seed is its own, so that no stored stage spares the work."""
         mark = fingerprint(pictures, self.platform.settings.home / "cache" / "fingerprints.json")
@@ -123,7 +127,9 @@ class Ground:
     def says(self, job_id: str, words: str, attempt: int = 1) -> None:
         """Wait until an attempt has printed something."""
         self.platform.wait(
-            lambda: words in self.printed(job_id, attempt), f"attempt {attempt} of {job_id} says '{words}'", 60
+            lambda: words in self.printed(job_id, attempt),
+            f"attempt {attempt} of {job_id} says '{words}'",
+            60,
         )
 
     def offspring(self, worker: "subprocess.Popen[bytes]", seconds: float = 60.0) -> list[psutil.Process]:
@@ -189,4 +195,3 @@ def ground(folder: Path, **extra: str) -> Iterator[Ground]:
             finally:
                 broker.start()
                 platform.close()
-

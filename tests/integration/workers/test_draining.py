@@ -1,5 +1,6 @@
 """A worker that is told to leave gives its jobs back whole and in time, and takes its processes along."""
 
+import os
 import signal
 import subprocess
 import time
@@ -109,3 +110,12 @@ def test_a_worker_can_be_told_to_leave_from_outside_though_the_broker_is_dead(la
     assert not alive(everyone)
     given_back(land, job, worker)
     assert land.committed(job) >= 10
+
+
+def test_rubbish_in_the_broker_ends_a_worker_with_an_error_for_its_keeper(land: Ground):
+    worker = land.platform.start_worker()
+    everyone = family(worker.pid)
+    with land.broker.client() as broker:
+        broker.lpush("adctl.default", b"this is no message")
+    land.die(everyone)
+    assert worker.wait(1.0) == os.EX_SOFTWARE
