@@ -1,5 +1,6 @@
 """`adctl worker`: start one here, list them, tell one to leave."""
 
+import gc
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ from ad_platform.errors import AmbiguousId, InvalidRequest, MissingExtra, Unknow
 
 if TYPE_CHECKING:
     from ad_platform.records import WorkerRecord
+
+USUAL = (700, 10, 10)  # how often Python looks for garbage by itself
 
 app = typer.Typer(no_args_is_help=True, help="The processes that compute.")
 
@@ -40,6 +43,7 @@ def start(
         raise InvalidRequest("--queues needs at least one label, such as: --queues default")
     from ad_workers.main import start as run_worker
 
+    gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
     raise typer.Exit(run_worker(session.settings(), slots=slots, queues=labels, name=name))
 
 
