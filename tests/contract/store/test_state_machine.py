@@ -87,8 +87,9 @@ class StoreMachine(RuleBasedStateMachine):
                     self.put(other.id, JobState.QUEUED)
         if state in ENDED_BADLY:
             for other in self.waiting_for(job_id):
-                other.failure = FailureClass.NEEDS
-                self.put(other.id, JobState.FAILED)
+                if other.state is JobState.WAITING:  # it may have fallen with another of these just now
+                    other.failure = FailureClass.NEEDS
+                    self.put(other.id, JobState.FAILED)
 
     def waiting_for(self, job_id: str) -> list[Model]:
         jobs = self.model.values()
