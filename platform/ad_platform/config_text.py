@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import cast
 
 from ad_platform.errors import InvalidValue, suggest
-from ad_platform.plain_fit import plainly_fits
 from ad_platform.specs import Json
 
 TRUE, FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
@@ -30,8 +29,6 @@ def parse(name: str, text: str, schema: Mapping[str, Json]) -> Json:
 
 def problem_of(name: str, value: Json, schema: Mapping[str, Json]) -> str | None:
     """Say in one line why a value cannot be, with the range it must lie in; None if it can."""
-    if plainly_fits(value, schema):
-        return None
     from jsonschema import Draft202012Validator
 
     validator = Draft202012Validator(dict(schema))
