@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 TENSORS, VALUES, CONFIG = "state.safetensors", "state.json", "config.json"
 
 
-def save(state: State, folder: Path) -> None:
+def save(state: State, folder: Path, *, sync: bool = True) -> None:
     """Write a state as two files, each synced and then renamed into place.
+
+    Without `sync` they may be lost in a power cut: for files that are copied elsewhere at once.
 
     Raises StateError that names the key of anything that is no tensor, number, string or bool, before a file
     is touched. The two files together are not atomic: give each state a folder of its own.
@@ -37,8 +39,8 @@ def save(state: State, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{TENSORS}.tmp"
     save_file(_unshared(tensors), temporary)
-    _settle(temporary, folder / TENSORS)
-    _write_json(folder / VALUES, values)
+    _settle(temporary, folder / TENSORS, sync)
+    _write_json(folder / VALUES, values, sync)
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> State:
@@ -110,10 +112,10 @@ def _plain(key: str, value: object) -> int | float | str | bool:
     )
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+def _write_json(path: Path, value: Mapping[str, Any], sync: bool = True) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    _settle(temporary, path)
+    _settle(temporary, path, sync)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -126,8 +128,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _settle(temporary: Path, final: Path) -> None:
-    """Make what was written outlast a power cut, under its final name."""
+def _settle(temporary: Path, final: Path, sync: bool) -> None:
+    """Give what was written its final name and, if wanted, make it outlast a power cut."""
+    if not sync:
+        temporary.replace(final)
+        return
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(final)

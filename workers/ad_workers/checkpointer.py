@@ -14,7 +14,7 @@ from ad_workers.desk import CODES, Desk, Stop
 from ad_workers.messages import CheckpointMade
 
 AT_LEAST = 10.0  # seconds between two checkpoints
-COST = 20.0  # a checkpoint may take this part of the time: 1/20
+COST = 50.0  # a checkpoint may take this part of the time: 1/50
 
 
 @dataclass

@@ -61,7 +61,7 @@ class AttemptContext(ContextCore):
         folder = self.desk.scratch / "stages" / stage
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        states.save(part(state, stage), folder)
+        states.save(part(state, stage), folder, sync=False)
         self.desk.guard()
         manifest = publish_stage(self.desk.storage, self.keys[stage], folder, {"stage": stage})
         self.desk.say(

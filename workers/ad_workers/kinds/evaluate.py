@@ -65,7 +65,7 @@ class _Reporter:
         self.desk = desk
         self.checkpointer = Checkpointer(
             desk,
-            save=lambda folder: states.save(scored.state(), folder),
+            save=lambda folder: states.save(scored.state(), folder, sync=False),
             meta=lambda: {"threads": beginning.threads},
             committed=segments(beginning.resumed.manifest) if beginning.resumed else [],
         )

@@ -53,7 +53,7 @@ def _context(desk: Desk, detector: Detector, beginning: Start) -> AttemptContext
         detector.restore(states.load(beginning.state_folder))
     checkpointer = Checkpointer(
         desk,
-        save=lambda folder: states.save(detector.state(), folder),
+        save=lambda folder: states.save(detector.state(), folder, sync=False),
         meta=lambda: {
             "done": list(context.done),
             "threads": beginning.threads,
