@@ -110,8 +110,8 @@ class Home:
         fit = ("submit", "train", "--model", model, "--data", str(self.category), "--no-evaluate")
         return self.adctl(*fit, "--seed", str(next(self.seeds)), "-q", *arguments).split()[0]
 
-    def ended(self, ids: Sequence[str]) -> list[Job]:
-        """Wait until jobs have ended, and return them; all must have succeeded."""
+    def ended(self, ids: Sequence[str], every: float = 0.01) -> list[Job]:
+        """Look every so many seconds until jobs have ended, and return them; all must have succeeded."""
         with Client(self.settings) as client:
             end = time.monotonic() + PATIENCE
             while True:
@@ -120,7 +120,7 @@ class Home:
                     break
                 if time.monotonic() > end:
                     raise SystemExit(f"the jobs {', '.join(ids)} did not end within {PATIENCE:.0f} s")
-                time.sleep(0.01)
+                time.sleep(every)
         for job in jobs:
             if job.state != "succeeded":
                 raise SystemExit(f"job {job.id} {job.state}: {job.error}")
