@@ -130,8 +130,8 @@ def resolve(
         if name not in fields:
             raise UnknownName(f"setting of {entry.name}", name, fields)
         config[name] = parse(name, value, fields[name]) if isinstance(value, str) else value
-    for name, value in config.items():
-        if name in fields and (problem := problem_of(name, value, fields[name])):
+        # Presets and defaults were checked when the detector was described; the validator is slow to load.
+        if problem := problem_of(name, config[name], fields[name]):
             raise InvalidValue(problem)
     missing = sorted(set(fields) - set(config))
     if missing:
