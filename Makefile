@@ -11,7 +11,7 @@ ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-quickstart: ## Install, start the services and train a small DDAD on the folder DATA=...
+quickstart: ## Install, start the services and train DDAD (preset tiny) on the folder DATA=...
 	@test -n "$(DATA)" || { echo "say which images to train on: make quickstart DATA=/path/to/mvtec/bottle" >&2; exit 2; }
 	@.ci/venv "$(VENV)" worker
 	"$(BIN)/adctl" up
