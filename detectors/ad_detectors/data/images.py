@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ad_detectors.data import decoding
 from ad_detectors.data.layout import GOOD, Category, Sample
+from ad_detectors.data.splits import NONE, Holdout, split
 from ad_detectors.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ Kind = TypeVar("Kind", bound=np.generic)
 class CachedImages:
     """The pictures of one split, as `api.Images` promises them."""
 
-    def __init__(self, samples: Sequence[Sample], pixels: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], pixels: NDArray[np.uint8], rows: Sequence[int] | None = None
+    ) -> None:
+        """Serve `samples`, whose pixels are these rows of `pixels`: all of them, in order, unless told."""
         self.samples = list(samples)
         self._pixels = pixels  # (N, 3, H, W)
+        self._rows = np.arange(len(self.samples)) if rows is None else np.asarray(rows, dtype=np.intp)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,7 +54,9 @@ class CachedImages:
         """Return the pictures of these indices: uint8 (B, 3, H, W), RGB."""
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(self._pixels[np.asarray(indices, dtype=np.intp)]))
+        return torch.from_numpy(
+            np.ascontiguousarray(self._pixels[self._rows[np.asarray(indices, dtype=np.intp)]])
+        )
 
 
 class TestImages(CachedImages):
@@ -72,9 +79,34 @@ class TestImages(CachedImages):
         return np.ascontiguousarray(self._masks[np.asarray(indices, dtype=np.intp)])
 
 
-def train_images(category: Category, size: int, cache: Path, fingerprint: str) -> CachedImages:
-    """Return the normal training pictures at size x size; raise DataError naming a bad file."""
-    return CachedImages(category.train, _pixels(category.train, size, cache / fingerprint / "train"))
+def train_images(
+    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+) -> CachedImages:
+    """Return the normal pictures to learn from at size x size; raise DataError naming a bad file."""
+    return _normal(category, size, cache, fingerprint, split(category.train, holdout).train)
+
+
+def validation_images(
+    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+) -> CachedImages:
+    """Return the normal pictures by which settings are chosen; there may be none."""
+    return _normal(category, size, cache, fingerprint, split(category.train, holdout).validation)
+
+
+def calibration_images(
+    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+) -> CachedImages:
+    """Return the normal pictures by which thresholds are fixed; there may be none."""
+    return _normal(category, size, cache, fingerprint, split(category.train, holdout).calibration)
+
+
+def _normal(
+    category: Category, size: int, cache: Path, fingerprint: str, part: Sequence[Sample]
+) -> CachedImages:
+    """Serve a part of the normal pictures from the one file that holds them all, whatever is held out."""
+    rows = {sample.name: row for row, sample in enumerate(category.train)}
+    pixels = _pixels(category.train, size, cache / fingerprint / "train")
+    return CachedImages(part, pixels, [rows[sample.name] for sample in part])
 
 
 def test_images(category: Category, size: int, cache: Path, fingerprint: str) -> TestImages:

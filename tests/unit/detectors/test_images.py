@@ -11,6 +11,7 @@ from PIL import Image
 from ad_detectors.data import decoding, images
 from ad_detectors.data.images import CachedImages, TestImages
 from ad_detectors.data.layout import Category, open_category
+from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
 
 
@@ -76,6 +77,29 @@ def test_each_size_split_and_choice_of_files_has_a_cache_of_its_own(
     first = Category("data", "nut", category.path, category.train[:2])
     assert torch.equal(train(first, cache).batch([0]), everything.batch([0]))
     assert torch.equal(train(swapped, cache).batch([0]), everything.batch([2]))
+
+
+def test_the_parts_of_a_split_are_views_of_one_file(tmp_path: Path) -> None:
+    folder, cache, given = tmp_path / "data" / "nut", tmp_path / "cache", ("f" * 64, Holdout(0.2, 0.1))
+    for index in range(10):
+        put(folder / f"train/good/{index}.png", np.full((4, 4, 3), index, np.uint8))
+    category = open_category(folder)
+    parts = [
+        images.train_images(category, 4, cache, *given),
+        images.validation_images(category, 4, cache, *given),
+        images.calibration_images(category, 4, cache, *given),
+    ]
+    assert [len(part) for part in parts] == [7, 2, 1]
+    for part in parts:
+        shown = part.batch(range(len(part)))[:, 0, 0, 0].tolist()
+        assert part.paths == [f"train/good/{value}.png" for value in shown]
+    assert len(images.train_images(category, 4, cache, "f" * 64)) == 10
+    assert len(list(cache.rglob("*.npy"))) == 1
+
+
+def test_a_part_may_hold_no_pictures(category: Category, tmp_path: Path) -> None:
+    served = images.validation_images(category, 4, tmp_path / "cache", "f" * 64, Holdout())
+    assert (len(served), served.paths, tuple(served.batch([]).shape)) == (0, [], (0, 3, 4, 4))
 
 
 @pytest.mark.parametrize("broken", ["empty", "cut", "junk"])
