@@ -52,3 +52,22 @@ TWO_STAGES = """
 from ad_detectors.api import Stage
 STAGES = (Stage("a", ("image_size",)), Stage("b", ("gain",), {}))
 """
+
+# A preset that was published for three categories, and a stage that depends on one more field when gain is 2.
+PUBLISHED = """
+from ad_detectors.api import Stage
+from ad_detectors.config import Published
+PUBLISHED = {
+    "paper": Published(
+        source="Table 9 of a paper",
+        base={"image_size": 32},
+        categories={"Screw": {"gain": 3}, "metal_nut": {"gain": 4.0, "image_size": 64}, "carpet": {}},
+    )
+}
+STAGES = (Stage("a", ("image_size",)), Stage("b", ("gain",)))
+
+
+def stages_of_config(config):
+    moved = ("image_size", "gain") if config.gain == 2 else ("image_size",)
+    return (Stage("a", moved), Stage("b", ("gain",)))
+"""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ad_detectors import registry
+from ad_detectors.config import Published, schema, to_json
 from ad_detectors.config import build as build_config
-from ad_detectors.config import schema, to_json
 from ad_detectors.errors import BrokenDetector
 
 
@@ -40,6 +40,7 @@ def entry(name: str) -> dict[str, Any]:
         "presets": {
             preset: to_json(build_config(known.config, values)) for preset, values in known.presets.items()
         },
+        "published": {preset: _published(known, found) for preset, found in known.published.items()},
         "default_preset": known.default_preset,
         "space": {field: dict(limits) for field, limits in known.space.items()},
         "stages": [
@@ -47,3 +48,16 @@ def entry(name: str) -> dict[str, Any]:
             for stage in known.stages
         ],
     }
+
+
+def _published(known: registry.Description, found: Published) -> dict[str, Any]:
+    """Return a published preset: a whole config, and what each category sets differently."""
+
+    def whole(values: Mapping[str, Any]) -> dict[str, Any]:
+        return to_json(build_config(known.config, values))
+
+    categories = {}
+    for category, values in found.categories.items():
+        config = whole({**found.base, **values})
+        categories[category] = {field: config[field] for field in values}
+    return {"source": found.source, "base": whole(found.base), "categories": categories}

@@ -25,6 +25,33 @@ class Paper:
     url: str
 
 
+@dataclass(frozen=True)
+class Published:
+    """A preset as somebody published it: settings of each category, chosen on that category's test pictures.
+
+    Nothing is held out of training under it, since the publication held out nothing.
+    """
+
+    source: str  # where the numbers stand
+    base: Mapping[str, Any]  # what all categories have in common
+    categories: Mapping[str, Mapping[str, Any]]  # what each sets besides, by its published name
+
+    def settings(self, preset: str, category: str | None) -> dict[str, Any]:
+        """Return what the preset sets for a category, named in any case; raise ConfigError."""
+        if category is None:
+            raise ConfigError(
+                f"the settings of preset '{preset}' depend on the category; "
+                f"name one of: {', '.join(sorted(self.categories))}"
+            )
+        for name, values in self.categories.items():
+            if name.casefold() == category.casefold():
+                return {**self.base, **values}
+        raise ConfigError(
+            f"preset '{preset}' was not published for the category '{category}'; "
+            f"{nearest(category, list(self.categories))}"
+        )
+
+
 _adapters: WeakKeyDictionary[type[Any], TypeAdapter[Any]] = WeakKeyDictionary()  # each takes a millisecond
 
 

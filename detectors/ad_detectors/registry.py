@@ -1,8 +1,9 @@
 """Which detectors there are: the modules in zoo/, and other people's by the entry point "adctl.detectors".
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
-Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, STAGES,
-SPACE and PAPER. Describing a detector imports no torch; listing the names imports nothing of it at all.
+Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
+STAGES, `stages_of_config`, SPACE and PAPER. Describing a detector imports no torch; listing the names imports
+nothing of it at all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ad_detectors.api import Detector, Stage
-from ad_detectors.config import Paper, build, nearest, to_json
+from ad_detectors.config import Paper, Published, build, nearest, to_json
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
 
 GROUP = "adctl.detectors"
@@ -37,11 +38,27 @@ class Description:
     summary: str
     config: type[Any]
     presets: Mapping[str, Mapping[str, Any]]  # what each sets differently from the defaults
+    published: Mapping[str, Published] = field(default_factory=dict)  # presets that depend on the category
     default_preset: str
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...]  # of the default config
+    own_stages: Callable[[Any], tuple[Stage, ...]] | None = (
+        None  # where a stage's fields depend on the config
+    )
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paper: Paper | None = None
     module: str = ""  # the module that holds the Detector subclass
+
+    def stages_of(self, config: Any) -> tuple[Stage, ...]:
+        """Return the stages of a config: always those of `stages` by name, though their fields may differ."""
+        if self.own_stages is None:
+            return self.stages
+        found = tuple(self.own_stages(config))
+        if [stage.name for stage in found] != [stage.name for stage in self.stages]:
+            named = ", ".join(stage.name for stage in self.stages)
+            raise BrokenDetector(
+                self.name, f"stages_of_config must return the stages {named} for every config"
+            )
+        return found
 
 
 def names() -> list[str]:
@@ -85,16 +102,24 @@ def create(name: str, config: Any) -> Detector:
     return kind(build(kind.Config, config))
 
 
-def resolve(name: str, preset: str | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def resolve(
+    name: str, preset: str | None, overrides: Mapping[str, Any], category: str | None = None
+) -> dict[str, Any]:
     """Return the whole flat config of a detector as JSON: defaults, then the preset, then these values.
 
-    Without a preset the detector's default one is taken. Raises UnknownDetector or ConfigError.
+    Without a preset the detector's default one is taken. A published preset needs the category. Raises
+    UnknownDetector or ConfigError.
     """
     known = describe(name)
     chosen = known.default_preset if preset is None else preset
-    if chosen not in known.presets:
-        raise ConfigError(f"{known.name} has no preset '{chosen}'; {nearest(chosen, list(known.presets))}")
-    return to_json(build(known.config, {**known.presets[chosen], **overrides}))
+    if chosen in known.published:
+        values = known.published[chosen].settings(chosen, category)
+    elif chosen in known.presets:
+        values = dict(known.presets[chosen])
+    else:
+        every = [*known.presets, *known.published]
+        raise ConfigError(f"{known.name} has no preset '{chosen}'; {nearest(chosen, every)}")
+    return to_json(build(known.config, {**values, **overrides}))
 
 
 def broken() -> dict[str, str]:
@@ -127,6 +152,8 @@ def _guarded(name: str, find: Callable[[], T]) -> T:
     """Call `find`; whatever goes wrong in somebody's module is the fault of that detector alone."""
     try:
         return find()
+    except BrokenDetector:
+        raise
     except Exception as error:  # a plug-in may fail in any way and must not take the others along
         first_line = (str(error).splitlines() or [""])[0]
         raise BrokenDetector(name, f"{type(error).__name__}: {first_line}") from error
@@ -141,20 +168,36 @@ def _describe(name: str, path: str) -> Description:
     presets = {**({"default": {}} if default == "default" else {}), **getattr(module, "PRESETS", {})}
     if default not in presets:
         raise ValueError(f"DEFAULT_PRESET is '{default}', which PRESETS lacks")
-    for values in presets.values():
-        build(config, values)
     every_field = tuple(each.name for each in fields(config))
-    return Description(
+    known = Description(
         name=name,
         summary=_summary(package if split else _subclass(package)),
         config=config,
         presets=presets,
+        published=dict(getattr(module, "PUBLISHED", {})),
         default_preset=default,
         stages=tuple(getattr(module, "STAGES", ())) or (Stage(WHOLE_FIT, every_field),),
+        own_stages=getattr(module, "stages_of_config", None),
         space=getattr(module, "SPACE", {}),
         paper=getattr(module, "PAPER", None),
         module=f"{path}.detector" if split else path,
     )
+    _check_presets(known)
+    return known
+
+
+def _check_presets(known: Description) -> None:
+    """Build every preset there is, so that nobody finds out at a submit that one is wrong."""
+    if both := sorted(set(known.presets) & set(known.published)):
+        raise ValueError(f"PRESETS and PUBLISHED both have '{both[0]}'")
+    for values in known.presets.values():
+        known.stages_of(build(known.config, values))
+    for preset, published in known.published.items():
+        if len({category.casefold() for category in published.categories}) < len(published.categories):
+            raise ValueError(f"PUBLISHED['{preset}'] has a category twice, in another case")
+        known.stages_of(build(known.config, published.base))
+        for category in published.categories:
+            known.stages_of(build(known.config, published.settings(preset, category)))
 
 
 def _checked_config(module: ModuleType) -> type[Any]:

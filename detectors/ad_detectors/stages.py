@@ -27,13 +27,14 @@ def keys(
     whoever edits it never gets back the result of what it was before.
     """
     known = registry.describe(name)
-    values = to_json(build(known.config, config))  # so that 1 and 1.0 for one field are one value
+    built = build(known.config, config)
+    values = to_json(built)  # so that 1 and 1.0 for one field are one value
     given = {"fingerprint": fingerprint, "split": split, "precision": precision, "seed": seed}
     if [stage.name for stage in known.stages] == [registry.WHOLE_FIT]:
         given["source"] = _source(known.module)
     result: dict[str, str] = {}
     behind: list[list[Any]] = []
-    for stage in known.stages:
+    for stage in known.stages_of(built):
         behind.append([stage.name, stage.version, {field: values[field] for field in stage.fields}])
         meaning = {"detector": known.name, **given, "stages": behind}
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)

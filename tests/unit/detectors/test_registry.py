@@ -11,7 +11,7 @@ import pytest
 
 from ad_detectors import catalogue, registry, stages
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
-from made_up_detectors import ONE_FILE, TWO_STAGES
+from made_up_detectors import ONE_FILE, PUBLISHED, TWO_STAGES
 
 Add = Callable[..., str]
 DATACLASS = "from dataclasses import dataclass\n@dataclass({})\nclass Config:\n"
@@ -59,10 +59,7 @@ def test_a_package_is_described_without_its_detector_module(add_detector: Add) -
         ("class Config: pass", "has no dataclass Config"),
         (DATACLASS.format("") + "  image_size: int = 3", "frozen=True, kw_only=True"),
         (DATACLASS.format(FROZEN) + "  size: int = 3", "must have a field image_size"),
-        (
-            DATACLASS.format(FROZEN) + "  image_size: int = 3\nPRESETS = {'tiny': {'imagesize': 3}}",
-            "there is no setting 'imagesize'",
-        ),
+        (ONE_FILE + "PRESETS = {'tiny': {'imagesize': 3}}", "there is no setting 'imagesize'"),
         (DATACLASS.format(FROZEN) + "  image_size: int = 3", "must define one subclass of Detector, not 0"),
     ],
 )
@@ -101,6 +98,80 @@ def test_resolve_lays_overrides_over_the_preset_over_the_defaults(add_detector: 
     assert registry.resolve("meandiff", "tiny", {"gain": 2}) == {"image_size": 8, "gain": 2.0}
     with pytest.raises(ConfigError, match=r"meandiff has no preset 'tinny'; did you mean tiny\?"):
         registry.resolve("meandiff", "tinny", {})
+
+
+def test_a_published_preset_sets_what_its_category_says(add_detector: Add) -> None:
+    name = add_detector("published", ONE_FILE + PUBLISHED)
+    assert registry.resolve(name, "paper", {}, "screw") == {"image_size": 32, "gain": 3.0}
+    assert registry.resolve(name, "paper", {}, "METAL_NUT") == {"image_size": 64, "gain": 4.0}
+    assert registry.resolve(name, "paper", {"gain": 5.0}, "Carpet") == {"image_size": 32, "gain": 5.0}
+    assert registry.resolve(name, None, {}, "screw") == {"image_size": 16, "gain": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("preset", "category", "says"),
+    [
+        ("paper", None, "depend on the category; name one of: Screw, carpet, metal_nut"),
+        ("paper", "metal-nut", "'metal-nut'; did you mean metal_nut?"),
+        ("paper", "zipper", "not published for the category 'zipper'; there are: Screw, carpet, metal_nut"),
+        ("papr", "screw", "has no preset 'papr'; did you mean paper?"),
+    ],
+)
+def test_a_category_that_was_not_published_gets_those_that_were(
+    add_detector: Add, preset: str, category: str | None, says: str
+) -> None:
+    name = add_detector("published", ONE_FILE + PUBLISHED)
+    with pytest.raises(ConfigError) as caught:
+        registry.resolve(name, preset, {}, category)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ('PUBLISHED["paper"].categories["screw"] = {}', "has a category twice"),
+        ('PRESETS["paper"] = {}', "PRESETS and PUBLISHED both have 'paper'"),
+        ('PUBLISHED["paper"].categories["carpet"]["gain"] = 99', "gain = 99 is out of range"),
+        ('DEFAULT_PRESET = "paper"', "DEFAULT_PRESET is 'paper', which PRESETS lacks"),
+        ("stages_of_config = lambda config: (Stage('a', ()),)", "must return the stages a, b"),
+    ],
+)
+def test_a_published_preset_or_stages_that_cannot_be_break_the_detector(
+    add_detector: Add, wrong: str, reason: str
+) -> None:
+    name = add_detector("published", f"{ONE_FILE}{PUBLISHED}\n{wrong}\n")
+    with pytest.raises(BrokenDetector) as caught:
+        registry.describe(name)
+    assert reason in str(caught.value)
+    assert str(caught.value).count("cannot be used") == 1
+
+
+def test_the_catalogue_tells_what_was_published_as_plain_values(add_detector: Add) -> None:
+    entry = catalogue.entry(add_detector("published", ONE_FILE + PUBLISHED))
+    assert entry["published"] == {
+        "paper": {
+            "source": "Table 9 of a paper",
+            "base": {"image_size": 32, "gain": 1.0},
+            "categories": {
+                "Screw": {"gain": 3.0},
+                "metal_nut": {"gain": 4.0, "image_size": 64},
+                "carpet": {},
+            },
+        }
+    }
+    assert [stage["fields"] for stage in entry["stages"]] == [["image_size"], ["gain"]]
+
+
+def test_the_fields_of_a_stage_may_depend_on_the_config(add_detector: Add) -> None:
+    given = {"fingerprint": "f", "split": "all", "precision": "float32", "seed": 1}
+    name = add_detector("published", ONE_FILE + PUBLISHED)
+    known = registry.describe(name)
+    assert known.stages_of(known.config(gain=2.0))[0].fields == ("image_size", "gain")
+    assert known.stages_of(known.config())[0].fields == ("image_size",)
+    plain, moved = (stages.keys(name, {"gain": gain}, **given) for gain in (1.0, 2.0))
+    other = stages.keys(name, {"gain": 3.0}, **given)
+    assert plain["a"] == other["a"]
+    assert moved["a"] != plain["a"]
 
 
 def test_the_catalogue_is_json_whose_presets_satisfy_its_schemas(add_detector: Add) -> None:
