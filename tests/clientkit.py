@@ -44,6 +44,13 @@ ENTRY = {
         },
         "large": {"image_size": 256},
     },
+    "published": {
+        "paper": {
+            "source": "Table 9 of a paper",
+            "base": {"image_size": 256, "lr": 0.1},
+            "categories": {"Screw": {"lr": 0.2, "mode": "median"}, "carpet": {}},
+        }
+    },
     "default_preset": "tiny",
     "space": {"lr": {"low": 1e-5, "high": 0.1, "log": True}},
     "stages": [{"name": "fit", "version": 1, "fields": ["image_size", "lr"]}],

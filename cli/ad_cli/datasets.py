@@ -1,7 +1,7 @@
 """Turns what a person says about images into a dataset reference.
 
-The only place above the workers that imports `ad_detectors`: two modules of the standard library alone, so
-that client and worker find the same pictures and compute the same fingerprint.
+The only place above the workers that imports `ad_detectors`: modules of the standard library alone, so that
+client and worker find the same pictures, compute the same fingerprint, and hold as many pictures out.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.layout import open_category
+from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
 from ad_platform.client import Client
 from ad_platform.errors import InvalidData, InvalidRequest, UnknownName
@@ -29,9 +30,21 @@ class Found:
     here: bool = False
 
     @property
-    def can_be_evaluated(self) -> bool:
+    def has_test(self) -> bool:
         """Whether there is a test split, as far as is known."""
         return self.test != 0
+
+    def held_out(self, holdout: str) -> int:
+        """Return how many pictures a holdout keeps from training, as far as is known."""
+        return sum(Holdout.parse(holdout).counts(self.train or 0)[1:])
+
+    def counts(self, holdout: str) -> str:
+        """Say how many pictures there are for what; nothing when they lie on another machine."""
+        if self.train is None:
+            return ""
+        train, validation, calibration = Holdout.parse(holdout).counts(self.train)
+        held = f"{validation} to validate on, {calibration} to calibrate on, " if holdout != "none" else ""
+        return f"{train} to learn from, {held}{self.test} to test on"
 
 
 def find(client: Client, data: Path | None, dataset: str | None, category: str | None) -> Found:

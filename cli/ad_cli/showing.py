@@ -56,6 +56,7 @@ def _facts(whole: Whole) -> dict[str, str]:
         "error": job.error,
         "detector": f"{spec.detector}{f' ({spec.preset})' if spec.preset else ''}",
         "data": f"{spec.dataset.dataset}/{spec.dataset.category}  {spec.dataset.fingerprint[:12]}",
+        "holdout": spec.holdout,
         "seed": str(spec.seed),
         "device": spec.device,
         "progress": shapes.progress_words(job),

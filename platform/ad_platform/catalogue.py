@@ -21,6 +21,39 @@ class StageEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedEntry:
+    """A preset as somebody published it: its settings depend on the category."""
+
+    source: str
+    base: Mapping[str, Json]  # a full flat config
+    categories: Mapping[str, Mapping[str, Json]]  # what each sets differently, by its published name
+
+    def config(self, preset: str, category: str | None) -> dict[str, Json]:
+        """Return the full flat config for a category, named in any case; raise InvalidRequest."""
+        if category is None:
+            raise InvalidRequest(f"the settings of preset '{preset}' depend on the category; name one")
+        for name, values in self.categories.items():
+            if name.casefold() == category.casefold():
+                return {**self.base, **values}
+        raise UnknownName(f"category in preset '{preset}' ({self.source})", category, self.categories)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Self:
+        """Build it from published JSON."""
+        categories = _mapping(value.get("categories"))
+        return cls(
+            source=str(value.get("source") or ""),
+            base=_mapping(value.get("base")),
+            categories={name: _mapping(values) for name, values in categories.items()},
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as plain JSON values."""
+        categories: dict[str, Json] = {name: dict(values) for name, values in self.categories.items()}
+        return {"source": self.source, "base": dict(self.base), "categories": categories}
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorEntry:
     """What the catalogue says about one detector."""
 
@@ -29,6 +62,7 @@ class DetectorEntry:
     paper: Mapping[str, Json] = field(default_factory=dict)
     schema: Mapping[str, Json] = field(default_factory=dict)  # JSON Schema of the flat config
     presets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # each a full flat config
+    published: Mapping[str, PublishedEntry] = field(default_factory=dict)  # presets by category
     default_preset: str = ""
     space: Mapping[str, Json] = field(default_factory=dict)
     stages: tuple[StageEntry, ...] = ()
@@ -43,6 +77,10 @@ class DetectorEntry:
                 paper=_mapping(value.get("paper")),
                 schema=_mapping(value.get("schema")),
                 presets={key: _mapping(preset) for key, preset in _mapping(value.get("presets")).items()},
+                published={
+                    key: PublishedEntry.from_json(_mapping(preset))
+                    for key, preset in _mapping(value.get("published")).items()
+                },
                 default_preset=str(value.get("default_preset") or ""),
                 space=_mapping(value.get("space")),
                 stages=tuple(
@@ -62,6 +100,7 @@ class DetectorEntry:
             "paper": dict(self.paper),
             "schema": dict(self.schema),
             "presets": {name: dict(preset) for name, preset in self.presets.items()},
+            "published": {name: preset.to_json() for name, preset in self.published.items()},
             "default_preset": self.default_preset,
             "space": dict(self.space),
             "stages": [
@@ -69,6 +108,11 @@ class DetectorEntry:
                 for stage in self.stages
             ],
         }
+
+    @property
+    def preset_names(self) -> list[str]:
+        """Return the names of all presets, sorted, those that depend on the category among them."""
+        return sorted([*self.presets, *self.published])
 
     @property
     def fields(self) -> dict[str, Mapping[str, Json]]:
@@ -117,14 +161,16 @@ def resolve(
     entry: DetectorEntry,
     preset: str | None = None,
     settings: Sequence[str] | Mapping[str, Json] = (),
+    category: str | None = None,
 ) -> dict[str, Json]:
     """Return the full flat config: the preset's values, with the given settings in their place.
 
+    A published preset needs the category and raises UnknownName for one that was not published.
     Settings come as "name=value" texts, or as a mapping; texts are read by the type the schema gives. Raises
     UnknownName for a preset or field that does not exist and InvalidValue, with the value and the range, for
     a value that cannot be.
     """
-    config = _preset(entry, preset)
+    config = _preset(entry, preset, category)
     fields = entry.fields
     for name, value in _pairs(settings):
         if name not in fields:
@@ -139,13 +185,15 @@ def resolve(
     return config
 
 
-def _preset(entry: DetectorEntry, preset: str | None) -> dict[str, Json]:
+def _preset(entry: DetectorEntry, preset: str | None, category: str | None) -> dict[str, Json]:
     defaults = {name: schema["default"] for name, schema in entry.fields.items() if "default" in schema}
     name = preset or entry.default_preset
     if not name:
         return defaults
+    if name in entry.published:
+        return defaults | entry.published[name].config(name, category)
     if name not in entry.presets:
-        raise UnknownName(f"preset of {entry.name}", name, entry.presets)
+        raise UnknownName(f"preset of {entry.name}", name, entry.preset_names)
     return defaults | dict(entry.presets[name])
 
 

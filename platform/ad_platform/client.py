@@ -1,6 +1,5 @@
 """What a person or a program can ask of the platform: its connections open when first needed."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,24 +7,22 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from ad_platform import catalogue
+from ad_platform import catalogue, planning
 from ad_platform.advice import advise
 from ad_platform.code_version import code_version
-from ad_platform.errors import BrokerDown, InvalidRequest, InvalidValue, StoreDown, Unavailable
+from ad_platform.errors import BrokerDown, InvalidRequest, StoreDown, Unavailable
 from ad_platform.queue.doorbell import knock
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
 from ad_platform.records import Attempt, Event, Holding, Job, WorkerRecord
 from ad_platform.requests import Overview, Promotion, Scheduling, Snapshot, Submitted, TrainRequest
 from ad_platform.settings import Settings
-from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
+from ad_platform.specs import DatasetRef, JobSpec, Submission
 from ad_platform.states import JobKind, JobState
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
 FIRST = "#0"  # stands for the first job of the same submit
-PRIORITIES = range(-100, 101)
-QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Client:
@@ -100,23 +97,14 @@ class Client:
 
     def plan_train(self, request: TrainRequest) -> list[Submission]:
         """Return what a request would submit, checked, without submitting it."""
-        _check(request.scheduling)
+        planning.check(request.scheduling)
         entry = self.catalogue().entry(request.detector)
-        config = catalogue.resolve(entry, request.preset, _settings(request))
-        spec = JobSpec(
-            kind=JobKind.TRAIN,
-            detector=entry.name,
-            dataset=request.dataset,
-            config=config,
-            preset=request.preset or entry.default_preset,
-            seed=request.seed,
-            device=request.device,
-            checkpoint_every=request.checkpoint_every,
-        )
-        train = self._submission(spec, request.scheduling)
+        spec = planning.train_spec(entry, request)
+        scheduling = planning.honest(request.scheduling, entry, request.preset)
+        train = self._submission(spec, scheduling)
         if not request.evaluate:
             return [train]
-        return [train, self._evaluation(spec, request.dataset, request.scheduling, need=FIRST)]
+        return [train, self._evaluation(spec, request.dataset, scheduling, need=FIRST)]
 
     def submit_train(self, request: TrainRequest) -> Submitted:
         """Submit a fit and, unless told not to, the evaluation that follows it, in one transaction."""
@@ -131,8 +119,8 @@ class Client:
             raise InvalidRequest(
                 f"job {source.id} is of kind {source.kind}; only train jobs can be evaluated"
             )
-        wanted = scheduling or Scheduling(queue=source.queue)
-        _check(wanted)
+        wanted = planning.inherited(scheduling or Scheduling(queue=source.queue), source)
+        planning.check(wanted)
         data = dataset or source.spec.dataset
         return [self._evaluation(source.spec, data, wanted, need=source.id)]
 
@@ -325,7 +313,7 @@ class Client:
             tags=dict(scheduling.tags),
             queue=scheduling.queue,
             priority=scheduling.priority,
-            gpus=_gpus(spec.device),
+            gpus=planning.gpus(spec.device),
             needs=needs,
             max_attempts=scheduling.max_attempts,
             code=self._code,
@@ -334,16 +322,7 @@ class Client:
     def _evaluation(
         self, trained: JobSpec, data: DatasetRef, scheduling: Scheduling, *, need: str
     ) -> Submission:
-        spec = JobSpec(
-            kind=JobKind.EVALUATE,
-            detector=trained.detector,
-            dataset=data,
-            config=trained.config,
-            preset=trained.preset,
-            seed=trained.seed,
-            device=trained.device,
-            source=need,
-        )
+        spec = planning.evaluation_spec(trained, data, need)
         submission = self._submission(spec, scheduling, needs=(need,))
         if need == FIRST and scheduling.key is not None:
             return replace(submission, key=f"{scheduling.key}/evaluate")
@@ -352,37 +331,6 @@ class Client:
     @cached_property
     def _code(self) -> Mapping[str, str]:
         return code_version() if self._given_code is None else self._given_code
-
-
-def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:
-    """Return the settings with the image size among them; two different sizes are an error."""
-    size = request.image_size
-    if size is None:
-        return request.settings
-    if isinstance(request.settings, Mapping):
-        return {**request.settings, "image_size": size}
-    given = [text for text in request.settings if text.partition("=")[0].strip() == "image_size"]
-    if any(text.partition("=")[2].strip() != str(size) for text in given):
-        raise InvalidValue(f"image_size is given twice: {size} and {given[0].partition('=')[2]}; give one")
-    return [*request.settings, f"image_size={size}"]
-
-
-def _check(scheduling: Scheduling) -> None:
-    if scheduling.priority not in PRIORITIES:
-        raise InvalidValue(f"priority must be an integer from -100 to 100, not {scheduling.priority}")
-    if scheduling.max_attempts < 1:
-        raise InvalidValue(f"max_attempts must be an integer of at least 1, not {scheduling.max_attempts}")
-    if not QUEUE.fullmatch(scheduling.queue):
-        raise InvalidValue(f"a queue's name is made of letters, digits and . _ -, not '{scheduling.queue}'")
-
-
-def _gpus(device: str) -> int:
-    """Return how many GPUs a device asks for: auto takes what the worker has, and a slot has one at most."""
-    if re.fullmatch(r"cuda(:\d+)?|\d+(,\d+)*", device):
-        return 1
-    if device not in {"auto", "cpu", "mps"}:
-        raise InvalidValue(f"device must be auto, cpu, mps, cuda or indices such as 0,1, not '{device}'")
-    return 0
 
 
 def _other_settings(job: Job, asked: Submission) -> str:

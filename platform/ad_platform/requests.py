@@ -32,6 +32,7 @@ class TrainRequest:
     seed: int = 0
     device: str = "auto"
     checkpoint_every: int | None = None
+    holdout: str | None = None  # as "10/10"; None is the default, or "none" for a published preset
     evaluate: bool = True  # also submit the evaluation of what will be fitted
     scheduling: Scheduling = field(default_factory=Scheduling)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from ad_platform.records import Job
 
+SELECTED_ON = "selected_on"  # the tag that says which images a job's settings were chosen by
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobResult:
@@ -32,4 +34,4 @@ def result_of(job: Job) -> JobResult:
 
 def selected_on(job: Job) -> str:
     """Return which images the job's settings were chosen by; nothing was chosen unless a tag says so."""
-    return job.tags.get("selected_on", "none")
+    return job.tags.get(SELECTED_ON, "none")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Self, TypeAlias, Union
 
+from ad_platform.holdout import NONE as NO_HOLDOUT
 from ad_platform.states import JobKind
 
 Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], None]  # noqa: UP007
@@ -35,6 +36,7 @@ class JobSpec:
     source: str | None = None  # evaluate: the train job whose model is scored
     checkpoint_every: int | None = None  # steps; None lets the cost of a checkpoint decide
     threads: int | None = None  # CPU threads; None lets the worker decide at the first attempt
+    holdout: str = NO_HOLDOUT  # percent of the normal images for validation and calibration, as "10/10"
 
     def to_json(self) -> dict[str, Json]:
         """Return the spec as plain JSON values."""
@@ -53,7 +55,10 @@ class JobSpec:
     @property
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON, hex: equal specs, equal keys."""
-        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        meaning = self.to_json()
+        if self.holdout == NO_HOLDOUT:
+            del meaning["holdout"]  # a spec from before there were holdouts keeps its key
+        canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -24,7 +24,7 @@ def list_detectors(as_json: out.AsJson = False, quiet: out.Quiet = False) -> Non
         for entry in entries:
             out.text(entry.name)
     else:
-        rows = [(entry.name, ",".join(sorted(entry.presets)), entry.summary) for entry in entries]
+        rows = [(entry.name, ",".join(entry.preset_names), entry.summary) for entry in entries]
         out.table(
             ("NAME", "PRESETS", "SUMMARY"), rows, empty="none is known; workers publish theirs: adctl up"
         )
@@ -63,12 +63,25 @@ def _print(entry: "DetectorEntry") -> None:
         out.text("paper: " + ", ".join(str(value) for value in entry.paper.values()))
     if entry.stages:
         out.text("stages: " + ", ".join(f"{stage.name} (v{stage.version})" for stage in entry.stages))
-    presets = sorted(entry.presets)
+    for preset, published in sorted(entry.published.items()):
+        known = ", ".join(sorted(published.categories))
+        out.text(f"preset {preset}: by category, nothing held out; from {published.source}; for {known}")
+    presets = entry.preset_names
     rows = []
     for name, schema in entry.fields.items():
-        values = [str(entry.presets[preset].get(name, "-")) for preset in presets]
+        values = [_value(entry, preset, name) for preset in presets]
         default = str(schema.get("default", "-"))
         rows.append((name, *values, default, describe(schema), str(schema.get("description", ""))))
     marked = [f"{preset}*" if preset == entry.default_preset else preset for preset in presets]
     out.text("")
     out.table(("SETTING", *marked, "DEFAULT", "RANGE", "MEANING"), rows)
+
+
+def _value(entry: "DetectorEntry", preset: str, name: str) -> str:
+    """Return what a preset sets, in words where that depends on the category."""
+    if preset not in entry.published:
+        return str(entry.presets[preset].get(name, "-"))
+    published = entry.published[preset]
+    if any(name in values for values in published.categories.values()):
+        return "by category"
+    return str(published.base.get(name, "-"))

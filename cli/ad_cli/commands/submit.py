@@ -43,6 +43,15 @@ def train(
     ] = None,
     queue: options.QueueName = "default",
     priority: options.Priority = 0,
+    holdout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="V/C|none",
+            help="Percent of the normal images kept from training to validate and to calibrate on. "
+            "Default: 10/10, or none for a published preset.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(
@@ -77,7 +86,8 @@ def train(
             seed=seed,
             device=device,
             checkpoint_every=checkpoint_every,
-            evaluate=not no_evaluate and found.can_be_evaluated,
+            holdout=holdout,
+            evaluate=not no_evaluate,
             scheduling=Scheduling(
                 name=name,
                 tags=options.tags_of(tag),
@@ -87,12 +97,10 @@ def train(
                 key=key,
             ),
         )
-        plan = client.plan_train(request)
+        plan = _evaluable(client.plan_train(request), found)
         if dry_run:
             _show_plan(plan, found)
             return
-        if not no_evaluate and not found.can_be_evaluated:
-            out.note(f"{found.ref.path} has no test images, so nothing will be evaluated")
         _submit(client, plan, found, wait=wait)
 
 
@@ -124,7 +132,7 @@ def evaluate(
         source = client.job(job)
         elsewhere = data is not None or dataset is not None or category is not None
         found = datasets.find(client, data, dataset, category) if elsewhere else None
-        if found is not None and not found.can_be_evaluated:
+        if found is not None and not found.has_test:
             raise InvalidData(f"{found.ref.path} has no test images; expected test/good and test/<defect>")
         scheduling = Scheduling(
             name=name,
@@ -136,6 +144,16 @@ def evaluate(
         )
         plan = client.plan_evaluate(source.id, found.ref if found else None, scheduling)
         _submit(client, plan, found, wait=wait)
+
+
+def _evaluable(plan: "list[Submission]", found: "Found") -> "list[Submission]":
+    """Leave the evaluation out where there is nothing to evaluate on, and say what is missing."""
+    if found.has_test or len(plan) == 1:
+        return plan
+    held = found.held_out(plan[0].spec.holdout)
+    then = f"only the {held} held out of training will be scored" if held else "nothing will be evaluated"
+    out.note(f"{found.ref.path} has no test images, so {then}")
+    return plan if held else plan[:1]
 
 
 def _submit(client: "Client", plan: "list[Submission]", found: "Found | None", *, wait: bool) -> None:
@@ -181,12 +199,13 @@ def _show_plan(plan: "list[Submission]", found: "Found") -> None:
     if out.as_json():
         out.data([{**submission.spec.to_json(), "key": submission.spec.key} for submission in plan])
         return
-    pictures = "" if found.train is None else f" ({found.train} to learn from, {found.test} to test on)"
+    counts = found.counts(spec.holdout)
     out.pairs(
         {
             "detector": spec.detector,
             "preset": spec.preset or "-",
-            "data": f"{spec.dataset.dataset}/{spec.dataset.category}{pictures}",
+            "data": f"{spec.dataset.dataset}/{spec.dataset.category}" + (f" ({counts})" if counts else ""),
+            "holdout": spec.holdout,
             "fingerprint": spec.dataset.fingerprint,
             "seed": str(spec.seed),
             "device": spec.device,

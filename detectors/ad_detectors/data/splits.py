@@ -57,6 +57,14 @@ class Holdout:
             return NOTHING
         return f"{_percent(self.validation)}/{_percent(self.calibration)}"
 
+    def counts(self, pictures: int) -> tuple[int, int, int]:
+        """Return how many of so many pictures are for training, validation and calibration.
+
+        Of each share the floor: ten percent of fewer than ten pictures are none.
+        """
+        held = [int(pictures * _exact(share)) for share in (self.validation, self.calibration)]
+        return pictures - sum(held), held[0], held[1]
+
     @property
     def key(self) -> str:
         """Return what a stage's key says of the pictures it learnt from."""
@@ -73,14 +81,10 @@ class Splits:
 
 
 def split(samples: Sequence[Sample], holdout: Holdout) -> Splits:
-    """Share pictures out by the rank of their hashed names: disjoint, and of each share the floor.
-
-    So ten percent of fewer than ten pictures are none, and something is always left to learn from.
-    """
+    """Share pictures out by the rank of their hashed names, disjointly; some are left to learn from."""
     order = sorted(range(len(samples)), key=lambda index: _rank(samples[index].name))
-    first = _floor(len(samples), holdout.validation)
-    second = first + _floor(len(samples), holdout.calibration)
-    parts = (order[second:], order[:first], order[first:second])
+    _, first, second = holdout.counts(len(samples))
+    parts = (order[first + second :], order[:first], order[first : first + second])
     train, validation, calibration = ([samples[index] for index in sorted(part)] for part in parts)
     return Splits(train, validation, calibration)
 
@@ -89,10 +93,6 @@ def _rank(name: str) -> tuple[str, str]:
     # Composed as in a fingerprint: equal fingerprints must give equal splits on every system.
     composed = unicodedata.normalize("NFC", name)
     return hashlib.sha256(f"holdout\0{composed}".encode()).hexdigest(), name
-
-
-def _floor(count: int, share: float) -> int:
-    return int(count * _exact(share))
 
 
 def _exact(share: float) -> Fraction:

@@ -51,6 +51,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         "adctl.detector": spec.detector,
         "adctl.preset": spec.preset,
         "adctl.seed": spec.seed,
+        "adctl.holdout": spec.holdout,
         "adctl.source": spec.source,
         "adctl.group": job.group,
         "adctl.retry_of": job.retry_of,

@@ -1,6 +1,7 @@
 """Promises of `adctl submit`."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,49 @@ def test_a_category_without_test_images_is_not_evaluated_and_that_is_said(adctl,
 
     assert [job["kind"] for job in called.json["jobs"]] == ["train"]
     assert "no test images" in called.err
+
+
+def test_without_test_images_what_is_held_out_is_evaluated_and_that_is_said(adctl, tmp_path: Path):
+    folder = make_category(tmp_path / "images", test=False)
+    for index in range(20):
+        (folder / "train" / "good" / f"more{index}.png").write_bytes(b"%d" % index)
+
+    called = adctl("submit", "train", "-m", "toy", "--data", str(folder), "--json")
+    none = adctl("submit", "train", "-m", "toy", "--data", str(folder), "--holdout", "none", "--json")
+
+    assert [job["kind"] for job in called.json["jobs"]] == ["train", "evaluate"]
+    assert "only the 4 held out" in called.err
+    assert [job["kind"] for job in none.json["jobs"]] == ["train"]
+
+
+def test_a_holdout_is_shown_by_a_dry_run_and_with_the_job(adctl, screw: Path):
+    for index in range(18):
+        (screw / "train" / "good" / f"more{index}.png").write_bytes(b"%d" % index)
+
+    dry = adctl("submit", "train", "-m", "toy", "--data", str(screw), "--holdout", "5/20", "--dry-run")
+    adctl("submit", "train", "-m", "toy", "--data", str(screw), "--holdout", "5/20")
+
+    assert "15 to learn from, 1 to validate on, 4 to calibrate on, 2 to test on" in dry.out
+    assert re.search(r"^holdout +5/20$", dry.out, re.MULTILINE)
+    assert re.search(r"^holdout +5/20$", adctl("show", "@last").out, re.MULTILINE)
+    assert adctl("show", "@last", "--json").json["spec"]["holdout"] == "5/20"
+
+
+def test_a_published_preset_takes_the_settings_of_its_category(adctl, screw: Path):
+    called = adctl("submit", "train", "-m", "toy", "--data", str(screw), "-p", "paper", "--dry-run", "--json")
+
+    assert (called.json[0]["config"]["mode"], called.json[0]["holdout"]) == ("median", "none")
+
+
+def test_a_category_that_a_published_preset_lacks_is_refused_with_those_it_has(adctl, tmp_path: Path):
+    folder = make_category(tmp_path / "images", category="zipper")
+
+    called = adctl("submit", "train", "-m", "toy", "--data", str(folder), "--preset", "paper")
+
+    assert called.code == 2
+    assert "no category in preset 'paper' (Table 9 of a paper) named 'zipper'; there are: Screw, carpet" in (
+        called.err
+    )
 
 
 def test_every_option_reaches_the_job(adctl, desk: Bench, screw: Path):
@@ -222,6 +266,8 @@ BAD_INPUT = [
     (("-m", "toy", "-S", "lr"), "name=value"),
     (("-m", "toy", "--tag", "lr"), "name=value"),
     (("-m", "toy", "--device", "gpu"), "device must be"),
+    (("-m", "toy", "--holdout", "10"), "two percentages such as 10/10, or none, not '10'"),
+    (("-m", "toy", "--holdout", "60/40"), "leaves nothing to learn from"),
     (("-m", "toy", "--imgsz", "16", "-S", "image_size=32"), "given twice"),
     (("-m", "toy", "--queue", "a b"), "a queue's name"),
     (("-m", "toy", "--priority", "101"), "from -100 to 100, not 101"),

@@ -92,6 +92,26 @@ def test_what_is_published_wins_over_what_is_built_in(monkeypatch):
     assert known.entry("toy").summary == "A detector for tests."
 
 
+def test_a_published_preset_gives_what_its_category_says_in_any_case():
+    config = catalogue.resolve(TOY, "paper", ["clip=0.5"], "sCREW")
+
+    assert (config["image_size"], config["lr"], config["mode"], config["clip"]) == (256, 0.2, "median", 0.5)
+    assert catalogue.resolve(TOY, "paper", (), "carpet")["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [
+        (None, "depend on the category"),
+        ("scrw", "did you mean Screw"),
+        ("zipper", "there are: Screw, carpet"),
+    ],
+)
+def test_a_category_that_was_not_published_is_refused_with_those_that_were(category, words):
+    with pytest.raises(InvalidRequest, match=words):
+        catalogue.resolve(TOY, "paper", (), category)
+
+
 def test_an_empty_catalogue_says_how_to_fill_it():
     with pytest.raises(InvalidRequest, match="adctl up"):
         catalogue.Catalogue({}).entry("toy")
@@ -108,9 +128,14 @@ def test_an_entry_goes_through_json_unchanged():
 
 def test_every_detector_of_the_library_can_be_resolved_in_every_preset():
     from ad_detectors import catalogue as library
+    from ad_detectors import registry
 
     for entry in catalogue.load(library.build()).entries.values():  # type: ignore[arg-type]
         for preset in entry.presets:
             config = catalogue.resolve(entry, preset)
             assert config == dict(entry.presets[preset])
+        for preset, published in entry.published.items():
+            for category in published.categories:
+                config = catalogue.resolve(entry, preset, (), category)
+                assert config == registry.resolve(entry.name, preset, {}, category)
         assert all(describe(schema) for schema in entry.fields.values())

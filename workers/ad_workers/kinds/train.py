@@ -7,6 +7,7 @@ from ad_detectors import checkpoint as states
 from ad_detectors import registry, stages
 from ad_detectors.api import Detector
 from ad_detectors.data.images import train_images
+from ad_detectors.data.splits import Holdout
 from ad_detectors.fitting import run_fit
 from ad_platform.storage.layout import model_prefix
 from ad_platform.storage.metrics import segments
@@ -29,6 +30,7 @@ def run(desk: Desk) -> Done:
         int(str(spec.config["image_size"])),
         Path(desk.assignment.cache),
         spec.dataset.fingerprint,
+        Holdout.parse(spec.holdout),
     )
     context = _context(desk, detector, beginning)
     run_fit(detector, images, context)
@@ -70,7 +72,7 @@ def _context(desk: Desk, detector: Detector, beginning: Start) -> AttemptContext
             desk.spec.detector,
             desk.spec.config,
             fingerprint=desk.spec.dataset.fingerprint,
-            split="train",
+            split=Holdout.parse(desk.spec.holdout).key,
             precision="amp" if device.autocast else "fp32",
             seed=desk.spec.seed,
         ),

@@ -1,0 +1,93 @@
+"""What a request comes to: the spec of each job it asks for, checked."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ad_platform import catalogue, holdout
+from ad_platform.errors import InvalidValue
+from ad_platform.records import Job
+from ad_platform.requests import Scheduling, TrainRequest
+from ad_platform.results import SELECTED_ON, selected_on
+from ad_platform.specs import DatasetRef, JobSpec, Json
+from ad_platform.states import JobKind
+
+PRIORITIES = range(-100, 101)
+QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def train_spec(entry: catalogue.DetectorEntry, request: TrainRequest) -> JobSpec:
+    """Return the spec of a fit; raise UnknownName or InvalidValue for what cannot be."""
+    usual = holdout.NONE if request.preset in entry.published else holdout.DEFAULT
+    return JobSpec(
+        kind=JobKind.TRAIN,
+        detector=entry.name,
+        dataset=request.dataset,
+        config=catalogue.resolve(entry, request.preset, _settings(request), request.dataset.category),
+        preset=request.preset or entry.default_preset,
+        seed=request.seed,
+        device=request.device,
+        checkpoint_every=request.checkpoint_every,
+        holdout=holdout.canonical(usual if request.holdout is None else request.holdout),
+    )
+
+
+def evaluation_spec(trained: JobSpec, data: DatasetRef, source: str) -> JobSpec:
+    """Return the spec of the evaluation of what a train job fits, on the pictures that it did not see."""
+    return JobSpec(
+        kind=JobKind.EVALUATE,
+        detector=trained.detector,
+        dataset=data,
+        config=trained.config,
+        preset=trained.preset,
+        seed=trained.seed,
+        device=trained.device,
+        source=source,
+        holdout=trained.holdout,
+    )
+
+
+def honest(scheduling: Scheduling, entry: catalogue.DetectorEntry, preset: str | None) -> Scheduling:
+    """Tag what uses a published preset: its settings were chosen on test pictures, whatever a user says."""
+    if preset not in entry.published:
+        return scheduling
+    return replace(scheduling, tags={**scheduling.tags, SELECTED_ON: "test"})
+
+
+def inherited(scheduling: Scheduling, source: Job) -> Scheduling:
+    """Tag an evaluation with what the settings of its train job were chosen by."""
+    if SELECTED_ON not in source.tags:
+        return scheduling
+    return replace(scheduling, tags={**scheduling.tags, SELECTED_ON: selected_on(source)})
+
+
+def check(scheduling: Scheduling) -> None:
+    """Raise InvalidValue for a priority, a number of attempts or a queue's name that cannot be."""
+    if scheduling.priority not in PRIORITIES:
+        raise InvalidValue(f"priority must be an integer from -100 to 100, not {scheduling.priority}")
+    if scheduling.max_attempts < 1:
+        raise InvalidValue(f"max_attempts must be an integer of at least 1, not {scheduling.max_attempts}")
+    if not QUEUE.fullmatch(scheduling.queue):
+        raise InvalidValue(f"a queue's name is made of letters, digits and . _ -, not '{scheduling.queue}'")
+
+
+def gpus(device: str) -> int:
+    """Return how many GPUs a device asks for: auto takes what the worker has, and a slot has one at most."""
+    if re.fullmatch(r"cuda(:\d+)?|\d+(,\d+)*", device):
+        return 1
+    if device not in {"auto", "cpu", "mps"}:
+        raise InvalidValue(f"device must be auto, cpu, mps, cuda or indices such as 0,1, not '{device}'")
+    return 0
+
+
+def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:
+    """Return the settings with the image size among them; two different sizes are an error."""
+    size = request.image_size
+    if size is None:
+        return request.settings
+    if isinstance(request.settings, Mapping):
+        return {**request.settings, "image_size": size}
+    given = [text for text in request.settings if text.partition("=")[0].strip() == "image_size"]
+    if any(text.partition("=")[2].strip() != str(size) for text in given):
+        raise InvalidValue(f"image_size is given twice: {size} and {given[0].partition('=')[2]}; give one")
+    return [*request.settings, f"image_size={size}"]
