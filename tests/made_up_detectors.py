@@ -53,9 +53,8 @@ from ad_detectors.api import Stage
 STAGES = (Stage("a", ("image_size",)), Stage("b", ("gain",), {}))
 """
 
-# A preset that was published for three categories, and a stage that depends on one more field when gain is 2.
+# A preset that was published for three categories.
 PUBLISHED = """
-from ad_detectors.api import Stage
 from ad_detectors.config import Published
 PUBLISHED = {
     "paper": Published(
@@ -64,6 +63,11 @@ PUBLISHED = {
         categories={"Screw": {"gain": 3}, "metal_nut": {"gain": 4.0, "image_size": 64}, "carpet": {}},
     )
 }
+"""
+
+# A stage that depends on one more field when gain is 2.
+MOVING_STAGES = """
+from ad_detectors.api import Stage
 STAGES = (Stage("a", ("image_size",)), Stage("b", ("gain",)))
 
 

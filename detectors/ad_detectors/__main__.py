@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ad_detectors import catalogue, config, registry
+from ad_detectors.data.splits import DEFAULT, NONE, Holdout
 from ad_detectors.errors import ConfigError, DetectorError
 
 USAGE_ERROR = 2
@@ -43,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--preset", metavar="NAME")
     fit.add_argument("-S", dest="settings", action="append", default=[], metavar="FIELD=VALUE")
     fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument(
+        "--holdout",
+        metavar="V/C|none",
+        help="percent of the normal pictures kept from training to validate and to calibrate on; "
+        "10/10, or none for a published preset",
+    )
     fit.add_argument("--threads", type=int, help="CPU threads; the same number gives the same bits")
     fit.add_argument("--every", type=int, default=100, metavar="N", help="steps between checkpoints")
     fit.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or CUDA indices")
@@ -70,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
 def _fit(options: argparse.Namespace) -> None:
     known = registry.describe(options.name)
     typed = config.parse(known.config, _pairs(options.settings))
-    resolved = registry.resolve(options.name, options.preset, typed)
+    category = os.path.basename(os.path.abspath(options.data))  # noqa: PTH100, PTH119 - a link keeps its name
+    resolved = registry.resolve(options.name, options.preset, typed, category)
+    usual = NONE if options.preset in known.published else DEFAULT
     from ad_detectors.local import fit_local
 
     fit_local(
@@ -82,6 +91,7 @@ def _fit(options: argparse.Namespace) -> None:
         device=options.device,
         threads=options.threads,
         every=max(1, options.every),
+        holdout=usual if options.holdout is None else Holdout.parse(options.holdout),
         told=lambda step, of, metrics: _say(
             f"\r{step}/{of} " + " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         ),

@@ -18,6 +18,7 @@ from ad_detectors.data import decoding
 from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.images import test_images, train_images
 from ad_detectors.data.layout import image_files, open_category
+from ad_detectors.data.splits import DEFAULT, NOTHING, Holdout
 from ad_detectors.device import choose
 from ad_detectors.errors import DataError, StateError
 from ad_detectors.evaluation import Evaluation, evaluate
@@ -128,6 +129,7 @@ def fit_local(
     device: str = "auto",
     threads: int | None = None,
     every: int = 100,
+    holdout: Holdout = DEFAULT,
     told: Told | None = None,
 ) -> Detector:
     """Fit a detector and write it to `out`, going on from a checkpoint that an interrupted call left there.
@@ -147,13 +149,14 @@ def fit_local(
         "detector": registry.describe(name).name,
         "config": flat,
         "fingerprint": known,
+        "holdout": holdout.text,
         "seed": seed,
         "precision": precision,
         "threads": torch.get_num_threads(),
     }
     if (out / checkpoint.CONFIG).exists() and _read(out / ABOUT) == _text(about):
         return checkpoint.load_model(out, chosen.device)
-    images = train_images(category, size, out / "cache", known)
+    images = train_images(category, size, out / "cache", known, holdout)
     context = LocalContext(
         detector,
         device=chosen.device,
@@ -163,7 +166,7 @@ def fit_local(
         every=every,
         about=about,
         stage_store=out / "stages",
-        keys=stages.keys(name, flat, fingerprint=known, split="train", precision=precision, seed=seed),
+        keys=stages.keys(name, flat, fingerprint=known, split=holdout.key, precision=precision, seed=seed),
         told=told,
     )
     run_fit(detector, images, context)
@@ -194,6 +197,14 @@ def evaluate_local(detector: Detector, category_path: Path, cache: Path) -> Eval
     category = open_category(category_path)
     known = fingerprint(category.path, cache / "fingerprints.json")
     return evaluate(detector, test_images(category, detector.config.image_size, cache, known))
+
+
+def holdout_of(model: Path) -> Holdout:
+    """Return what `fit_local` held out when it fitted the detector in this folder; raise DataError."""
+    text = _read(model / ABOUT)
+    if not text:
+        raise DataError(f"{model} has no {ABOUT}, so it does not say what was held out; fit it again")
+    return Holdout.parse(str(json.loads(text).get("holdout", NOTHING)))
 
 
 def _publish(folder: Path, state: State) -> None:

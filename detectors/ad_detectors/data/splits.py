@@ -105,3 +105,4 @@ def _percent(share: float) -> str:
 
 
 NONE = Holdout(0.0, 0.0)
+DEFAULT = Holdout()

@@ -11,9 +11,12 @@ from PIL import Image
 import gradual_mean
 from ad_detectors import checkpoint
 from ad_detectors.__main__ import main
+from ad_detectors.data.layout import open_category
+from ad_detectors.data.splits import NONE, Holdout, split
 from ad_detectors.errors import StateError
-from ad_detectors.local import LocalContext, evaluate_local, fit_local, score_local
+from ad_detectors.local import LocalContext, evaluate_local, fit_local, holdout_of, score_local
 from ad_detectors.testing import digest, pictures, with_defect
+from made_up_detectors import ONE_FILE, PUBLISHED
 
 Add = Callable[..., str]
 
@@ -93,6 +96,25 @@ def test_a_finished_stage_is_found_again_by_a_fit_that_shares_it(category: Path,
     assert steps == [7], "only the last stage depends on gain"
 
 
+def test_what_is_held_out_is_not_learnt_from(category: Path, tmp_path: Path) -> None:
+    everything = fit(category, tmp_path / "a", holdout=NONE)
+    held = fit(category, tmp_path / "b", holdout=Holdout(0.2, 0.2))
+    assert held != everything
+    names = [sample.name for sample in split(open_category(category).train, Holdout(0.2, 0.2)).train]
+    for picture in (category / "train" / "good").iterdir():
+        if f"train/good/{picture.name}" not in names:
+            picture.unlink()
+    assert fit(category, tmp_path / "c", holdout=NONE) == held
+
+
+def test_another_holdout_is_another_fit_and_shares_no_stage(category: Path, tmp_path: Path) -> None:
+    fit(category, tmp_path / "a", holdout=NONE)
+    steps: list[int] = []
+    fit(category, tmp_path / "a", holdout=Holdout(0.2), told=lambda step, of, metrics: steps.append(step))
+    assert steps[0] == 1
+    assert holdout_of(tmp_path / "a") == Holdout(0.2)
+
+
 def test_a_checkpoint_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
     detector = gradual_mean.GradualMean(gradual_mean.Config())
     context = LocalContext(detector, folder=tmp_path, every=1)
@@ -131,6 +153,18 @@ def test_the_command_line_fits_scores_evaluates_and_lists(
     assert "gradual" in json.loads(capsys.readouterr().out)
 
 
+def test_the_command_line_holds_a_tenth_out_and_nothing_under_a_published_preset(
+    category: Path, tmp_path: Path, add_detector: Add
+) -> None:
+    name = add_detector("published", ONE_FILE + PUBLISHED)
+    data = category.rename(category.parent / "SCREW")
+    for out, more in (("a", []), ("b", ["--preset", "paper"]), ("c", ["--holdout", "20/20"])):
+        fitting = ["fit", name, "--data", str(data), "--out", str(tmp_path / out), "--device", "cpu", *more]
+        assert main(fitting) == 0
+    assert [holdout_of(tmp_path / out).text for out in "abc"] == ["10/10", "none", "20/20"]
+    assert json.loads((tmp_path / "b" / "config.json").read_text())["config"]["gain"] == 3.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -141,6 +175,7 @@ def test_the_command_line_fits_scores_evaluates_and_lists(
         (["fit", "gradual", "--data", "{data}", "--out", "{out}", "-S", "steps=0"], "at least 1"),
         (["fit", "gradual", "--data", "{data}", "--out", "{out}", "-S", "steps"], "FIELD=VALUE"),
         (["fit", "gradual", "--data", "{data}", "--out", "{out}", "--device", "gpu"], "no device 'gpu'"),
+        (["fit", "gradual", "--data", "{data}", "--out", "{out}", "--holdout", "10"], "such as 10/10"),
         (["score", "{out}", "x.png"], "config.json"),
         (["evaluate", "{out}", "--data", "{data}"], "config.json"),
     ],

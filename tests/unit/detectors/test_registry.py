@@ -11,7 +11,7 @@ import pytest
 
 from ad_detectors import catalogue, registry, stages
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
-from made_up_detectors import ONE_FILE, PUBLISHED, TWO_STAGES
+from made_up_detectors import MOVING_STAGES, ONE_FILE, PUBLISHED, TWO_STAGES
 
 Add = Callable[..., str]
 DATACLASS = "from dataclasses import dataclass\n@dataclass({})\nclass Config:\n"
@@ -139,7 +139,7 @@ def test_a_category_that_was_not_published_gets_those_that_were(
 def test_a_published_preset_or_stages_that_cannot_be_break_the_detector(
     add_detector: Add, wrong: str, reason: str
 ) -> None:
-    name = add_detector("published", f"{ONE_FILE}{PUBLISHED}\n{wrong}\n")
+    name = add_detector("published", f"{ONE_FILE}{PUBLISHED}{MOVING_STAGES}{wrong}\n")
     with pytest.raises(BrokenDetector) as caught:
         registry.describe(name)
     assert reason in str(caught.value)
@@ -147,7 +147,7 @@ def test_a_published_preset_or_stages_that_cannot_be_break_the_detector(
 
 
 def test_the_catalogue_tells_what_was_published_as_plain_values(add_detector: Add) -> None:
-    entry = catalogue.entry(add_detector("published", ONE_FILE + PUBLISHED))
+    entry = catalogue.entry(add_detector("published", ONE_FILE + PUBLISHED + MOVING_STAGES))
     assert entry["published"] == {
         "paper": {
             "source": "Table 9 of a paper",
@@ -164,7 +164,7 @@ def test_the_catalogue_tells_what_was_published_as_plain_values(add_detector: Ad
 
 def test_the_fields_of_a_stage_may_depend_on_the_config(add_detector: Add) -> None:
     given = {"fingerprint": "f", "split": "all", "precision": "float32", "seed": 1}
-    name = add_detector("published", ONE_FILE + PUBLISHED)
+    name = add_detector("published", ONE_FILE + MOVING_STAGES)
     known = registry.describe(name)
     assert known.stages_of(known.config(gain=2.0))[0].fields == ("image_size", "gain")
     assert known.stages_of(known.config())[0].fields == ("image_size",)
