@@ -1,0 +1,176 @@
+"""How far a measure could be off: 95 % intervals by drawing the pictures anew, as many, with repetition.
+
+Normal and anomalous pictures are drawn apart (stratified), whole pictures at a time, since pixels of one
+picture hang together; the interval lies between percentiles of the measure over the draws (Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). The image AUROC of a draw is exact; that of
+pixels and the AUPRO are read off counts on a grid, within `counts.GRID_ERROR`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ad_detectors.metrics.counts import PixelCounts
+
+DRAWS = 1000
+LEVEL = 0.95
+AT_ONCE = 50  # draws, to bound memory
+MEASURES = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
+AUPRO = {"aupro_30": 0.3, "aupro_05": 0.05}
+
+Values: TypeAlias = NDArray[np.float64]
+_Measure: TypeAlias = Callable[[Values], Mapping[str, Values]]  # (B, N) how often each comes: (B,) by name
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measure, and where it lies in 95 of 100 draws of the pictures."""
+
+    point: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a detector said of some pictures: as much as is needed to draw them anew."""
+
+    scores: NDArray[np.float32]  # (N,)
+    labels: NDArray[np.bool_]  # (N,)
+    pixels: PixelCounts | None = None
+    pictures: tuple[str, ...] = ()  # their names, where two detectors are to be compared
+
+
+def intervals(evidence: Evidence, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
+    """Return the interval of each of MEASURES that the pictures can tell."""
+    return _intervals([evidence], lambda found: found[0], draws, seed)
+
+
+def paired_difference(
+    first: Evidence, second: Evidence, *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Interval]:
+    """Return the interval of first minus second for each of MEASURES, for two detectors on the same pictures.
+
+    Both see the same draws, so what is hard for both does not blur the difference. An interval that does not
+    hold 0 says that one of them is better. Raises ValueError if the pictures differ.
+    """
+    if first.pictures != second.pictures or not np.array_equal(first.labels, second.labels):
+        raise ValueError("these detectors were not evaluated on the same pictures; evaluate both anew")
+    mine, other = first.pixels, second.pixels
+    if mine is not None and other is not None and not _same(mine, other):
+        raise ValueError("these detectors were not evaluated against the same masks; evaluate both anew")
+    return _intervals([first, second], lambda found: found[0] - found[1], draws, seed)
+
+
+def image_auroc_interval(
+    scores: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0
+) -> Interval | None:
+    """Return the interval of the AUROC of image scores; None when there is only one class."""
+    evidence = Evidence(np.asarray(scores, np.float32), np.asarray(labels).astype(np.bool_))
+    return intervals(evidence, draws=draws, seed=seed).get("image_auroc")
+
+
+def grid_measures(pixels: PixelCounts, times: ArrayLike = 1) -> dict[str, float]:
+    """Return pixel AUROC and AUPRO as the grid shows them, with each picture there so many times."""
+    weights = np.broadcast_to(np.asarray(times, np.float64), (1, len(pixels.defective)))
+    return {name: float(value[0]) for name, value in _of_pixels(pixels, weights).items()}
+
+
+def _intervals(
+    sides: list[Evidence], combine: Callable[[list[Values]], Values], draws: int, seed: int
+) -> dict[str, Interval]:
+    result: dict[str, Interval] = {}
+    tail = (1 - LEVEL) / 2
+    for group, (defective, measures) in enumerate(_groups(sides)):
+        random = np.random.default_rng([seed, group])
+        batches = [np.ones((1, len(defective)))]  # first the pictures as they are
+        batches += [
+            _weights(random, defective, min(AT_ONCE, draws - start)) for start in range(0, draws, AT_ONCE)
+        ]
+        drawn = [[measure(weights) for measure in measures] for weights in batches]
+        for name in drawn[0][0]:
+            point, *found = [combine([side[name] for side in each]) for each in drawn]
+            ends = np.quantile(np.concatenate(found), [tail, 1 - tail]).tolist()
+            result[name] = Interval(float(point[0]), *ends)
+    return result
+
+
+def _groups(sides: list[Evidence]) -> Iterator[tuple[NDArray[np.bool_], list[_Measure]]]:
+    """Return the kinds of measures there are: the pictures each is about, and how to measure each side."""
+    labels = sides[0].labels
+    if labels.any() and not labels.all():
+        yield labels, [_of_images(side) for side in sides]
+    pixels = [side.pixels for side in sides if side.pixels is not None]
+    if len(pixels) == len(sides) and pixels[0].defective.any() and pixels[0].normal_pixels.any():
+        yield pixels[0].defective, [partial(_of_pixels, each) for each in pixels]
+
+
+def _same(mine: PixelCounts, other: PixelCounts) -> bool:
+    return (
+        np.array_equal(mine.pictures, other.pictures)
+        and np.array_equal(mine.defective, other.defective)
+        and np.array_equal(mine.regions, other.regions)
+    )
+
+
+def _weights(random: np.random.Generator, defective: NDArray[np.bool_], draws: int) -> Values:  # (B, N)
+    """Return how often each picture comes in each draw."""
+    weights = np.zeros((draws, len(defective)))
+    for group in (defective, ~defective):
+        count = int(group.sum())
+        if count:
+            weights[:, group] = random.multinomial(count, np.full(count, 1 / count), size=draws)
+    return weights
+
+
+def _of_images(evidence: Evidence) -> _Measure:
+    """Return what finds the image AUROC of draws: each pair is weighed by how often both of it were drawn."""
+    anomalous, normal = evidence.scores[evidence.labels], evidence.scores[~evidence.labels]
+    # Whole and half numbers, so 32 bits hold the sums exactly.
+    wins = (anomalous[:, None] > normal) + np.float32(0.5) * (anomalous[:, None] == normal)  # (A, M)
+
+    def measure(weights: Values) -> dict[str, Values]:
+        often, rarely = weights[:, evidence.labels], weights[:, ~evidence.labels]
+        won = (often.astype(np.float32) @ wins).astype(np.float64)
+        return {"image_auroc": (won * rarely).sum(1) / (often.sum(1) * rarely.sum(1))}
+
+    return measure
+
+
+def _of_pixels(pixels: PixelCounts, weights: Values) -> dict[str, Values]:
+    """Return pixel AUROC and AUPRO of each draw, off the summed counts of the pictures drawn."""
+    drawn = weights[:, pixels.defective].astype(np.float32)
+    false = _risen(weights.astype(np.float32) @ pixels.normal_pixels)  # (B, T + 1)
+    true = _risen(drawn @ pixels.defective_pixels)
+    overlap = _risen(drawn @ pixels.overlap) / (drawn @ pixels.regions)[:, None]
+    false /= false[:, -1:]
+    true /= true[:, -1:]
+    areas = {"pixel_auroc": _area(false, true, 1.0)}
+    return areas | {name: _area(false, overlap, limit) for name, limit in AUPRO.items()}
+
+
+def _risen(counts: NDArray[np.float32]) -> Values:
+    """Return the sums from the left, beginning with 0."""
+    risen = np.zeros((len(counts), counts.shape[1] + 1))
+    np.cumsum(counts, axis=1, dtype=np.float64, out=risen[:, 1:])
+    return risen
+
+
+def _area(x: Values, y: Values, limit: float) -> Values:
+    """Return the area under lines through points of rising x, up to a limit and divided by it."""
+    last = (x <= limit).sum(1) - 1  # of each row, the last point within
+    width = min(int(last.max()) + 2, x.shape[1])
+    within = np.minimum(x[:, :width], limit)
+    area = np.einsum("bt,bt->b", np.diff(within), y[:, : width - 1] + y[:, 1:width]) / 2
+    # The line that crosses the limit was taken to end there at its full height.
+    row = np.flatnonzero(last + 1 < x.shape[1])
+    start, end = (row, last[row]), (row, last[row] + 1)
+    part = limit - x[start]
+    area[row] -= part * (y[end] - y[start]) * (1 - part / (x[end] - x[start])) / 2
+    return area / limit  # type: ignore[no-any-return]
