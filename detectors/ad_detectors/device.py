@@ -74,3 +74,15 @@ def _cuda(indices: tuple[int, ...], reason: str) -> Device:
         first = str(error).strip().splitlines()[0]
         raise DeviceError(f"CUDA device {indices[0]} does not work: {first}; use --device cpu") from error
     return Device(chosen, reason, autocast=torch.cuda.is_bf16_supported())
+
+
+def mixed_precision(device: torch.device, wanted: bool) -> torch.autocast:
+    """Return the context to compute in: bfloat16 where it is wanted, and on CUDA alone."""
+    import torch
+
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and device.type == "cuda")
+
+
+def reading_threads(device: torch.device) -> int:
+    """Return how many threads read batches ahead: one beside a CUDA device, none where it would compete."""
+    return 1 if device.type == "cuda" else 0

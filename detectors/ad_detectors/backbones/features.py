@@ -25,7 +25,7 @@ class Layer:
 
 
 class FeatureExtractor(nn.Module):
-    """A frozen backbone in eval mode; its state dict holds the weights and the scaling of its input."""
+    """A backbone, frozen in eval mode; its state dict holds the weights and the scaling of its input."""
 
     mean: Tensor
     std: Tensor
@@ -40,9 +40,8 @@ class FeatureExtractor(nn.Module):
             raise ConfigError(f"this backbone has no features of stride {missing[0]}; it has {known}")
         self.layers = tuple(available[i] for i in chosen)
         prunable = cast("Any", model)
-        self._indices: list[int] = prunable.prune_intermediate_layers(
-            chosen, prune_norm=True, prune_head=True
-        )
+        indices: list[int] = prunable.prune_intermediate_layers(chosen, prune_norm=True, prune_head=True)
+        self._indices = dict(zip((layer.stride for layer in self.layers), indices, strict=True))
         self.model = model
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None])
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None])
@@ -52,12 +51,24 @@ class FeatureExtractor(nn.Module):
         """Stay in eval mode: batch statistics would make scores depend on the batch."""
         return super().train(False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the feature maps, finest first, of RGB images (B, 3, H, W) in 0..1."""
+    def thaw(self) -> None:
+        """Let the backbone learn: gradients, and batch norm by the batch with its running statistics."""
+        self.model.requires_grad_(True).train()
+
+    def freeze(self) -> None:
+        """Take back `thaw`, keeping what was learned."""
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor, strides: Sequence[int] | None = None) -> tuple[Tensor, ...]:
+        """Return the feature maps, finest first, of RGB images (B, 3, H, W) in 0..1.
+
+        With `strides` only those of them are computed and returned.
+        """
         model = cast("Any", self.model)
         scaled = (images - self.mean) / self.std
+        wanted = [i for stride, i in self._indices.items() if strides is None or stride in strides]
         features = model.forward_intermediates(
-            scaled, indices=self._indices, stop_early=True, intermediates_only=True
+            scaled, indices=wanted, stop_early=True, intermediates_only=True
         )
         return tuple(features)
 

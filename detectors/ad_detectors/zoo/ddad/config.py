@@ -10,8 +10,18 @@ from pydantic import Field
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.errors import ConfigError
+from ad_detectors.zoo.ddad.presets import DEFAULT_PRESET, NO_BACKBONE, PRESETS
 
-NO_BACKBONE = "none"
+__all__ = [
+    "DEFAULT_PRESET",
+    "NO_BACKBONE",
+    "PAPER",
+    "PRESETS",
+    "SPACE",
+    "STAGES",
+    "Config",
+    "stages_of_config",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +37,13 @@ class Config:
     heads: Annotated[int, Field(ge=1, le=32, description="attention heads; DDAD-S has 2")] = 4
     dropout: Annotated[float, Field(ge=0.0, le=0.9, description="in training only; DDAD-S has 0.3")] = 0.0
     steps: Annotated[
-        int, Field(ge=1, le=10_000_000, description="optimiser steps; 20000 are 2000 epochs of 320 images")
+        int | None,
+        Field(ge=1, le=10_000_000, description="optimiser steps; 20000 are 2000 epochs of 320 images"),
     ] = 20_000
+    epochs: Annotated[
+        int | None,
+        Field(ge=1, le=1_000_000, description="instead of steps: times the whole batches of the images"),
+    ] = None
     batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 32
     lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 3e-4
     weight_decay: Annotated[
@@ -45,6 +60,46 @@ class Config:
         tuple[Literal[2, 4, 8, 16, 32], ...],
         Field(min_length=1, max_length=5, description="which feature maps are compared, by their stride"),
     ] = (8, 16)
+    adapt_strides: Annotated[
+        tuple[Literal[2, 4, 8, 16, 32], ...],
+        Field(min_length=1, max_length=5, description="which feature maps are adapted, by their stride"),
+    ] = (4, 8, 16)
+    adapt_steps: Annotated[
+        int | None,
+        Field(ge=0, le=1_000_000, description="instead of adapt_epochs: optimiser steps; 0 adapts nothing"),
+    ] = None
+    adapt_epochs: Annotated[
+        int | None,
+        Field(ge=0, le=10_000, description="epochs in which the backbone is adapted; 0 leaves it as it is"),
+    ] = 4
+    adapt_batch_size: Annotated[
+        int,
+        Field(ge=2, le=1024, multiple_of=2, description="images per step; half are sources, half targets"),
+    ] = 16
+    adapt_lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of the adaptation")] = 1e-4
+    adapt_weight_decay: Annotated[
+        float, Field(ge=0.0, le=10.0, description="weight decay of the adaptation (decoupled: AdamW)")
+    ] = 0.01
+    adapt_lambda: Annotated[
+        float, Field(ge=0.0, le=100.0, description="pull back to the unadapted features; VisA has 0.01")
+    ] = 0.1
+    adapt_w: Annotated[float, Field(ge=0.0, le=20.0, description="as w, for the adaptation")] = 3.0
+    adapt_noise_step: Annotated[
+        int, Field(ge=1, le=999, description="as noise_step, for the adaptation; not with compat")
+    ] = 250
+    adapt_skip: Annotated[
+        int, Field(ge=1, le=999, description="as skip, for the adaptation; not with compat")
+    ] = 25
+    adapt_eta: Annotated[
+        float, Field(ge=0.0, le=1.0, description="as eta, for the adaptation; not with compat")
+    ] = 1.0
+    adapt_same: Annotated[
+        bool, Field(description="adapt on an image rebuilt from itself, not from another one")
+    ] = False
+    compat: Annotated[
+        bool,
+        Field(description="score as published: in proportion to the batch's maxima, border left out"),
+    ] = False
     w: Annotated[
         float, Field(ge=0.0, le=20.0, description="how strongly the reconstruction is pulled to the image")
     ] = 3.0
@@ -64,59 +119,106 @@ class Config:
     scale_images: Annotated[
         int, Field(ge=1, le=4096, description="training images on which the pixel distance is scaled")
     ] = 32
+    compat_batch: Annotated[
+        int, Field(ge=1, le=1024, description="images that are scored together with compat; VisA has 32")
+    ] = 16
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""
         if self.base_channels % self.heads:
             raise ConfigError(f"heads = {self.heads} must divide base_channels = {self.base_channels}")
-        if self.skip > self.noise_step:
-            raise ConfigError(f"skip = {self.skip} must be at most noise_step = {self.noise_step}")
+        _one_of("steps", self.steps, "epochs", self.epochs)
+        _one_of("adapt_steps", self.adapt_steps, "adapt_epochs", self.adapt_epochs)
+        for prefix in ("", "adapt_"):
+            skip, noise_step = getattr(self, f"{prefix}skip"), getattr(self, f"{prefix}noise_step")
+            if skip > noise_step:
+                raise ConfigError(f"{prefix}skip = {skip} must be at most {prefix}noise_step = {noise_step}")
         if int(4.0 * self.blur_sigma + 0.5) >= self.image_size:
             raise ConfigError(
                 f"blur_sigma = {self.blur_sigma} is too wide; at image_size = {self.image_size} "
                 f"it must be less than {(self.image_size - 0.5) / 4.0}"
             )
+        if self.adapts:
+            self._check_adaptation()
 
+    @property
+    def adapts(self) -> bool:
+        """Return whether the backbone is adapted at all."""
+        return self.backbone != NO_BACKBONE and bool(self.adapt_steps or self.adapt_epochs)
+
+    def train_steps(self, images: int) -> int:
+        """Return the denoiser's optimiser steps; an epoch has no step for a last batch that is not whole."""
+        return self.steps or (self.epochs or 0) * max(1, images // self.batch_size)
+
+    def adaptation_steps(self, images: int) -> int:
+        """Return the backbone's optimiser steps."""
+        if not self.adapts:
+            return 0
+        return self.adapt_steps or (self.adapt_epochs or 0) * max(1, images // self.adapt_batch_size)
+
+    def _check_adaptation(self) -> None:
+        deepest = max(self.adapt_strides)
+        if max(self.feature_strides) > deepest:
+            raise ConfigError(
+                f"feature_strides has {max(self.feature_strides)}, deeper than anything adapted; "
+                f"give adapt_strides that too, or set adapt_epochs = 0"
+            )
+        places = (self.image_size // deepest) ** 2
+        if self.adapt_batch_size // 2 * places < 2:
+            raise ConfigError(
+                f"adapt_batch_size = {self.adapt_batch_size} leaves batch norm a single value at stride "
+                f"{deepest}; make it at least 4"
+            )
+
+
+def _one_of(name: str, value: int | None, other_name: str, other: int | None) -> None:
+    if value is not None and other is not None:
+        raise ConfigError(
+            f"{name} = {value} and {other_name} = {other} are both given; set one of them to null"
+        )
+    if value is None and other is None:
+        raise ConfigError(f"{name} and {other_name} are both null; give one of them a number")
+
+
+_DENOISER = Stage(
+    "denoiser",
+    (
+        "image_size",
+        "base_channels",
+        "heads",
+        "dropout",
+        "steps",
+        "epochs",
+        "batch_size",
+        "lr",
+        "weight_decay",
+    ),
+)
+_ADAPTATION = (
+    *("backbone", "feature_strides", "adapt_strides", "adapt_steps", "adapt_epochs", "adapt_batch_size"),
+    *("adapt_lr", "adapt_weight_decay", "adapt_lambda", "adapt_w", "adapt_noise_step", "adapt_skip"),
+    *("adapt_eta", "adapt_same", "compat"),
+)
+_TRAJECTORY = ("noise_step", "skip", "eta")
+_SCORE = ("w", "v", "blur_sigma", "scale_images", "compat_batch")
 
 STAGES: tuple[Stage, ...] = (
-    Stage(
-        "denoiser",
-        ("image_size", "base_channels", "heads", "dropout", "steps", "batch_size", "lr", "weight_decay"),
-    ),
-    Stage("features", ("backbone", "feature_strides")),
-    Stage("score", ("w", "noise_step", "skip", "eta", "v", "blur_sigma", "scale_images")),
+    _DENOISER,
+    Stage("features", _ADAPTATION, version=2),
+    Stage("score", (*_TRAJECTORY, *_SCORE), version=2),
+)
+# As published, the backbone is adapted to what the test's own trajectory makes of images.
+_COMPAT_STAGES: tuple[Stage, ...] = (
+    _DENOISER,
+    Stage("features", (*_ADAPTATION, *_TRAJECTORY), version=2),
+    Stage("score", _SCORE, version=2),
 )
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # Seconds on two CPU cores, and no pretrained weights: shows that everything works, not how well.
-    "tiny": {
-        "image_size": 32,
-        "base_channels": 32,
-        "heads": 2,
-        "steps": 40,
-        "batch_size": 2,
-        "lr": 1e-3,
-        "backbone": NO_BACKBONE,
-        "w": 1.0,
-        "noise_step": 100,
-        "blur_sigma": 0.5,
-        "scale_images": 8,
-    },
-    # Minutes on two CPU cores.
-    "small": {
-        "image_size": 64,
-        "base_channels": 32,
-        "heads": 2,
-        "steps": 300,
-        "batch_size": 8,
-        "lr": 1e-3,
-        "backbone": "tf_efficientnet_lite0",
-        "feature_strides": [4, 8],
-        "blur_sigma": 1.0,
-        "scale_images": 16,
-    },
-}
-DEFAULT_PRESET = "small"
+
+def stages_of_config(config: Config) -> tuple[Stage, ...]:
+    """Return the stages of a fit with this config: with `compat` the trajectory decides the features too."""
+    return _COMPAT_STAGES if config.compat else STAGES
+
 
 SPACE: dict[str, dict[str, Any]] = {
     "noise_step": {"low": 50, "high": 400, "step": 25},

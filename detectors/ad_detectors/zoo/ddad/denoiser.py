@@ -10,17 +10,19 @@ from torch import Tensor
 
 from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
+from ad_detectors.data.loading import Batches
+from ad_detectors.device import mixed_precision, reading_threads
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.training import denoising_loss
 from ad_detectors.errors import StateError
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
+from ad_detectors.zoo.ddad import moments as remembering
 from ad_detectors.zoo.ddad.config import Config
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
 
 NET = "net/"
-MOMENTS = ("exp_avg", "exp_avg_sq")  # what Adam remembers of each parameter
 
 
 class Denoiser:
@@ -41,20 +43,27 @@ class Denoiser:
             self.net.to(memory_format=torch.channels_last)
         self._start_optimiser(config)
         process = schedule.linear()
-        while self.step < config.steps:
-            loss = self._update(config, data, ctx, process)
+        batches = Batches(
+            data,
+            batch_size=config.batch_size,
+            seed=ctx.seed,
+            start=self.step,
+            stop=config.train_steps(len(data)),
+            workers=reading_threads(ctx.device),
+        )
+        for _, batch in batches:
+            loss = self._update(batch, ctx, process)
             self.step += 1
             report(self.step, loss)
 
-    def _update(self, config: Config, data: Images, ctx: FitContext, process: schedule.Schedule) -> float:
+    def _update(self, batch: Tensor, ctx: FitContext, process: schedule.Schedule) -> float:
         assert self.optimiser is not None
-        indices = determinism.step_indices(ctx.seed, self.step, config.batch_size, len(data))
-        images = normalised(data.batch(indices).to(ctx.device))
+        images = normalised(batch.to(ctx.device))
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
         determinism.step_seed(ctx.seed, self.step)
         noise_device = ctx.device if ctx.device.type == "cuda" else "cpu"
         generator = determinism.generator(ctx.seed, "noise", self.step, device=noise_device)
-        with torch.autocast(ctx.device.type, torch.bfloat16, ctx.autocast and ctx.device.type == "cuda"):
+        with mixed_precision(ctx.device, ctx.autocast):
             loss = denoising_loss(self.net, images, process, generator)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -80,17 +89,8 @@ class Denoiser:
         )
         if self.step == 0:
             return
-        for name, parameter in parameters.items():
-            remembered = {kind: self._moment(kind, name, parameter) for kind in MOMENTS}
-            step = torch.tensor(float(self.step), device=parameter.device)
-            self.optimiser.state[parameter] = {"step": step, **remembered}
+        remembering.give_back(self.optimiser, self.net, self.step, self._moments)
         self._moments = {}
-
-    def _moment(self, kind: str, name: str, parameter: Tensor) -> Tensor:
-        value = self._moments.get(f"{kind}/{name}")
-        if not isinstance(value, Tensor) or value.shape != parameter.shape:
-            raise StateError(f"this state is of step {self.step} but lacks denoiser/training/{kind}/{name}")
-        return torch.empty_like(parameter).copy_(value).detach()
 
     def finish(self) -> None:
         """Forget the optimiser: what is left is what scoring needs."""
@@ -99,18 +99,16 @@ class Denoiser:
 
     def state(self) -> State:
         """Return the weights, and what training needs to go on while it is unfinished."""
-        kept: dict[str, Tensor | int] = {NET + name: _copy(t) for name, t in self.net.state_dict().items()}
-        if self.optimiser is not None and self.step > 0:
-            kept["training/step"] = self.step
-            for name, parameter in self.net.named_parameters():
-                for kind in MOMENTS:
-                    kept[f"training/{kind}/{name}"] = _copy(self.optimiser.state[parameter][kind])
-        elif self.step > 0 and self._moments:  # restored, and not yet gone on with
-            kept["training/step"] = self.step
-            kept |= {
-                f"training/{name}": _copy(t) for name, t in self._moments.items() if isinstance(t, Tensor)
-            }
-        return kept
+        copied = remembering.copied
+        kept: dict[str, Tensor | int] = {NET + name: copied(t) for name, t in self.net.state_dict().items()}
+        if not self.unfinished or self.step == 0:
+            return kept
+        kept["training/step"] = self.step
+        if self.optimiser is not None:
+            found = remembering.of(self.optimiser, self.net)
+        else:  # restored, and not yet gone on with
+            found = {name: copied(t) for name, t in self._moments.items() if isinstance(t, Tensor)}
+        return kept | {f"training/{name}": tensor for name, tensor in found.items()}
 
 
 def fresh(config: Config, seed: int) -> Denoiser:
@@ -152,8 +150,3 @@ def _shape(config: Config) -> UNetShape:
         heads=config.heads,
         dropout=config.dropout,
     )
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    """Copy to the CPU, so that a state stays what it was while training goes on."""
-    return tensor.detach().to("cpu", copy=True).contiguous()

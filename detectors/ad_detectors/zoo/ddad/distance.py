@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,12 +16,14 @@ def pixel_distance(images: Tensor, rebuilt: Tensor) -> Tensor:
     return (rebuilt - images).abs().mean(dim=1)
 
 
-def feature_distance(extractor: FeatureExtractor, images: Tensor, rebuilt: Tensor) -> Tensor:
+def feature_distance(
+    extractor: FeatureExtractor, images: Tensor, rebuilt: Tensor, strides: Sequence[int] | None = None
+) -> Tensor:
     """Return 1 - cosine of locally averaged features, summed over layers, for images in -1..1: (B, H, W)."""
     size = (images.shape[-2], images.shape[-1])
     total = torch.zeros(len(images), 1, *size, device=images.device)
-    of_images = extractor((images + 1.0) / 2.0)
-    of_rebuilt = extractor((rebuilt + 1.0) / 2.0)
+    of_images = extractor((images + 1.0) / 2.0, strides)
+    of_rebuilt = extractor((rebuilt + 1.0) / 2.0, strides)
     for a, b in zip(of_images, of_rebuilt, strict=True):
         near = F.cosine_similarity(F.avg_pool2d(a, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1), dim=1)
         total = total + F.interpolate(1.0 - near[:, None], size, mode="bilinear", align_corners=True)

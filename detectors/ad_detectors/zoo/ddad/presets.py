@@ -1,0 +1,43 @@
+"""Settings of DDAD for a first look, a small machine, and DDAD-S; imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NO_BACKBONE = "none"
+DEFAULT_PRESET = "small"
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Seconds on two CPU cores, and no pretrained weights: shows that everything works, not how well.
+    "tiny": {
+        "image_size": 32,
+        "base_channels": 32,
+        "heads": 2,
+        "steps": 40,
+        "batch_size": 2,
+        "lr": 1e-3,
+        "backbone": NO_BACKBONE,
+        "adapt_epochs": 0,
+        "w": 1.0,
+        "noise_step": 100,
+        "blur_sigma": 0.5,
+        "scale_images": 8,
+    },
+    # Minutes on two CPU cores.
+    "small": {
+        "image_size": 64,
+        "base_channels": 32,
+        "heads": 2,
+        "steps": 300,
+        "batch_size": 8,
+        "lr": 1e-3,
+        "backbone": "tf_efficientnet_lite0",
+        "feature_strides": [4, 8],
+        "adapt_strides": [4, 8],
+        "adapt_epochs": 1,
+        "blur_sigma": 1.0,
+        "scale_images": 16,
+    },
+    # DDAD-S: a quarter of the parameters, half the batch.
+    "s": {"base_channels": 32, "heads": 2, "dropout": 0.3, "batch_size": 16},
+}
