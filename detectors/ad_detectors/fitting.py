@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ad_detectors import registry
 from ad_detectors.api import Detector, Images
+from ad_detectors.data.resizing import at_size
 from ad_detectors.errors import DataError, NotFinite, StateError
 from ad_detectors.stages import part
 
@@ -106,10 +107,14 @@ def run_fit(detector: Detector, data: Images, ctx: ContextCore) -> None:
     """Fit a detector, or go on with it, and check what came of it.
 
     A detector that declares no stages is fitted as one, "fit". Raises DataError for no pictures, NotFinite
-    when a fitted number is not finite, StateError when a declared stage was not done.
+    when a fitted number is not finite, StateError when a declared stage was not done. Pictures that are not
+    of the config's image_size, or not square, are resized as they are read.
     """
     if len(data) == 0:
         raise DataError("there are no normal pictures to learn from; fill train/good/")
+    side = getattr(detector.config, "image_size", None)  # the registry asks every detector for it
+    if side is not None:
+        data = at_size(data, (side, side))
     declared = [stage.name for stage in registry.stages_of(type(detector))]
     if declared:
         detector.fit(data, ctx)
