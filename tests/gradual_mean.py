@@ -79,9 +79,13 @@ class GradualMean(Detector):
         return (resized - mean).abs().mean(1)
 
     def score(self, images: Tensor) -> Scores:
-        largest = self.values["score/largest"]
-        assert isinstance(largest, float)
-        maps = self._distance(images) / largest * self.config.gain
+        largest = self.values.get("score/largest")
+        if not isinstance(largest, float):
+            raise StateError("gradual mean has not been fitted; fit it first")
+        if len(images) == 0:
+            raise ValueError("there are no images in this batch")
+        # Normal pictures that are all the same have no largest distance to speak of.
+        maps = self._distance(images) / max(largest, 1e-3) * self.config.gain
         maps = torch.nn.functional.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
         return Scores(maps.amax((1, 2)), maps)
 

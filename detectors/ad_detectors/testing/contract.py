@@ -1,0 +1,11 @@
+"""The contract every detector keeps, as one class of tests: point `subject` at a detector."""
+
+from __future__ import annotations
+
+from ad_detectors.testing.fits import FitPromises
+from ad_detectors.testing.form import FormPromises
+from ad_detectors.testing.scoring import ScorePromises
+
+
+class DetectorContract(FormPromises, FitPromises, ScorePromises):
+    """Promises of `ad_detectors.api.Detector`; a subclass has a fixture `subject`."""
