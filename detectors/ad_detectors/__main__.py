@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ad_detectors import catalogue, config, registry
+from ad_detectors import catalogue, config, cpus, registry
 from ad_detectors.data.splits import DEFAULT, NONE, Holdout
 from ad_detectors.errors import ConfigError, DetectorError
 
@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         help="percent of the normal pictures kept from training to validate and to calibrate on; "
         "10/10, or none for a published preset",
     )
-    fit.add_argument("--threads", type=int, help="CPU threads; the same number gives the same bits")
+    fit.add_argument(
+        "--threads", type=int, help="default: one for each CPU; the same number gives the same bits"
+    )
     fit.add_argument("--every", type=int, default=100, metavar="N", help="steps between checkpoints")
     fit.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or CUDA indices")
     fit.set_defaults(run=_fit)
@@ -89,7 +91,7 @@ def _fit(options: argparse.Namespace) -> None:
         options.out,
         seed=options.seed,
         device=options.device,
-        threads=options.threads,
+        threads=options.threads or cpus.usable(),
         every=max(1, options.every),
         holdout=usual if options.holdout is None else Holdout.parse(options.holdout),
         told=lambda step, of, metrics: _say(

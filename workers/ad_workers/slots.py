@@ -1,7 +1,6 @@
 """The places a worker has for attempts: lease the best job, supervise it, free the place."""
 
 import logging
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from ad_detectors import cpus
 from ad_platform.errors import AdctlError
 from ad_platform.records import Capabilities, Lease, Outcome
 from ad_platform.settings import Settings
@@ -139,7 +139,7 @@ class Slots:
             weights=str(settings.weights) if settings.weights else None,
             lineage=self._lineage(lease),
             source=self._source(spec),
-            threads=spec.threads or max(1, (os.cpu_count() or 1) // len(self.devices)),
+            threads=spec.threads or max(1, cpus.usable() // len(self.devices)),
             cuda=device.uuid if device else None,
             deadline=deadline,
         )

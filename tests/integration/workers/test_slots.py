@@ -6,6 +6,7 @@ import signal
 import psutil
 import pytest
 
+from ad_detectors import cpus
 from ad_platform.queue.celery import make_app
 from ad_platform.states import FailureClass, JobState
 from ground import Ground, zygote_of
@@ -26,7 +27,7 @@ def test_two_jobs_run_at_once_on_their_share_of_the_threads_and_celery_shows_the
     jobs = [land.submit(steps=10_000) for _ in range(2)]
     for job in jobs:
         land.reaches(job, 2)
-    share = max(1, (os.cpu_count() or 1) // 2)
+    share = max(1, cpus.usable() // 2)
     assert [land.attempts(job)[0].facts["threads"] for job in jobs] == [share, share]
     land.platform.wait(lambda: active(land) == sorted([job] for job in jobs), "celery shows both", 20)
     assert {record.busy for record in land.client.workers() if record.pid == worker.pid} == {2}
