@@ -88,16 +88,11 @@ def _intervals(
     result: dict[str, Interval] = {}
     tail = (1 - LEVEL) / 2
     for group, (defective, measures) in enumerate(_groups(sides)):
-        random = np.random.default_rng([seed, group])
-        batches = [np.ones((1, len(defective)))]  # first the pictures as they are
-        batches += [
-            _weights(random, defective, min(AT_ONCE, draws - start)) for start in range(0, draws, AT_ONCE)
-        ]
-        drawn = [[measure(weights) for measure in measures] for weights in batches]
-        for name in drawn[0][0]:
-            point, *found = [combine([side[name] for side in each]) for each in drawn]
-            ends = np.quantile(np.concatenate(found), [tail, 1 - tail]).tolist()
-            result[name] = Interval(float(point[0]), *ends)
+        weights = _weights(np.random.default_rng([seed, group]), defective, draws)
+        drawn = [measure(weights) for measure in measures]
+        for name in drawn[0]:
+            point, *found = combine([side[name] for side in drawn]).tolist()
+            result[name] = Interval(point, *np.quantile(found, [tail, 1 - tail]).tolist())
     return result
 
 
@@ -119,13 +114,13 @@ def _same(mine: PixelCounts, other: PixelCounts) -> bool:
     )
 
 
-def _weights(random: np.random.Generator, defective: NDArray[np.bool_], draws: int) -> Values:  # (B, N)
-    """Return how often each picture comes in each draw."""
-    weights = np.zeros((draws, len(defective)))
+def _weights(random: np.random.Generator, defective: NDArray[np.bool_], draws: int) -> Values:  # (1 + B, N)
+    """Return how often each picture comes in each draw; before those, the pictures as they are."""
+    weights = np.ones((1 + draws, len(defective)))
     for group in (defective, ~defective):
         count = int(group.sum())
         if count:
-            weights[:, group] = random.multinomial(count, np.full(count, 1 / count), size=draws)
+            weights[1:, group] = random.multinomial(count, np.full(count, 1 / count), size=draws)
     return weights
 
 
@@ -145,14 +140,28 @@ def _of_images(evidence: Evidence) -> _Measure:
 
 def _of_pixels(pixels: PixelCounts, weights: Values) -> dict[str, Values]:
     """Return pixel AUROC and AUPRO of each draw, off the summed counts of the pictures drawn."""
-    drawn = weights[:, pixels.defective].astype(np.float32)
-    false = _risen(weights.astype(np.float32) @ pixels.normal_pixels)  # (B, T + 1)
-    true = _risen(drawn @ pixels.defective_pixels)
-    overlap = _risen(drawn @ pixels.overlap) / (drawn @ pixels.regions)[:, None]
+    often = weights.astype(np.float32)
+    some = often[:, pixels.defective]
+    sums = (often @ pixels.normal_pixels, some @ pixels.defective_pixels, some @ pixels.overlap)  # (B, T + 1)
+    regions = some @ pixels.regions
+    parts = [
+        _areas(*(each[start : start + AT_ONCE] for each in (*sums, regions)))
+        for start in range(0, len(weights), AT_ONCE)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _areas(
+    normal: NDArray[np.float32],
+    defective: NDArray[np.float32],
+    overlap: NDArray[np.float32],
+    regions: NDArray[np.float32],
+) -> dict[str, Values]:
+    false, true, shares = _risen(normal), _risen(defective), _risen(overlap) / regions[:, None]
     false /= false[:, -1:]
     true /= true[:, -1:]
-    areas = {"pixel_auroc": _area(false, true, 1.0)}
-    return areas | {name: _area(false, overlap, limit) for name, limit in AUPRO.items()}
+    areas = {name: _area(false, shares, limit) for name, limit in AUPRO.items()}
+    return {"pixel_auroc": _area(false, true, 1.0), **areas}
 
 
 def _risen(counts: NDArray[np.float32]) -> Values:
