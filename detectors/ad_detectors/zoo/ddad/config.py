@@ -11,12 +11,14 @@ from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.errors import ConfigError
 from ad_detectors.zoo.ddad.presets import DEFAULT_PRESET, NO_BACKBONE, PRESETS
+from ad_detectors.zoo.ddad.published import PUBLISHED
 
 __all__ = [
     "DEFAULT_PRESET",
     "NO_BACKBONE",
     "PAPER",
     "PRESETS",
+    "PUBLISHED",
     "SPACE",
     "STAGES",
     "Config",

@@ -75,6 +75,11 @@ class DDAD(Detector):
                 scores, maps = determinism.microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
 
+    @property
+    def batch(self) -> int | None:
+        """Return the published batch of test images, for `compat` alone."""
+        return self.config.compat_batch if self.config.compat else None
+
     def state(self) -> State:
         """Return the stages that are there, each under its name."""
         kept: dict[str, Tensor | int | float | str | bool] = {}
