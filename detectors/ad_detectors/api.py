@@ -107,6 +107,14 @@ class Detector(ABC):
         time or the process. Noise is drawn on the CPU from (seed in the state, SHA-256 of the pixels).
         """
 
+    @property
+    def batch(self) -> int | None:
+        """Return how many images a call of `score` must be given where that changes scores; None: any.
+
+        Only a mode that reproduces a publication whose scores depend on the batch has such a number.
+        """
+        return None
+
     @abstractmethod
     def state(self) -> State:
         """Return everything `restore` needs, in the midst of a fit or after it; keys "<stage>/<name>"."""
