@@ -5,6 +5,8 @@ DetectorError
 ├── BrokenDetector    a detector that cannot be imported or lacks something
 ├── ConfigError       a field that does not exist, or a value outside its range
 ├── DataError         a folder or file of images that cannot be used; names it
+│   ├── BadPicture     one file that gives no pixels
+│   └── NoRoom         the disk is full
 ├── WeightsNotFound   pretrained weights that are nowhere on this machine
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
@@ -43,6 +45,18 @@ class ConfigError(DetectorError):
 
 class DataError(DetectorError):
     """A folder or file of images that cannot be used; the message names it."""
+
+
+class BadPicture(DataError):
+    """One file that gives no pixels; says why and what to do."""
+
+    def __init__(self, path: object, reason: str, advice: str = "replace or remove it") -> None:
+        self.reason, self.advice = reason, advice
+        super().__init__(f"cannot read picture {path}: {reason}; {advice}")
+
+
+class NoRoom(DataError):
+    """The disk is full; what was begun there is gone again."""
 
 
 class WeightsNotFound(DetectorError):

@@ -2,82 +2,71 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ad_detectors.errors import DataError
+from ad_detectors.data.opening import decoded
+from ad_detectors.errors import BadPicture
 
-VERSION = 1  # grows whenever the same file would give other pixels
+VERSION = 2  # grows whenever the same file would give other pixels
 DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-
-# What Pillow and its plug-ins raise for files that are cut short, garbled, or too large to be a picture.
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+ROWS = 256  # scaled at a time, so that no wide copy of a whole picture is made
 
 
 def picture(path: Path, size: int | None) -> NDArray[np.uint8]:  # (3, size, size)
     """Decode a picture as RGB, squeezed bilinearly to size x size; None keeps its own size.
 
-    Raises DataError that names the file.
+    Raises BadPicture (a DataError) that names the file.
     """
-    image = _rgb(_open(path), path)
-    if size is not None:
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    with decoded(path) as image:
+        image = as_rgb(image, path)
+        if size is not None:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def mask(path: Path, size: int) -> NDArray[np.bool_]:  # (size, size)
     """Decode a mask: every pixel that is not black is defective; resized by nearest neighbour.
 
-    Raises DataError that names the file.
+    Raises BadPicture (a DataError) that names the file.
     """
-    image = _open(path)
-    # A palette's indices are not its colours; an alpha channel says nothing about defects.
-    grey = image if image.mode in DEEP else image.convert("RGB").convert("L")
-    marked = Image.fromarray((np.asarray(grey) > 0).astype(np.uint8) * 255)
-    return np.asarray(marked.resize((size, size), Image.Resampling.NEAREST)) > 0
+    with decoded(path) as image:
+        marked = Image.fromarray(not_black(image).astype(np.uint8) * 255)
+        return np.asarray(marked.resize((size, size), Image.Resampling.NEAREST)) > 0
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"cannot read picture {path}: {reason}; replace or remove it") from error
-
-
-def _rgb(image: Image.Image, path: Path) -> Image.Image:
+def as_rgb(image: Image.Image, path: Path) -> Image.Image:
+    """Return a picture as 8-bit RGB; raise BadPicture where the range of its values is not known."""
     if image.mode in DEEP:
         return _eight_bits(image, path)
     if image.mode == "F":
-        raise DataError(
-            f"cannot read picture {path}: 32-bit float pixels have no fixed range; save it as 8 or 16 bit"
-        )
+        raise BadPicture(path, "32-bit float pixels have no fixed range", "save it as 8 or 16 bit")
     if image.has_transparency_data:
         # Colours below full transparency are arbitrary, so they must not reach a detector.
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def not_black(image: Image.Image) -> NDArray[np.bool_]:  # (H, W)
+    """Return which pixels of a mask are marked, by colour: an alpha channel says nothing about defects."""
+    if image.mode in (*DEEP, "1", "L", "F"):
+        return np.asarray(image) > 0
+    if image.mode == "P":  # its indices are not its colours
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    red, green, blue, *_ = (image if image.mode in ("RGB", "RGBA") else image.convert("RGB")).split()
+    return (np.asarray(red) > 0) | (np.asarray(green) > 0) | (np.asarray(blue) > 0)
 
 
 def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
-    deep = np.asarray(image).astype(np.int64)
+    deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
-        raise DataError(f"cannot read picture {path}: its pixels exceed 16 bits; save it as 8 or 16 bit")
-    return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
+        raise BadPicture(path, "its pixels exceed 16 bits", "save it as 8 or 16 bit")
+    shallow = np.empty(deep.shape, np.uint8)
+    for row in range(0, len(deep), ROWS):
+        shallow[row : row + ROWS] = (deep[row : row + ROWS].astype(np.uint32) + 128) // 257
+    return Image.fromarray(shallow).convert("RGB")

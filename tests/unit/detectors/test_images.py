@@ -117,7 +117,8 @@ def test_a_failure_half_way_leaves_no_cache_behind(
     category.train[2].path.write_bytes(category.train[2].path.read_bytes()[:-60])
     with pytest.raises(DataError, match=r"train/good/2\.png"):
         train(category, tmp_path / "cache")
-    assert [file for file in (tmp_path / "cache").rglob("*") if file.is_file()] == []
+    left = [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
+    assert left == []
 
 
 def test_several_processes_making_one_cache_agree(category: Category, tmp_path: Path) -> None:
@@ -143,71 +144,3 @@ def test_test_images_come_with_labels_defects_and_binary_masks(category: Categor
 def test_a_category_without_test_pictures_says_so(category: Category, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no test pictures"):
         evaluated(Category("data", "nut", category.path, category.train), tmp_path)
-
-
-def test_a_detector_sees_what_a_viewer_shows(tmp_path: Path) -> None:
-    grey = np.array([[0, 100], [200, 255]], np.uint8)
-    rgb = np.stack([grey] * 3)
-    palette = Image.fromarray(grey).convert("P")
-    palette.save(tmp_path / "palette.png")
-    put(tmp_path / "grey.png", grey)
-    put(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
-    put(tmp_path / "deep.tif", grey.astype(np.uint16) * 257)
-    put(tmp_path / "wide.tif", grey.astype(np.int32) * 257)
-    put(tmp_path / "bit.bmp", grey > 150)
-    for name in ("palette.png", "grey.png", "deep.png", "deep.tif", "wide.tif"):
-        assert np.array_equal(decoding.picture(tmp_path / name, None), rgb), name
-    assert np.array_equal(decoding.picture(tmp_path / "bit.bmp", None), (rgb > 150) * np.uint8(255))
-
-
-def test_what_is_fully_transparent_is_white_whatever_colour_hides_below(tmp_path: Path) -> None:
-    hidden = np.full((2, 2, 4), 77, np.uint8)
-    hidden[..., 3] = [[255, 0], [0, 255]]
-    decoded = decoding.picture(put(tmp_path / "a.png", hidden), None)
-    assert decoded[0].tolist() == [[77, 255], [255, 77]]
-
-
-def test_orientation_in_the_metadata_is_applied(tmp_path: Path) -> None:
-    upright = np.zeros((8, 16, 3), np.uint8)
-    upright[:, :8] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise to view
-    decoded = decoding.picture(put(tmp_path / "a.png", upright, exif=exif), None)
-    assert decoded.shape == (3, 16, 8)
-    assert (decoded[:, :8] == 255).all()
-    assert (decoded[:, 8:] == 0).all()
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tif"])
-@pytest.mark.parametrize("damage", ["empty", "cut", "text"])
-def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, suffix: str, damage: str) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    path = put(tmp_path / f"a.{suffix}", noise)
-    content = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"no picture"}[damage])
-    with pytest.raises(DataError) as caught:
-        decoding.picture(path, 8)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(DataError, match="bomb"):
-        decoding.picture(put(tmp_path / "a.png", ramp(40, 40)), 8)
-
-
-def test_float_pixels_and_more_than_16_bits_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="float"):
-        decoding.picture(put(tmp_path / "f.tif", np.ones((2, 2), np.float32)), 2)
-    with pytest.raises(DataError, match="exceed 16 bits"):
-        decoding.picture(put(tmp_path / "i.tif", np.full((2, 2), 70000, np.int32)), 2)
-
-
-@pytest.mark.parametrize("value", [1, 255])
-def test_any_pixel_of_a_mask_that_is_not_black_is_defective(tmp_path: Path, value: int) -> None:
-    drawn = np.zeros((4, 4), np.uint8)
-    drawn[0] = value
-    assert decoding.mask(put(tmp_path / "m.png", drawn), 4).sum() == 4
-    Image.fromarray(drawn).convert("P").save(tmp_path / "p.png")
-    assert decoding.mask(tmp_path / "p.png", 4).sum() == 4
