@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 import unicodedata
@@ -68,6 +69,8 @@ def _walk(folder: str, prefix: str, above: frozenset[str]) -> Iterator[_File]:
                 yield from _walk(entry.path, name + "/", above | {real})
             elif is_image(entry.name):
                 status = entry.stat()
+                if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                    raise DataError(f"{entry.path} is a pipe or a device, not a file; remove it")
                 yield _File(name, entry.path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error

@@ -2,15 +2,15 @@
 
     <root>/<dataset>/<category>/train/good/*.png
                                 test/good/*.png, test/<defect>/*.png
-                                ground_truth/<defect>/<stem>_mask.png   (or the picture's own file name)
+                                ground_truth/<defect>/<stem>_mask.png   (or <stem>.png, in any format)
 
-A folder that holds nothing but pictures is read as normal training pictures without a test split.
+This is the layout of MVTec AD and MPDD. BTAD says `ok` where they say `good`. A folder that holds nothing but
+pictures is read as normal training pictures without a test split.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ad_detectors.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})  # in any case
 GOOD = "good"
+OK = "ok"  # the same in BTAD
 EXPECTED = "expected train/good/ with normal pictures, and test/good/, test/<defect>/ to evaluate on"
 
 
@@ -53,18 +54,60 @@ def open_category(path: Path | str) -> Category:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}; {EXPECTED}")
-    train = _train(folder)
-    return Category(folder.parent.name, folder.name, folder, train, _test(folder))
+    visa = visa_above(folder)
+    if visa is not None:
+        raise DataError(
+            f"{folder} is VisA as published; prepare it first: adctl data prepare visa {visa} OUT"
+        )
+    normal = name_of_normal(folder)
+    train = _train(folder, normal)
+    return Category(folder.parent.name, folder.name, folder, train, _test(folder, normal))
+
+
+def name_of_normal(folder: Path) -> str:
+    """Return what a category calls its normal pictures: `ok` in BTAD, else `good`."""
+    train = folder / "train"
+    return OK if (train / OK).is_dir() and not (train / GOOD).is_dir() else GOOD
+
+
+def visa_above(folder: Path) -> Path | None:
+    """Return the root of VisA as it is published, if this is it or one of its categories."""
+    if (folder / "split_csv").is_dir():
+        return folder
+    return folder.parent if (folder / "Data" / "Images" / "Normal").is_dir() else None
+
+
+def categories_in(folder: Path) -> list[Path]:
+    """Return the folders directly below that look like categories, sorted."""
+    return [child for child in folders_in(folder) if (child / "train").is_dir()]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders directly below that are not hidden, sorted; raise DataError if it cannot be read."""
+    try:
+        children = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
+    return [child for child in children if child.is_dir() and not child.name.startswith(".")]
 
 
 def image_files(folder: Path) -> list[Path]:
     """Return the pictures directly in a folder, sorted by name; raise DataError if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            found = [entry.name for entry in entries if is_image(entry.name) and entry.is_file()]
+            found = [entry for entry in entries if is_image(entry.name) and not entry.is_dir()]
+        for entry in found:
+            # Left out in silence, such a picture would be missed by nobody.
+            if not entry.is_file():
+                raise DataError(f"{entry.path} is {no_file(entry)}; remove it")
     except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
-    return [folder / name for name in sorted(found)]
+        raise DataError(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
+    return [folder / name for name in sorted(entry.name for entry in found)]
+
+
+def no_file(entry: os.DirEntry[str]) -> str:
+    """Say what something is that is neither a file nor a folder."""
+    return "a link that leads nowhere" if entry.is_symlink() else "a pipe or a device, not a file"
 
 
 def is_image(name: str) -> bool:
@@ -72,8 +115,8 @@ def is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
 
 
-def _train(folder: Path) -> list[Sample]:
-    good = folder / "train" / GOOD
+def _train(folder: Path, normal: str) -> list[Sample]:
+    good = folder / "train" / normal
     if good.is_dir():
         files = image_files(good)
         if not files:
@@ -87,39 +130,44 @@ def _train(folder: Path) -> list[Sample]:
     return [Sample(file, file.relative_to(folder).as_posix()) for file in files]
 
 
-def _test(folder: Path) -> list[Sample]:
+def _test(folder: Path, normal: str) -> list[Sample]:
     if not (folder / "test").is_dir():
         return []
     samples: list[Sample] = []
-    for defect in _folders(folder / "test"):
-        masks = _masks(folder / "ground_truth" / defect.name)
+    for inner in folders_in(folder / "test"):
+        defect = GOOD if inner.name == normal else inner.name
+        files = image_files(inner)
+        # Normal pictures have no mask, whatever lies there.
+        masks = {} if defect == GOOD else masks_of(files, folder / "ground_truth" / inner.name)
         samples += [
-            Sample(file, file.relative_to(folder).as_posix(), defect.name, _mask_of(file, masks))
-            for file in image_files(defect)
+            Sample(file, file.relative_to(folder).as_posix(), defect, masks.get(file)) for file in files
         ]
     return sorted(samples, key=lambda sample: sample.name)
 
 
-def _masks(folder: Path) -> dict[str, Path]:
-    """Return the masks of one defect by file name without its suffix; normal pictures have none."""
-    if folder.name == GOOD or not folder.is_dir():
-        return {}
-    return {file.stem: file for file in image_files(folder)}
-
-
-def _mask_of(picture: Path, masks: dict[str, Path]) -> Path | None:
-    return masks.get(f"{picture.stem}_mask") or masks.get(picture.stem)
+def masks_of(pictures: list[Path], folder: Path) -> dict[Path, Path]:
+    """Return the mask of each picture that has one; raise DataError where it is not clear which."""
+    found: dict[str, Path] = {}
+    for file in image_files(folder) if folder.is_dir() else []:
+        if file.stem in found:
+            raise DataError(f"{found[file.stem]} and {file.name} are masks of one picture; remove one")
+        found[file.stem] = file
+    masks: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for picture in pictures:
+        mask = found.get(f"{picture.stem}_mask") or found.get(picture.stem)
+        if mask is None:
+            continue
+        if mask in taken:
+            raise DataError(f"{taken[mask]} and {picture.name} share the mask {mask}; rename one of them")
+        masks[picture] = mask
+        taken[mask] = picture
+    return masks
 
 
 def _categories_hint(folder: Path) -> str:
     """Help somebody who named a dataset where one of its categories was wanted."""
-    inside = [child.name for child in _folders(folder) if (child / "train").is_dir()]
-    return f"; it looks like a dataset: name one of its categories, such as {inside[0]}" if inside else ""
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    try:
-        children = sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
-    return (child for child in children if child.is_dir() and not child.name.startswith("."))
+    inside = categories_in(folder)
+    return (
+        f"; it looks like a dataset: name one of its categories, such as {inside[0].name}" if inside else ""
+    )
