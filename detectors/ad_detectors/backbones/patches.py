@@ -1,0 +1,48 @@
+"""Patch features: what a backbone makes of each place of an image, averaged over its neighbours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ad_detectors.backbones.features import FeatureExtractor
+
+
+class PatchFeatures(nn.Module):
+    """Feature maps of several strides as one grid of vectors (PatchCore, section 3.1)."""
+
+    def __init__(self, extractor: FeatureExtractor, grid: int, neighbourhood: int) -> None:
+        """Put all maps on a grid of `grid` x `grid` places, after local means over neighbourhood^2 places."""
+        super().__init__()
+        self.extractor = extractor
+        self.grid, self.neighbourhood = grid, neighbourhood
+
+    @property
+    def channels(self) -> int:
+        """Return the length of a vector."""
+        return sum(layer.channels for layer in self.extractor.layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the vectors of uint8 images (B, 3, S, S): (B, grid, grid, channels) float32."""
+        maps: Sequence[Tensor] = self.extractor(images.float() / 255.0)
+        means = [F.avg_pool2d(each, self.neighbourhood, 1, self.neighbourhood // 2) for each in maps]
+        return torch.cat([self._on_grid(each) for each in means], dim=1).permute(0, 2, 3, 1).contiguous()
+
+    def digest(self) -> str:
+        """Return a hash of the weights."""
+        whole = hashlib.sha256()
+        for name, tensor in sorted(self.extractor.state_dict().items()):
+            whole.update(name.encode())
+            whole.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return whole.hexdigest()
+
+    def _on_grid(self, maps: Tensor) -> Tensor:
+        if maps.shape[-1] > self.grid:
+            return F.adaptive_avg_pool2d(maps, self.grid)
+        if maps.shape[-1] < self.grid:
+            return F.interpolate(maps, (self.grid, self.grid), mode="bilinear", align_corners=False)
+        return maps

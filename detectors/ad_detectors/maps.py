@@ -1,0 +1,40 @@
+"""What is done with pictures and anomaly maps alike: sizes changed, and maps blurred."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_model_size(images: Tensor, size: int) -> Tensor:
+    """Return uint8 images (B, 3, H, W) at size x size, as decoding a file at that size gives them."""
+    if tuple(images.shape[-2:]) == (size, size):
+        return images
+    # On uint8 this is what PIL does too, so scoring sees what training on decoded files saw.
+    return F.interpolate(images.cpu(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def stretched(maps: Tensor, height: int, width: int) -> Tensor:
+    """Return maps (B, h, w) at another size, bilinear between the centres of their places: (B, H, W)."""
+    if tuple(maps.shape[-2:]) == (height, width):
+        return maps
+    return F.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def blur_radius(sigma: float) -> int:
+    """Return how far a Gaussian cut off at four sigma reaches, in pixels."""
+    return int(4.0 * sigma + 0.5)
+
+
+def blurred(maps: Tensor, sigma: float) -> Tensor:
+    """Return maps (B, H, W) under a Gaussian cut off at four sigma, with reflected borders."""
+    radius = blur_radius(sigma)
+    if radius == 0:
+        return maps
+    places = torch.arange(-radius, radius + 1, dtype=torch.float32, device=maps.device)
+    kernel = torch.exp(-0.5 * (places / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel[None, None, :, None])
+    return F.conv2d(rows, kernel[None, None, None, :])[:, 0]

@@ -1,0 +1,1 @@
+"""Sets of feature vectors: a few that cover many, and which of them is nearest."""

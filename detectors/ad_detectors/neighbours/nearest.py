@@ -1,0 +1,58 @@
+"""Which vector of a bank is nearest to a query, by matrix products in memory that is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+QUERIES = 1024  # at a time
+ROWS = 4096  # of the bank at a time: products of 16 MB, which stay near the processor
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """For each query the nearest row of the bank."""
+
+    distances: Tensor  # (Q,) float32, measured as |q - row|
+    indices: Tensor  # (Q,) int64
+
+
+class Bank:
+    """Rows to search in, with what every search needs of them."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows.contiguous()  # (N, D) float32
+        self._squares = torch.linalg.vector_norm(self.rows, dim=1).square()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def nearest(self, queries: Tensor) -> Nearest:
+        """Return the nearest row to each query (Q, D).
+
+        Of rows that differ in distance by no more than the rounding of a product any may be found; its own
+        distance is exact. The result for a query does not depend on the bank's being searched in parts.
+        """
+        found = [self._nearest(some) for some in torch.split(queries, QUERIES)]
+        indices = torch.cat(found)
+        return Nearest(torch.linalg.vector_norm(queries - self.rows[indices], dim=1), indices)
+
+    def closest(self, query: Tensor, count: int) -> Tensor:
+        """Return the indices of the `count` nearest rows to one query (D,), nearest first."""
+        distances = torch.linalg.vector_norm(self.rows - query, dim=1)
+        indices: Tensor = distances.topk(min(count, len(self)), largest=False).indices
+        return indices
+
+    def _nearest(self, queries: Tensor) -> Tensor:
+        least = torch.full((len(queries),), torch.inf, device=queries.device)
+        indices = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+        for first in range(0, len(self), ROWS):
+            squares, rows = self._squares[first : first + ROWS], self.rows[first : first + ROWS]
+            products = torch.addmm(squares, queries, rows.T, alpha=-2.0)  # |q - row|^2 - |q|^2
+            values, places = products.min(dim=1)
+            nearer = values < least
+            least = torch.where(nearer, values, least)
+            indices = torch.where(nearer, places + first, indices)
+        return indices
