@@ -48,6 +48,7 @@ CLASSES: dict[str, FailureClass] = {
     "DeviceError": FailureClass.CONFIG,
     "WeightsNotFound": FailureClass.CONFIG,
     "DiskFull": FailureClass.DISK,
+    "NoRoom": FailureClass.DISK,
     "StorageDown": FailureClass.INFRA,
     "CorruptBundle": FailureClass.INFRA,
 }

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ad_detectors import cpus
 from ad_detectors.data import decoding
+from ad_detectors.data.cache import Wanted, mapped
 from ad_detectors.data.layout import GOOD, Category, Sample
 from ad_detectors.data.splits import NONE, Holdout, split
 from ad_detectors.errors import DataError
@@ -80,115 +81,115 @@ class TestImages(CachedImages):
 
 
 def train_images(
-    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+    category: Category,
+    size: int,
+    cache: Path,
+    fingerprint: str,
+    holdout: Holdout = NONE,
+    *,
+    limit: int | None = None,
 ) -> CachedImages:
-    """Return the normal pictures to learn from at size x size; raise DataError naming a bad file."""
-    return _normal(category, size, cache, fingerprint, split(category.train, holdout).train)
+    """Return the normal pictures to learn from at size x size; raise DataError naming a bad file.
+
+    `cache` is the folder for decoded pictures, and `limit` bounds its bytes (see `cache.mapped`).
+    """
+    return _normal(category, size, _Place(cache, fingerprint, limit), split(category.train, holdout).train)
 
 
 def validation_images(
-    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+    category: Category,
+    size: int,
+    cache: Path,
+    fingerprint: str,
+    holdout: Holdout = NONE,
+    *,
+    limit: int | None = None,
 ) -> CachedImages:
     """Return the normal pictures by which settings are chosen; there may be none."""
-    return _normal(category, size, cache, fingerprint, split(category.train, holdout).validation)
+    part = split(category.train, holdout).validation
+    return _normal(category, size, _Place(cache, fingerprint, limit), part)
 
 
 def calibration_images(
-    category: Category, size: int, cache: Path, fingerprint: str, holdout: Holdout = NONE
+    category: Category,
+    size: int,
+    cache: Path,
+    fingerprint: str,
+    holdout: Holdout = NONE,
+    *,
+    limit: int | None = None,
 ) -> CachedImages:
     """Return the normal pictures by which thresholds are fixed; there may be none."""
-    return _normal(category, size, cache, fingerprint, split(category.train, holdout).calibration)
+    part = split(category.train, holdout).calibration
+    return _normal(category, size, _Place(cache, fingerprint, limit), part)
 
 
-def _normal(
-    category: Category, size: int, cache: Path, fingerprint: str, part: Sequence[Sample]
-) -> CachedImages:
+def _normal(category: Category, size: int, place: _Place, part: Sequence[Sample]) -> CachedImages:
     """Serve a part of the normal pictures from the one file that holds them all, whatever is held out."""
     rows = {sample.name: row for row, sample in enumerate(category.train)}
-    pixels = _pixels(category.train, size, cache / fingerprint / "train")
+    pixels = _pixels(category.train, size, place, "train")
     return CachedImages(part, pixels, [rows[sample.name] for sample in part])
 
 
-def test_images(category: Category, size: int, cache: Path, fingerprint: str) -> TestImages:
+def test_images(
+    category: Category,
+    size: int,
+    cache: Path,
+    fingerprint: str,
+    *,
+    limit: int | None = None,  # noqa: PT028 - not a test either
+) -> TestImages:
     """Return the test pictures at size x size with labels and masks; raise DataError naming a bad file."""
     if not category.test:
         raise DataError(f"{category.path} has no test pictures; add test/good/ and test/<defect>/")
-    samples = category.test
-    pixels = _pixels(samples, size, cache / fingerprint / "test")
+    samples, place = category.test, _Place(cache, fingerprint, limit)
 
     def read(sample: Sample) -> NDArray[np.bool_]:
         if sample.mask is None:
             return np.zeros((size, size), dtype=np.bool_)
         return decoding.mask(sample.mask, size)
 
-    path = _file(cache / fingerprint / "masks", samples, size)
-    return TestImages(samples, pixels, _cached(path, samples, read, (size, size), np.dtype(np.bool_)))
+    masks = place.mapped("masks", samples, read, (size, size), np.dtype(np.bool_))
+    return TestImages(samples, _pixels(samples, size, place, "test"), masks)
 
 
 test_images.__test__ = False  # type: ignore[attr-defined]  # nor is this a test
 
 
-def _pixels(samples: Sequence[Sample], size: int, stem: Path) -> NDArray[np.uint8]:
+def _pixels(samples: Sequence[Sample], size: int, place: _Place, part: str) -> NDArray[np.uint8]:
     def read(sample: Sample) -> NDArray[np.uint8]:
         return decoding.picture(sample.path, size)
 
-    return _cached(_file(stem, samples, size), samples, read, (3, size, size), np.dtype(np.uint8))
+    return place.mapped(part, samples, read, (3, size, size), np.dtype(np.uint8))
 
 
-def _file(stem: Path, samples: Sequence[Sample], size: int) -> Path:
-    # The fingerprint says what the files hold; a split may still be any choice of them.
-    choice = hashlib.sha256("\n".join(sample.name for sample in samples).encode()).hexdigest()[:12]
-    return stem.with_name(f"{stem.name}-{choice}-{size}-v{decoding.VERSION}.npy")
+@dataclass(frozen=True)
+class _Place:
+    """Where the decoded pictures of one category are kept."""
 
+    folder: Path
+    fingerprint: str
+    limit: int | None
 
-def _cached(
-    path: Path,
-    samples: Sequence[Sample],
-    read: Callable[[Sample], NDArray[Kind]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Kind],
-) -> NDArray[Kind]:
-    """Map the file of these samples, making it first if it is missing or not whole."""
-    whole = (len(samples), *shape)
-    try:
-        found = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        found = None
-    if found is None or found.shape != whole or found.dtype != dtype:
-        _write(path, _decoded(samples, read), whole, dtype)
-        found = np.load(path, mmap_mode="r")
-    return found  # type: ignore[no-any-return]
+    def mapped(
+        self,
+        part: str,
+        samples: Sequence[Sample],
+        read: Callable[[Sample], NDArray[Kind]],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Kind],
+    ) -> NDArray[Kind]:
+        """Map what `read` gives for these samples, in order."""
+        # The fingerprint says what the files hold; a split may still be any choice of them.
+        choice = hashlib.sha256("\n".join(sample.name for sample in samples).encode()).hexdigest()[:12]
+        name = f"{self.fingerprint}-{part}-{choice}-{shape[-1]}-v{decoding.VERSION}"
+        wanted = Wanted(name, (len(samples), *shape), dtype, lambda: _decoded(samples, read))
+        return mapped(self.folder / "pictures", wanted, self.limit)
 
 
 def _decoded(samples: Sequence[T], read: Callable[[T], R]) -> Iterator[R]:
     """Decode in order, a few at a time: Pillow lets go of the interpreter while it works."""
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, cpus.usable())
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(samples), 8 * workers):
             yield from pool.map(read, samples[start : start + 8 * workers])
-
-
-def _write(
-    path: Path,
-    arrays: Iterator[NDArray[Kind]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Kind],
-) -> None:
-    """Write an array under a name of our own, then rename it: of two processes the last one wins, whole.
-
-    Plain writes, not a writable map: on a full disk those raise, and a map kills the process.
-    """
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.lib.format.write_array_header_1_0(file, header)
-            for array in arrays:
-                file.write(array.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -1,6 +1,5 @@
 """Whatever a file's mode, depth or orientation, a detector sees the same RGB; bad files are named early."""
 
-import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -119,15 +118,6 @@ def test_a_failure_half_way_leaves_no_cache_behind(
         train(category, tmp_path / "cache")
     left = [file for file in (tmp_path / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
     assert left == []
-
-
-def test_several_processes_making_one_cache_agree(category: Category, tmp_path: Path) -> None:
-    jobs = [(category, 4, tmp_path / "cache", "f" * 64)] * 8
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        served = pool.starmap(images.train_images, jobs)
-    expected = train(category, tmp_path / "fresh").batch([0, 1, 2])
-    assert all(torch.equal(each.batch([0, 1, 2]), expected) for each in served)
-    assert list((tmp_path / "cache").rglob("*.tmp")) == []
 
 
 def test_test_images_come_with_labels_defects_and_binary_masks(category: Category, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from ad_detectors.errors import DataError, NotFinite
+from ad_detectors.errors import DataError, NoRoom, NotFinite
 from ad_platform.errors import DiskFull, InvalidData, StorageDown
 from ad_platform.states import FailureClass
 from ad_workers.exits import classify, describe
@@ -33,6 +33,7 @@ def chained() -> Exception:
         (DataError("x.png"), FailureClass.DATA),
         (InvalidData("changed"), FailureClass.DATA),
         (DiskFull("no room"), FailureClass.DISK),
+        (NoRoom("no room for pictures"), FailureClass.DISK),
         (OSError(errno.ENOSPC, "No space left on device"), FailureClass.DISK),
         (chained(), FailureClass.DISK),
         (StorageDown("s3"), FailureClass.INFRA),
