@@ -114,12 +114,18 @@ def _score(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ad_detectors.evaluation import write_results
-    from ad_detectors.local import evaluate_local
+    from ad_detectors.data.splits import NONE
+    from ad_detectors.local import ABOUT, evaluate_local, holdout_of
 
-    evaluation = evaluate_local(_model(options), options.data, options.model / "cache")
+    model, holdout = _model(options), NONE
+    if (options.model / ABOUT).exists():
+        holdout = holdout_of(options.model)
+    else:
+        _say(f"{options.model} does not say what was held out of its fit: the test split alone is measured\n")
+    evaluation = evaluate_local(model, options.data, options.model / "cache", holdout)
     if options.out is not None:
         write_results(evaluation, options.out, options.data.resolve().name)
-    _print(dict(evaluation.metrics))
+    _print(evaluation.to_json())
 
 
 def _detectors(options: argparse.Namespace) -> None:

@@ -16,12 +16,12 @@ from ad_detectors.api import Detector
 from ad_detectors.config import to_json
 from ad_detectors.data import decoding
 from ad_detectors.data.fingerprint import fingerprint
-from ad_detectors.data.images import test_images, train_images
+from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import image_files, open_category
-from ad_detectors.data.splits import DEFAULT, NOTHING, Holdout
+from ad_detectors.data.splits import DEFAULT, NONE, NOTHING, Holdout
 from ad_detectors.device import choose
 from ad_detectors.errors import DataError, StateError
-from ad_detectors.evaluation import Evaluation, evaluate
+from ad_detectors.evaluation import Evaluation, evaluate, split_images
 from ad_detectors.fitting import ContextCore, run_fit
 
 if TYPE_CHECKING:
@@ -192,11 +192,14 @@ def score_local(detector: Detector, pictures: Iterable[Path], batch: int = 8) ->
     return result
 
 
-def evaluate_local(detector: Detector, category_path: Path, cache: Path) -> Evaluation:
-    """Evaluate a fitted detector on the test split of a category."""
+def evaluate_local(
+    detector: Detector, category_path: Path, cache: Path, holdout: Holdout = NONE
+) -> Evaluation:
+    """Evaluate a fitted detector on the test split of a category, and on the normal pictures it held out."""
     category = open_category(category_path)
     known = fingerprint(category.path, cache / "fingerprints.json")
-    return evaluate(detector, test_images(category, detector.config.image_size, cache, known))
+    images = split_images(category, detector.config.image_size, cache, known, holdout)
+    return evaluate(detector, images.test, validation=images.validation, calibration=images.calibration)
 
 
 def holdout_of(model: Path) -> Holdout:

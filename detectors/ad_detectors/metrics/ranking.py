@@ -50,6 +50,16 @@ def f1_max(scores: ArrayLike, labels: ArrayLike) -> float | None:
     return float((2 * hits / (flagged + hits[-1])).max())
 
 
+def tied_pairs(scores: ArrayLike, labels: ArrayLike) -> float | None:
+    """Return the share of pairs of an anomalous and a normal score that are equal; None with one class."""
+    values, positive = _checked(scores, labels)
+    anomalous, normal = values[positive], np.sort(values[~positive])
+    if not len(anomalous) or not len(normal):
+        return None
+    ends = [np.searchsorted(normal, anomalous, side=side).sum(dtype=np.int64) for side in ("left", "right")]
+    return int(ends[1] - ends[0]) / (len(anomalous) * len(normal))
+
+
 def _counts(
     values: NDArray[np.floating], positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,11 +1,12 @@
-"""Score a category's test images with a fitted detector and measure how well it tells them apart."""
+"""Score a category's test and held-out images with a fitted detector, and measure how well it does."""
 
 import time
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
-from ad_detectors.data.images import test_images
-from ad_detectors.evaluation import PartialEvaluation, evaluate, write_results
+from ad_detectors.data.splits import Holdout
+from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
+from ad_detectors.evaluation.outcome import TEST
 from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
@@ -24,22 +25,41 @@ def run(desk: Desk) -> Done:
     beginning = start(desk)
     category = open_images(desk)
     detector = states.load_model(_fetch_model(desk), beginning.device.device)
-    images = test_images(
+    images = split_images(
         category,
         detector.config.image_size,
         Path(desk.assignment.cache),
         desk.spec.dataset.fingerprint,
+        Holdout.parse(desk.spec.holdout),
     )
-    scored = _restored(beginning)
-    evaluation = evaluate(detector, images, _Reporter(desk, beginning, scored), done=scored)
-    seconds = time.monotonic() - began
-    metrics: dict[str, Json] = {f"test/{name}": value for name, value in evaluation.metrics.items()}
+    scored = _restored(beginning, desk.scratch)
+    evaluation = evaluate(
+        detector,
+        images.test,
+        _Reporter(desk, beginning, scored),
+        done=scored,
+        validation=images.validation,
+        calibration=images.calibration,
+        scratch=desk.scratch,
+    )
     return publish(
         desk,
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
         lambda folder: write_results(evaluation, folder, category.category),
-        {"images": len(images), "seconds": round(seconds, 3), "metrics": metrics},
+        {**_result(evaluation), "seconds": round(time.monotonic() - began, 3)},
     )
+
+
+def _result(evaluation: Evaluation) -> dict[str, Json]:
+    """Return what the job's record says of an evaluation."""
+    return {
+        "images": len(evaluation.images),
+        "unmarked": len(evaluation.unmarked),
+        "ms_per_image": evaluation.ms_per_image,
+        "metrics": {**evaluation.flat()},
+        "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
+        "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
+    }
 
 
 def _fetch_model(desk: Desk) -> Path:
@@ -52,10 +72,10 @@ def _fetch_model(desk: Desk) -> Path:
     return folder
 
 
-def _restored(beginning: Start) -> PartialEvaluation:
+def _restored(beginning: Start, scratch: Path) -> PartialEvaluation:
     if beginning.state_folder is None:
-        return PartialEvaluation()
-    return PartialEvaluation.restore(states.load(beginning.state_folder))
+        return PartialEvaluation(scratch)
+    return PartialEvaluation.restore(states.load(beginning.state_folder), scratch)
 
 
 class _Reporter:
@@ -72,5 +92,5 @@ class _Reporter:
 
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
-        self.desk.say(Report(step=batch, of=of, message="scoring test images"))
+        self.desk.say(Report(step=batch, of=of, message="scoring images"))
         self.checkpointer.safe_point(batch, of)

@@ -1,0 +1,150 @@
+"""From scores and maps to measures: of the test split, per defect, and of pictures held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ad_detectors.data.layout import GOOD
+from ad_detectors.evaluation.outcome import TEST, VALIDATION, Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.partial import PartialEvaluation
+from ad_detectors.evaluation.parts import Part, Pictures
+from ad_detectors.metrics.bootstrap import Evidence, intervals
+from ad_detectors.metrics.counts import count, thresholds
+from ad_detectors.metrics.pixels import PixelRanking
+from ad_detectors.metrics.ranking import auroc, average_precision, f1_max, tied_pairs
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture that was scored; its mask is asked for where it is needed, since masks are many."""
+
+    result: ImageResult
+    place: int  # among all pictures scored
+    pictures: Pictures
+    index: int  # among those
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Return which pixels are defective; None if nobody knows."""
+        return self.pictures.mask(self.index)
+
+
+def measured(parts: Sequence[Part], partial: PartialEvaluation, scratch: Path | None = None) -> Evaluation:
+    """Measure what was scored; nothing of the test split reaches the measures of validation."""
+    shown = _shown(parts, partial)
+    test = [each for each in shown if each.result.split == TEST]
+    validation = [each for each in shown if each.result.split == VALIDATION]
+    pixels = _Pixels(partial, scratch)
+    whole, defects = pixels.by_defect(test)
+    evidence = pixels.evidence(test, whole)
+    return Evaluation(
+        images=tuple(each.result for each in test),
+        metrics=_measures(test, whole),
+        maps=pixels.maps(test),
+        defects=defects,
+        intervals=intervals(evidence),
+        evidence=evidence,
+        unmarked=tuple(each.result.path for each in test if each.mask() is None),
+        validation=_validated(validation, pixels.by_defect(validation)[0]) if validation else {},
+        held_out=tuple(each.result for each in shown if each.result.split != TEST),
+        ms_per_image=partial.ms_per_image,
+    )
+
+
+def _shown(parts: Sequence[Part], partial: PartialEvaluation) -> list[Shown]:
+    shown: list[Shown] = []
+    for part in parts:
+        for index in range(len(part.pictures)):
+            defect = part.pictures.defect(index)
+            score, path = partial.scores[len(shown)], part.pictures.path(index)
+            result = ImageResult(path, int(defect != GOOD), defect, score, part.split)
+            shown.append(Shown(result, len(shown), part.pictures, index))
+    return shown
+
+
+def _measures(shown: Sequence[Shown], pixels: PixelRanking | None) -> dict[str, float | None]:
+    scores, labels = _ranked(shown)
+    found = pixels.measures() if pixels is not None else None
+    return {
+        "image_auroc": auroc(scores, labels),
+        "image_ap": average_precision(scores, labels),
+        "image_f1_max": f1_max(scores, labels),
+        "pixel_auroc": found.auroc if found else None,
+        "pixel_ap": found.ap if found else None,
+        "pixel_f1_max": found.f1_max if found else None,
+        "aupro_30": found.aupro[0.3] if found else None,
+        "aupro_05": found.aupro[0.05] if found else None,
+    }
+
+
+def _validated(shown: Sequence[Shown], pixels: PixelRanking | None) -> Measures:
+    """Measure normal pictures against their synthetic defects, and say how much that can still tell.
+
+    `saturated` is 1 when every pair is ranked right: a better detector could not show it. `ties` is the share
+    of pairs whose scores are equal.
+    """
+    scores, labels = _ranked(shown)
+    found = _measures(shown, pixels)
+    chosen: dict[str, float | None] = {
+        name: found[name] for name in ("image_auroc", "image_ap", "pixel_auroc", "aupro_30")
+    }
+    best = found["image_auroc"]
+    chosen["saturated"] = None if best is None else float(best == 1.0)
+    chosen["ties"] = tied_pairs(scores, labels)
+    return chosen
+
+
+def _ranked(shown: Sequence[Shown]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    scores = np.array([each.result.score for each in shown], np.float32)
+    return scores, np.array([each.result.label for each in shown], np.bool_)
+
+
+class _Pixels:
+    """The maps of an evaluation, ranked beside the masks of the pictures whose defects are known."""
+
+    def __init__(self, partial: PartialEvaluation, scratch: Path | None) -> None:
+        self._partial, self._scratch = partial, scratch
+
+    def maps(self, shown: Sequence[Shown]) -> list[torch.Tensor] | None:
+        found = [self._partial.map(each.place) for each in shown]
+        return [torch.from_numpy(each) for each in found if each is not None] or None
+
+    def by_defect(self, shown: Sequence[Shown]) -> tuple[PixelRanking | None, dict[str, Measures]]:
+        """Return the ranking of all pixels, and the measures of each defect against all normal pictures."""
+        mapped = bool(shown) and self._partial.map(shown[0].place) is not None
+        good = [each for each in shown if not each.result.label]
+        normal = PixelRanking(folder=self._scratch) if mapped else None
+        self._rank(normal, good)
+        whole = normal.fork() if normal is not None else None
+        defects: dict[str, Measures] = {}
+        for name in sorted({each.result.defect for each in shown if each.result.label}):
+            those = [each for each in shown if each.result.label and each.result.defect == name]
+            own = normal.fork() if normal is not None else None
+            self._rank(own, those)
+            self._rank(whole, those)
+            defects[name] = _measures([*good, *those], own)
+        return whole, defects
+
+    def evidence(self, shown: Sequence[Shown], whole: PixelRanking | None) -> Evidence:
+        scores, labels = _ranked(shown)
+        names = tuple(each.result.path for each in shown)
+        if whole is None or not whole.regions:
+            return Evidence(scores, labels, pictures=names)
+        known = ((index, *pair) for index, each in enumerate(shown) for pair in self._pairs([each]))
+        return Evidence(scores, labels, count(known, thresholds(whole)), names)
+
+    def _rank(self, ranking: PixelRanking | None, shown: Iterable[Shown]) -> None:
+        if ranking is not None:
+            for values, mask in self._pairs(shown):
+                ranking.add(values, mask)
+
+    def _pairs(self, shown: Iterable[Shown]) -> Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        for each in shown:
+            values, mask = self._partial.map(each.place), each.mask()
+            if values is not None and mask is not None:
+                yield values, mask

@@ -1,0 +1,44 @@
+"""The results of an evaluation as tables that people and spreadsheets read."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ad_detectors.evaluation.outcome import Evaluation, Measures
+
+FIRST = {"image_auroc": "img_auc", "pixel_auroc": "pixel_auc"}  # under the names that others use
+INTERVALS = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
+
+
+def write_results(evaluation: Evaluation, folder: Path, category: str, category_type: str = "all") -> None:
+    """Write results.csv (a line for all, one for each defect) and scores.csv (a line for each picture)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rest = [name for name in evaluation.metrics if name not in FIRST]
+    ends = [f"{FIRST.get(name, name)}_{end}" for name in INTERVALS for end in ("low", "high")]
+    header = ["category", "category_type", *FIRST.values(), *rest, *ends, "images"]
+
+    def row(kind: str, measures: Measures, interval: list[str], images: int) -> list[str]:
+        return [category, kind, *(_cell(measures[name]) for name in [*FIRST, *rest]), *interval, str(images)]
+
+    found = [evaluation.intervals.get(name) for name in INTERVALS]
+    bounds = [_cell(end) for each in found for end in ((each.low, each.high) if each else (None, None))]
+    rows = [row(category_type, evaluation.metrics, bounds, len(evaluation.images))]
+    for defect, measures in evaluation.defects.items():
+        images = sum(image.defect == defect or not image.label for image in evaluation.images)
+        rows.append(row(defect, measures, [_cell(None)] * len(ends), images))
+    _write(folder / "results.csv", [header, *rows])
+    lines = [
+        [image.path, str(image.label), image.defect, repr(image.score), image.split]
+        for image in (*evaluation.images, *evaluation.held_out)
+    ]
+    _write(folder / "scores.csv", [["path", "label", "defect", "score", "split"], *lines])
+
+
+def _cell(value: float | None) -> str:
+    return "n/a" if value is None else repr(value)
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
