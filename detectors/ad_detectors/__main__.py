@@ -113,8 +113,8 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ad_detectors.evaluation import write_results
     from ad_detectors.data.splits import NONE
+    from ad_detectors.evaluation import write_results
     from ad_detectors.local import ABOUT, evaluate_local, holdout_of
 
     model, holdout = _model(options), NONE
