@@ -147,7 +147,8 @@ def _margin(dimensions: int) -> float:
 
 
 def _squares(rows: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(rows, dim=1).square()
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    return norms.square()
 
 
 def _spans(count: int, most: int) -> list[slice]:

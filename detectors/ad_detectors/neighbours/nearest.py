@@ -24,7 +24,10 @@ class Bank:
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows.contiguous()  # (N, D) float32
-        self._squares = torch.linalg.vector_norm(self.rows, dim=1).square()
+        # Far from the origin a product has few digits left for small distances.
+        self._centre = self.rows.mean(dim=0)
+        self._centred = self.rows - self._centre
+        self._squares = torch.linalg.vector_norm(self._centred, dim=1).square()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,7 +38,7 @@ class Bank:
         Of rows that differ in distance by no more than the rounding of a product any may be found; its own
         distance is exact. The result for a query does not depend on the bank's being searched in parts.
         """
-        found = [self._nearest(some) for some in torch.split(queries, QUERIES)]
+        found = [self._nearest(some - self._centre) for some in torch.split(queries, QUERIES)]
         indices = torch.cat(found)
         return Nearest(torch.linalg.vector_norm(queries - self.rows[indices], dim=1), indices)
 
@@ -49,7 +52,7 @@ class Bank:
         least = torch.full((len(queries),), torch.inf, device=queries.device)
         indices = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
         for first in range(0, len(self), ROWS):
-            squares, rows = self._squares[first : first + ROWS], self.rows[first : first + ROWS]
+            squares, rows = self._squares[first : first + ROWS], self._centred[first : first + ROWS]
             products = torch.addmm(squares, queries, rows.T, alpha=-2.0)  # |q - row|^2 - |q|^2
             values, places = products.min(dim=1)
             nearer = values < least
