@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
+from ad_cli.measures import in_order
 from ad_platform.states import JobState
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def result_metrics(job: Job) -> dict[str, float]:
     }
 
 
-def metric_words(metrics: Mapping[str, float], most: int = 6) -> str:
-    """Return the first few metrics as "name value"."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:most])
+def metric_words(metrics: Mapping[str, float], most: int = 4) -> str:
+    """Return the few metrics that matter most as "name value"."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in list(in_order(metrics).items())[:most])
 
 
 def ago(at: float, now: float | None = None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ad_cli import out, shapes
+from ad_cli import measures, out, shapes
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.specs import Json
 
@@ -28,7 +28,11 @@ def show(whole: Whole) -> None:
         return
     out.pairs(_facts(whole))
     _section("settings", {name: str(value) for name, value in sorted(whole.job.spec.config.items())})
-    _section("result", {name: f"{value:.6g}" for name, value in shapes.result_metrics(whole.job).items()})
+    found = measures.in_order(shapes.result_metrics(whole.job))
+    _section("result", measures.measures(whole.job, found))
+    if rows := measures.defect_rows(whole.job):
+        out.text("")
+        out.table(("  DEFECT", *measures.DEFECT_COLUMNS), [(f"  {name}", *cells) for name, *cells in rows])
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
     if whole.events:
         out.text("\nevents")

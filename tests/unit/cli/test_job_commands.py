@@ -62,6 +62,48 @@ def test_show_tells_settings_attempts_and_events(adctl, desk: Bench, train):
     assert {"submitted", "leased"} <= {event["kind"] for event in whole["events"]}
 
 
+EVALUATED = {
+    "images": 83,
+    "ms_per_image": 12.34,
+    "metrics": {
+        "test/aupro_30": 0.88,
+        "test/image_ap": 0.98,
+        "test/image_auroc": 0.94125,
+        "test/pixel_auroc": None,
+        "validation/image_auroc": 1.0,
+        "validation/saturated": 1.0,
+    },
+    "intervals": {"test/image_auroc": [0.8912, 0.98765]},
+    "defects": {
+        "contamination": {"image_auroc": 0.9, "pixel_auroc": 0.97, "aupro_30": None},
+        "broken_large": {"image_auroc": 1.0, "pixel_auroc": 0.99, "aupro_30": 0.9},
+    },
+}
+
+
+def test_show_lays_out_many_measures_with_those_that_matter_first(adctl, desk: Bench, train):
+    outcome = Outcome(outcome=AttemptOutcome.SUCCEEDED, result=EVALUATED)
+    desk.store.leases.finish(desk.lease(), outcome)
+
+    lines = [" ".join(line.split()) for line in adctl("show", train).out.splitlines()]
+
+    start = lines.index("result")
+    assert lines[start + 1 : start + 11] == [
+        "test/image_auroc 0.94125 [0.8912, 0.9877]",
+        "test/aupro_30 0.88",
+        "validation/image_auroc 1",
+        "test/image_ap 0.98",
+        "validation/saturated 1",
+        "ms per image 12.34",
+        "",
+        "DEFECT IMAGE AUROC PIXEL AUROC AUPRO 0.3 AUPRO 0.05",
+        "broken_large 1.0000 0.9900 0.9000 -",
+        "contamination 0.9000 0.9700 - -",
+    ]
+    assert "test/image_auroc 0.9413" in adctl("list").out
+    assert adctl("show", train, "--json").json["result"] == EVALUATED
+
+
 @pytest.mark.parametrize("command", ["show", "cancel", "retry", "watch", "logs", "promote"])
 def test_an_unknown_job_is_said_in_one_line(adctl, command):
     called = adctl(command, "abcdef")
