@@ -15,14 +15,18 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # x_t (B, C, H, W), t (B,) -> the 
 def denoising_loss(
     predict: Predict, images: Tensor, schedule: Schedule, generator: torch.Generator
 ) -> Tensor:
-    """Return the simple loss of DDPM (eq. 14), summed over an image's values and averaged over images.
-
-    Steps and noise are drawn from the generator, on its device. The published DDAD sums too: beside the
-    usual mean its gradients are C*H*W times larger, which matters for Adam's coupled weight decay.
-    """
+    """Return the loss at steps and for noise drawn from the generator, on its device."""
     t = torch.randint(0, len(schedule.abar), (len(images),), generator=generator, device=generator.device)
     noise = torch.randn(images.shape, generator=generator, device=generator.device)
-    t, noise = t.to(images.device), noise.to(images.device)
+    return loss_at(predict, images, schedule, t.to(images.device), noise.to(images.device))
+
+
+def loss_at(predict: Predict, images: Tensor, schedule: Schedule, t: Tensor, noise: Tensor) -> Tensor:
+    """Return the simple loss of DDPM (eq. 14), summed over an image's values and averaged over images.
+
+    The published DDAD sums too: beside the usual mean its gradients are C*H*W times larger, which matters
+    for Adam's coupled weight decay.
+    """
     abar = schedule.abar.to(images.device)[t][:, None, None, None]
     noised = abar.sqrt() * images + (1.0 - abar).sqrt() * noise
     return (noise - predict(noised, t).float()).square().sum(dim=(1, 2, 3)).mean()
