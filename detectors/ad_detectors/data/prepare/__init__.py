@@ -1,0 +1,1 @@
+"""Published datasets brought into the layout that everything here reads."""
