@@ -96,7 +96,7 @@ def _rename(plan: Plan, temporary: Path, target: Path) -> Prepared:
 def _there(plan: Plan, target: Path) -> Prepared:
     """Accept a folder that holds what would be made; refuse any other."""
     found = {
-        os.path.relpath(os.path.join(above, name), target).replace(os.sep, "/")
+        (Path(above) / name).relative_to(target).as_posix()
         for above, _, names in os.walk(target)
         for name in names
         if is_image(name)
