@@ -1,11 +1,10 @@
-"""What the contract asks of another process: `python -m ad_detectors.testing child ORDER`."""
+"""`python -m ad_detectors.testing record NAME` writes golden values; `check` compares with them."""
 
 from __future__ import annotations
 
-import json
 import sys
 
-from ad_detectors.testing import elsewhere
+from ad_detectors.testing.commands import main
 
 if __name__ == "__main__":
-    sys.stdout.write(elsewhere.answer(json.loads(sys.argv[2])) + "\n")
+    sys.exit(main(sys.argv[1:]))
