@@ -41,9 +41,7 @@ class Description:
     published: Mapping[str, Published] = field(default_factory=dict)  # presets that depend on the category
     default_preset: str
     stages: tuple[Stage, ...]  # of the default config
-    own_stages: Callable[[Any], tuple[Stage, ...]] | None = (
-        None  # where a stage's fields depend on the config
-    )
+    own_stages: Callable[[Any], tuple[Stage, ...]] | None = None  # where fields depend on the config
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paper: Paper | None = None
     module: str = ""  # the module that holds the Detector subclass

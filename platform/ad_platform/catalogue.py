@@ -35,7 +35,7 @@ class PublishedEntry:
         for name, values in self.categories.items():
             if name.casefold() == category.casefold():
                 return {**self.base, **values}
-        raise UnknownName(f"category in preset '{preset}' ({self.source})", category, self.categories)
+        raise UnknownName(f"category in preset '{preset}'", category, self.categories)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Self:

@@ -65,12 +65,13 @@ def _print(entry: "DetectorEntry") -> None:
         out.text("stages: " + ", ".join(f"{stage.name} (v{stage.version})" for stage in entry.stages))
     for preset, published in sorted(entry.published.items()):
         known = ", ".join(sorted(published.categories))
-        out.text(f"preset {preset}: by category, nothing held out; from {published.source}; for {known}")
+        out.text(f"preset {preset}: by category, nothing held out; for {known}")
+        out.text(f"  from {published.source}")
     presets = entry.preset_names
     rows = []
     for name, schema in entry.fields.items():
         values = [_value(entry, preset, name) for preset in presets]
-        default = str(schema.get("default", "-"))
+        default = _word(schema.get("default", "-"))
         rows.append((name, *values, default, describe(schema), str(schema.get("description", ""))))
     marked = [f"{preset}*" if preset == entry.default_preset else preset for preset in presets]
     out.text("")
@@ -80,8 +81,13 @@ def _print(entry: "DetectorEntry") -> None:
 def _value(entry: "DetectorEntry", preset: str, name: str) -> str:
     """Return what a preset sets, in words where that depends on the category."""
     if preset not in entry.published:
-        return str(entry.presets[preset].get(name, "-"))
+        return _word(entry.presets[preset].get(name, "-"))
     published = entry.published[preset]
     if any(name in values for values in published.categories.values()):
         return "by category"
-    return str(published.base.get(name, "-"))
+    return _word(published.base.get(name, "-"))
+
+
+def _word(value: object) -> str:
+    """Return a value as one would type it."""
+    return "none" if value is None else str(value)

@@ -270,7 +270,8 @@ def test_detectors_are_listed_and_shown_without_any_being_imported(adctl):
 def test_a_preset_that_depends_on_the_category_is_shown_with_its_source(adctl):
     shown = adctl("detectors", "show", "toy").out
 
-    assert "paper: by category, nothing held out; from Table 9 of a paper; for Screw, carpet" in shown
+    assert "preset paper: by category, nothing held out; for Screw, carpet" in shown
+    assert "from Table 9 of a paper" in shown
     assert re.search(r"^lr +- +by category +0\.01 ", shown, re.MULTILINE)
     assert re.search(r"^image_size +256 +256 +16 ", shown, re.MULTILINE)
     assert "large,paper,tiny" in adctl("detectors", "list").out
