@@ -1,0 +1,43 @@
+"""Every built-in detector has a page that says the same five things, and a line in the index."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ad_detectors import registry
+
+FOLDER = Path(__file__).parents[2] / "docs" / "detectors"
+SECTIONS = ["Idea", "Paper", "When to use it", "Cost", "What differs"]
+PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "README")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_says_what_every_page_says(page: Path) -> None:
+    text = page.read_text()
+    for section in SECTIONS:
+        body = re.search(rf"^## {section}[^\n]*\n(.*?)(?=^## |\Z)", text, re.M | re.S)
+        assert body, f"{page.name} has no section '{section}'"
+        assert len(body[1].split()) >= 10, f"'{section}' of {page.name} says next to nothing"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_every_preset_of_its_detector(page: Path) -> None:
+    text = page.read_text()
+    for preset in registry.describe(page.stem).presets:
+        assert f"`{preset}`" in text, f"{page.name} does not mention the preset {preset}"
+
+
+@pytest.mark.parametrize("name", registry.built_in())
+def test_the_index_says_when_to_use_a_detector_and_what_it_costs(name: str) -> None:
+    rows = re.findall(
+        rf"^\| \[?`{name}`\]?[^|]*\|([^|]+)\|([^|]+)\|$", (FOLDER / "README.md").read_text(), re.M
+    )
+    assert len(rows) == 1, f"docs/detectors/README.md has {len(rows)} lines on {name}"
+    assert all(cell.strip() for cell in rows[0])
+
+
+@pytest.mark.parametrize("name", registry.built_in())
+def test_a_page_there_is_linked_from_the_index(name: str) -> None:
+    if (FOLDER / f"{name}.md").exists():
+        assert f"[`{name}`]({name}.md)" in (FOLDER / "README.md").read_text()
