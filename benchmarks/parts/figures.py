@@ -48,7 +48,19 @@ HEADERS = ("what", "median", "min", "max", "runs", "goal", "met", "note")
 def report(
     of: str, rows: Sequence[Row], command: str, versions: Sequence[str] = VERSIONS, words: Sequence[str] = ()
 ) -> str:
-    """Return a section of RESULTS.md: what it is of, machine, versions, command, table, and a few words."""
+    """Return a section of RESULTS.md about what was timed: machine, versions, command, table, a few words."""
+    return section(of, HEADERS, [row.cells() for row in rows], command, versions, words)
+
+
+def section(
+    of: str,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    command: str,
+    versions: Sequence[str] = VERSIONS,
+    words: Sequence[str] = (),
+) -> str:
+    """Return a section of RESULTS.md with a table of any columns."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
         f"## {when}: {of}",
@@ -58,9 +70,9 @@ def report(
         f"- Python {sys.version.split()[0]}, " + ", ".join(f"{name} {_version(name)}" for name in versions),
         f"- command: `{command}`",
         "",
-        _line(HEADERS),
-        _line(["---"] * len(HEADERS)),
-        *(_line(row.cells()) for row in rows),
+        _line(headers),
+        _line(["---"] * len(headers)),
+        *(_line(row) for row in rows),
         *(["", *words] if words else []),
     ]
     return "\n".join(lines) + "\n"
