@@ -13,6 +13,7 @@ from typing import Any
 from ad_detectors import catalogue, config, cpus, registry
 from ad_detectors.data.splits import DEFAULT, NONE, Holdout
 from ad_detectors.errors import ConfigError, DetectorError
+from ad_detectors.zoo.ddad import import_command
 
 USAGE_ERROR = 2
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="auto")
     evaluate.set_defaults(run=_evaluate)
 
+    import_command.add_to(commands)
     commands.add_parser("detectors", help="list the detectors").set_defaults(run=_detectors)
     commands.add_parser("catalogue", help="print the catalogue as JSON").set_defaults(run=_catalogue)
     return parser

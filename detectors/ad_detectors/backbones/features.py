@@ -91,6 +91,25 @@ def empty(name: str, strides: Sequence[int]) -> FeatureExtractor:
     return FeatureExtractor(_create(name), strides, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
+def with_weights(name: str, strides: Sequence[int], tensors: Mapping[str, Tensor]) -> FeatureExtractor:
+    """Return the extractor with these tensors, named as in timm's model; deeper layers may be among them.
+
+    Raises StateError that names the first tensor which is missing or does not fit.
+    """
+    extractor = empty(name, strides)
+    config = _pretrained_cfg(name)
+    scaling = {key: torch.tensor(getattr(config, key))[:, None, None] for key in ("mean", "std")}
+    own = extractor.state_dict()
+    wanted = {key: key.removeprefix("model.") for key in own if key not in scaling}
+    for key, plain in wanted.items():
+        found = tensors.get(plain)
+        if found is None or found.shape != own[key].shape:
+            what = "is missing" if found is None else f"is {tuple(found.shape)}, not {tuple(own[key].shape)}"
+            raise StateError(f"these weights are not of '{name}': tensor {plain} {what}")
+    extractor.load_state_dict({**scaling, **{key: tensors[plain] for key, plain in wanted.items()}})
+    return extractor
+
+
 def find(name: str, places: Places) -> Located:
     """Find a backbone's weights without loading them; raises as `load` does."""
     return locate(name, _pretrained_cfg(name).hf_hub_id, places)

@@ -113,12 +113,12 @@ class Denoiser:
 
 def fresh(config: Config, seed: int) -> Denoiser:
     """Return an untrained denoiser that depends on the config and the seed alone."""
-    return Denoiser(build_unet(_shape(config), determinism.derive(seed, "denoiser")))
+    return Denoiser(build_unet(shape_of(config), determinism.derive(seed, "denoiser")))
 
 
 def restored(config: Config, state: State) -> Denoiser:
     """Return the denoiser of a state whose keys have lost their "denoiser/"; raise StateError."""
-    net = empty_unet(_shape(config))
+    net = empty_unet(shape_of(config))
     weights = {
         k.removeprefix(NET): v.clone()
         for k, v in state.items()
@@ -143,7 +143,8 @@ def normalised(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1.0
 
 
-def _shape(config: Config) -> UNetShape:
+def shape_of(config: Config) -> UNetShape:
+    """Return what decides the tensors of this config's U-Net."""
     return UNetShape(
         image_size=config.image_size,
         base_channels=config.base_channels,
