@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ad_detectors import registry
 from ad_detectors.config import build, to_json
+from ad_detectors.data import decoding
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
@@ -21,15 +22,16 @@ def keys(
 ) -> dict[str, str]:
     """Return the content address of each stage, in order.
 
-    A key is the SHA-256 of the canonical JSON of everything the stage's result depends on: detector, data,
-    split, precision, seed, and of this stage and all before it the name, the version and every field. A
-    detector that declares no stages has no version to raise: its own source text stands for one, so that
-    whoever edits it never gets back the result of what it was before.
+    A key is the SHA-256 of the canonical JSON of everything the stage's result depends on: detector, data and
+    how it is decoded, split, precision, seed, and of this stage and all before it the name, the version and
+    every field. A detector that declares no stages has no version to raise: its own source text stands for
+    one, so that whoever edits it never gets back the result of what it was before.
     """
     known = registry.describe(name)
     built = build(known.config, config)
     values = to_json(built)  # so that 1 and 1.0 for one field are one value
     given = {"fingerprint": fingerprint, "split": split, "precision": precision, "seed": seed}
+    given["decoding"] = decoding.VERSION  # the same files would give other pixels
     if [stage.name for stage in known.stages] == [registry.WHOLE_FIT]:
         given["source"] = _source(known.module)
     result: dict[str, str] = {}

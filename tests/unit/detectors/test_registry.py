@@ -225,6 +225,16 @@ def test_a_new_version_of_a_stage_leaves_the_keys_before_it_alone(
     assert (second["a"] == first["a"], second["b"] == first["b"]) == (True, False)
 
 
+def test_pictures_decoded_in_another_way_give_stages_of_other_keys(
+    add_detector: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"fingerprint": "f", "split": "all", "precision": "float32", "seed": 1}
+    name = add_detector("staged", ONE_FILE + TWO_STAGES.format(1))
+    before = stages.keys(name, {}, **given)
+    monkeypatch.setattr(stages.decoding, "VERSION", stages.decoding.VERSION + 1)
+    assert not set(stages.keys(name, {}, **given).values()) & set(before.values())
+
+
 def test_a_part_of_a_state_is_what_its_stage_named() -> None:
     state = {"a/x": 1, "a/training/y": 2, "ab/z": 3, "b/x": 4}
     assert stages.part(state, "a") == {"a/x": 1, "a/training/y": 2}
