@@ -183,6 +183,7 @@ def score_local(detector: Detector, pictures: Iterable[Path], batch: int = 8) ->
     if not files:
         raise DataError("there are no pictures to score; name files, or folders that hold some")
     size = detector.config.image_size
+    batch = detector.batch or batch
     result: list[ImageScore] = []
     for start in range(0, len(files), batch):
         chunk = files[start : start + batch]
