@@ -1,0 +1,156 @@
+"""An evaluation at a child's desk measures the splits there are, and its record says all that was found."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from ad_detectors import checkpoint, registry
+from ad_detectors.data.fingerprint import fingerprint
+from ad_detectors.data.images import train_images
+from ad_detectors.data.layout import open_category
+from ad_detectors.data.splits import Holdout
+from ad_detectors.errors import DataError
+from ad_detectors.fitting import ContextCore, run_fit
+from ad_detectors.testing import pictures, with_defect
+from ad_platform.specs import DatasetRef, JobSpec
+from ad_platform.states import Directive, JobKind
+from ad_platform.storage.bundles import BundleStorage
+from ad_platform.storage.folder import FolderBlobs
+from ad_platform.storage.layout import model_prefix
+from ad_workers import messages as say
+from ad_workers.boottime import boottime
+from ad_workers.desk import Desk, Stop
+from ad_workers.kinds import evaluate
+from ad_workers.link import Link
+
+SIDE = 16
+Open = Callable[..., tuple[Desk, Link]]
+
+
+def make_category(folder: Path, test: bool) -> Path:
+    """Write twenty normal pictures, and where wanted a test split with two kinds of defects."""
+    split = {"train/good": pictures(20, SIDE)}
+    if test:
+        spoilt = with_defect(pictures(4, SIDE, seed=5))
+        split |= {"test/good": pictures(3, SIDE, seed=4), "test/cut": spoilt[:2], "test/hole": spoilt[2:]}
+        (folder / "ground_truth" / "cut").mkdir(parents=True)
+        changed = (spoilt[0] != pictures(4, SIDE, seed=5)[0]).any(0)
+        for index in range(2):
+            Image.fromarray(changed.numpy()).save(folder / "ground_truth" / "cut" / f"{index}_mask.png")
+    for place, images in split.items():
+        (folder / place).mkdir(parents=True)
+        for index, image in enumerate(images):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / place / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path) -> Iterator[Open]:
+    links: list[Link] = []
+    threads = torch.get_num_threads()  # an attempt sets its own
+
+    def opened(category: Path, holdout: str = "10/10", fit: bool = True) -> tuple[Desk, Link]:
+        storage = BundleStorage(FolderBlobs(tmp_path / "storage"))
+        known = fingerprint(category)
+        spec = JobSpec(
+            kind=JobKind.EVALUATE,
+            detector="pixel_mean",
+            dataset=DatasetRef(dataset="d", category="c", fingerprint=known, path=str(category)),
+            source="t",
+            holdout=holdout,
+            device="cpu",
+        )
+        if fit:
+            detector = registry.create("pixel_mean", {"image_size": SIDE})
+            data = train_images(
+                open_category(category), SIDE, tmp_path / "cache", known, Holdout.parse(holdout)
+            )
+            run_fit(detector, data, ContextCore(detector, device="cpu", seed=0))
+            checkpoint.save_model(tmp_path / "model", "pixel_mean", detector.config, detector.state())
+            storage.publish(model_prefix("t", 1), tmp_path / "model", {})
+        assignment = say.Assignment(
+            job_id="e",
+            attempt=1,
+            kind="evaluate",
+            spec=spec.to_json(),
+            data=str(category),
+            storage_url="",
+            scratch=str(tmp_path / "scratch"),
+            cache=str(tmp_path / "cache"),
+            fingerprints=str(tmp_path / "fingerprints.json"),
+            weights=None,
+            lineage=("e",),
+            source=model_prefix("t", 1),
+            threads=1,
+            cuda=None,
+            deadline=boottime() + 600,
+        )
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        ours, theirs = socket.socketpair()
+        links.extend((Link(ours), Link(theirs)))
+        return Desk(assignment, spec, links[-2], storage), links[-1]
+
+    yield opened
+    torch.set_num_threads(threads)
+    for link in links:
+        link.close()
+
+
+def test_the_record_of_an_evaluation_holds_measures_intervals_and_defects(
+    open_desk: Open, tmp_path: Path
+) -> None:
+    desk, _ = open_desk(make_category(tmp_path / "c", test=True))
+    result = evaluate.run(desk).result
+    metrics = result["metrics"]
+    assert 0.5 < metrics["test/image_auroc"] <= 1.0
+    assert {name for name in metrics if metrics[name] is None} == set()
+    assert {f"test/{name}" for name in ("pixel_ap", "pixel_f1_max", "aupro_30", "aupro_05")} < set(metrics)
+    assert {f"validation/{name}" for name in ("image_auroc", "pixel_auroc", "saturated", "ties")} < set(
+        metrics
+    )
+    low, high = result["intervals"]["test/image_auroc"]
+    assert low <= metrics["test/image_auroc"] <= high
+    assert set(result["defects"]) == {"cut", "hole"}
+    assert result["defects"]["hole"]["pixel_auroc"] is None  # nobody drew it
+    assert (result["images"], result["unmarked"]) == (7, 2)
+    desk.storage.fetch(result["bundle"], tmp_path / "results")
+    rows = (tmp_path / "results" / "scores.csv").read_text().splitlines()
+    assert len(rows) == 1 + 7 + 2 + 4 + 2  # test, validation, two synthetic defects of each, calibration
+
+
+def test_a_category_without_a_test_split_is_measured_on_what_was_held_out(
+    open_desk: Open, tmp_path: Path
+) -> None:
+    desk, _ = open_desk(make_category(tmp_path / "c", test=False))
+    metrics = evaluate.run(desk).result["metrics"]
+    assert {value for name, value in metrics.items() if name.startswith("test/")} == {None}
+    assert metrics["validation/image_auroc"] is not None
+
+
+def test_with_nothing_to_measure_on_the_job_says_what_to_do(open_desk: Open, tmp_path: Path) -> None:
+    desk, _ = open_desk(make_category(tmp_path / "c", test=False), holdout="none")
+    with pytest.raises(DataError, match="no test pictures and no normal ones were held out; add test/good/"):
+        evaluate.run(desk)
+
+
+def test_a_drained_evaluation_goes_on_at_another_desk_to_the_same_end(
+    open_desk: Open, tmp_path: Path
+) -> None:
+    category = make_category(tmp_path / "c", test=True)
+    desk, supervisor = open_desk(category)
+    supervisor.send(say.Order(directive=Directive.DRAIN))
+    with pytest.raises(Stop):
+        evaluate.run(desk)
+    made = [each for each in supervisor.receive() if isinstance(each, say.CheckpointMade)]
+    assert [each.step for each in made] == [1]
+    again, supervisor = open_desk(category, fit=False)
+    resumed = evaluate.run(again).result
+    steps = [each.step for each in supervisor.receive() if isinstance(each, say.Report)]
+    assert steps == [1, 2, 3, 4, 5]  # what was restored, then validation, two of its copies, calibration
+    whole, _ = open_desk(category, fit=False)
+    (tmp_path / "storage" / "jobs" / "e").rename(tmp_path / "elsewhere")
+    assert evaluate.run(whole).result["metrics"] == resumed["metrics"]
