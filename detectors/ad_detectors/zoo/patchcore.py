@@ -39,7 +39,7 @@ class Config:
     feature_strides: Annotated[
         tuple[Literal[2, 4, 8, 16, 32], ...],
         Field(min_length=1, max_length=5, description="which feature maps make up a patch, by their stride"),
-    ] = (8, 16)
+    ] = (4, 8, 16)
     grid_stride: Annotated[
         Literal[4, 8, 16, 32],
         Field(description="pixels from one patch to the next; all maps are brought to it"),
@@ -59,10 +59,14 @@ class Config:
             ge=0, le=4096, description="dimensions of a random projection in which to pick; 0 picks exactly"
         ),
     ] = 0
+    image_score: Annotated[
+        Literal["map", "patch"],
+        Field(description="the maximum of the blurred map, or the farthest patch as published"),
+    ] = "map"
     neighbours: Annotated[
         int,
-        Field(ge=1, le=1000, description="b of the image score's weight (eq. 7); 1 takes the plain maximum"),
-    ] = 1
+        Field(ge=1, le=1000, description="b of the farthest patch's weight (eq. 7); 1 gives it none"),
+    ] = 9
     blur_sigma: Annotated[
         float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
     ] = 4.0
@@ -101,7 +105,7 @@ STAGES: tuple[Stage, ...] = (
             "projection",
         ),
     ),
-    Stage("score", ("neighbours", "blur_sigma")),
+    Stage("score", ("image_score", "neighbours", "blur_sigma")),
 )
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -120,12 +124,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "feature_strides": [8, 16],
         "coreset_share": 0.1,
         "bank_limit": 10_000_000,
+        "image_score": "patch",
         "neighbours": 9,
     },
 }
 
 SPACE: dict[str, dict[str, Any]] = {
-    "neighbours": {"low": 1, "high": 15},
+    "coreset_share": {"low": 0.001, "high": 0.1, "log": True},
     "blur_sigma": {"low": 0.0, "high": 8.0},
 }
 
@@ -307,14 +312,15 @@ class PatchCore(Detector):
         (patches,) = self._embedded_microbatch(maps.to_model_size(images, size))
         # Image by image, so that no product's rounding depends on an image's place in its batch.
         found = [self._bank.nearest(each.flatten(0, 1)) for each in patches]
-        scores = [
-            self._image_score(each.flatten(0, 1), near) for each, near in zip(patches, found, strict=True)
-        ]
         distances = torch.stack([near.distances for near in found]).reshape(patches.shape[:3])
         full = maps.blurred(maps.stretched(distances, size, size), self.config.blur_sigma)
-        return torch.stack(scores).cpu(), maps.stretched(full, *images.shape[-2:]).cpu()
+        scores = full.amax(dim=(1, 2))
+        if self.config.image_score == "patch":
+            pairs = zip(patches, found, strict=True)
+            scores = torch.stack([self._farthest(each.flatten(0, 1), near) for each, near in pairs])
+        return scores.cpu(), maps.stretched(full, *images.shape[-2:]).cpu()
 
-    def _image_score(self, patches: Tensor, found: Nearest) -> Tensor:
+    def _farthest(self, patches: Tensor, found: Nearest) -> Tensor:
         """Return the distance of the farthest patch, less where its neighbours are as far (eq. 6, 7)."""
         import torch
 
