@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ad_detectors.cpus import usable
 from ad_detectors.data.decoding import as_rgb, not_black
 from ad_detectors.data.findings import Defect, Kind, Report, Severity
 from ad_detectors.data.layout import EXPECTED, GOOD, categories_in, visa_above
@@ -64,7 +65,7 @@ def _checked(folder: Path, threads: int | None) -> Report:
     listing = listed(folder)
     pictures = [*listing.train, *(file for files in listing.test.values() for file in files)]
     masks = [file for files in listing.masks.values() for file in files]
-    with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads or min(8, usable())) as pool:
         seen = _look(listing, pool, pictures, _picture)
         drawn = _look(listing, pool, masks, _mask)
     masked = _pair(listing, seen, drawn)
@@ -96,7 +97,8 @@ def _look(
     seen: Seen = {}
     for path, found in zip(paths, pool.map(one, paths), strict=True):
         if isinstance(found, BadPicture):
-            listing.note(Kind.UNREADABLE, path, f"{found.reason}; {found.advice}")
+            usual = found.advice == Kind.UNREADABLE.advice
+            listing.note(Kind.UNREADABLE, path, found.reason if usual else f"{found.reason}; {found.advice}")
         else:
             seen[path] = found
     return seen

@@ -74,7 +74,7 @@ class Kind(Enum):
         "move the picture, or remove it",
     )
     BLANK = Severity.WARNING, "every pixel has the same colour", "remove it, if the camera failed"
-    NOT_READ = Severity.WARNING, "is not read", "move it to where it is, or leave it"
+    NOT_READ = Severity.WARNING, "is not read", "move it into train/ or test/, if it should be"
     FOREIGN = Severity.WARNING, "is no picture that is read", "save it as PNG"
     NO_MASKS = Severity.INFO, "no defect is drawn", "add ground_truth/<defect>/ to evaluate pixels"
     NO_TEST = Severity.INFO, "no test pictures", "add test/good/ and test/<defect>/ to evaluate"

@@ -107,7 +107,8 @@ def image_files(folder: Path) -> list[Path]:
 
 def no_file(entry: os.DirEntry[str]) -> str:
     """Say what something is that is neither a file nor a folder."""
-    return "a link that leads nowhere" if entry.is_symlink() else "a pipe or a device, not a file"
+    nowhere = not os.path.exists(entry.path)  # noqa: PTH110 - an entry has no Path
+    return "a link that leads nowhere" if nowhere else "a pipe or a device, not a file"
 
 
 def is_image(name: str) -> bool:

@@ -107,6 +107,10 @@ def decoded(path: Path) -> Iterator[Image.Image]:
         raise BadPicture(path, _words(error)) from error
 
 
+class _TooMuch(OSError):
+    """A file is much longer than an honest one would be."""
+
+
 class _Metered(io.BufferedReader):
     """A file that gives only so many bytes: what Pillow reads is bounded, whatever a file claims."""
 
@@ -118,7 +122,7 @@ class _Metered(io.BufferedReader):
         # A single byte is not free either: looking for a marker in 16 MiB of junk would take half a minute.
         self.allowance -= max(len(content), CRUMB)
         if self.allowance < 0:
-            raise OSError("it holds far more than its pixels need")
+            raise _TooMuch("it holds far more than its pixels need")
         return content
 
 
@@ -209,4 +213,6 @@ def _words(error: BaseException) -> str:
         return "it is a folder"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, _TooMuch):
+        return str(error)
+    return f"it is damaged ({(str(error).splitlines() or [type(error).__name__])[0]})"
