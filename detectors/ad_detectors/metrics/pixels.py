@@ -7,10 +7,10 @@ defect. AUPRO is the area under that curve up to a false-positive rate, divided 
 perfect. Here every distinct score is a threshold, the curve is interpolated linearly at the limit, and
 regions are connected through edges or corners, within one mask.
 
-The same is meant by anomalib's AUPRO with `num_thresholds=None`, which however divides by the largest
-false-positive rate it kept and interpolates each region's curve on a shared grid, hence differs in the third
-or fourth digit; adeval approximates by binning scores. torchmetrics has no AUPRO; its BinaryAUROC and
-BinaryAveragePrecision without `thresholds` mean what is meant here, but add up in 32-bit floats.
+anomalib's AUPRO (2.7) means the same, and adds up in 32-bit floats with all pixels in memory. adeval (1.1)
+counts scores in 1000 equal steps between bounds known beforehand. torchmetrics (1.9) has no AUPRO; its
+BinaryAUROC and BinaryAveragePrecision without `thresholds` mean what is meant here, but squash scores outside
+0..1, which makes ties, and add up in 32-bit floats.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class PixelRanking:
     def regions(self) -> int:
         """Return how many defective regions there are so far."""
         return self._regions
+
+    @property
+    def spilled(self) -> int:
+        """Return how many bytes lie in a file."""
+        return self._spool.spilled
 
     def add(self, maps: ArrayLike, masks: ArrayLike, names: Sequence[str] | None = None) -> None:
         """Add pictures: maps (B, H, W) of 32-bit floats and binary masks of that shape.

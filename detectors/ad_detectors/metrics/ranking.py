@@ -63,12 +63,15 @@ def tied_pairs(scores: ArrayLike, labels: ArrayLike) -> float | None:
 def _counts(
     values: NDArray[np.floating], positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each distinct score as threshold, highest first: anomalous found, and all flagged."""
-    order = np.argsort(values)[::-1]
-    ranked = values[order]
-    last_of_tie = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else order
-    hits = np.cumsum(positive[order], dtype=np.int64)[last_of_tie]
-    return hits, (last_of_tie + 1).astype(np.int64)
+    """Return, for each distinct anomalous score as threshold, highest first: anomalous found, and all flagged.
+
+    A threshold at a normal score alone finds nothing more, so neither a gain nor the best F1 can lie there.
+    """
+    anomalous, normal = np.sort(values[positive]), np.sort(values[~positive])
+    distinct, counts = np.unique(anomalous, return_counts=True)
+    hits = np.cumsum(counts[::-1], dtype=np.int64)
+    false = len(normal) - np.searchsorted(normal, distinct, side="left")[::-1]
+    return hits, hits + false
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:

@@ -72,3 +72,9 @@ def test_without_anomalous_images_or_any_at_all_there_is_no_measure(measure: obj
 def test_scores_and_labels_must_match() -> None:
     with pytest.raises(ValueError, match="2 scores but 1 labels"):
         auroc([1.0, 2.0], [1])
+
+
+def test_tied_pairs_are_counted() -> None:
+    assert ranking.tied_pairs([1, 1, 2, 3], [0, 1, 0, 1]) == 0.25
+    assert ranking.tied_pairs([1, 2], [0, 1]) == 0.0
+    assert ranking.tied_pairs([1, 1], [1, 1]) is None
