@@ -132,7 +132,7 @@ def evaluate(
         source = client.job(job)
         elsewhere = data is not None or dataset is not None or category is not None
         found = datasets.find(client, data, dataset, category) if elsewhere else None
-        if found is not None and not found.has_test:
+        if found is not None and not found.has_test and not found.held_out(source.spec.holdout):
             raise InvalidData(f"{found.ref.path} has no test images; expected test/good and test/<defect>")
         scheduling = Scheduling(
             name=name,

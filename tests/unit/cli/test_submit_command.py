@@ -52,6 +52,21 @@ def test_without_test_images_what_is_held_out_is_evaluated_and_that_is_said(adct
     assert [job["kind"] for job in none.json["jobs"]] == ["train"]
 
 
+def test_a_category_without_test_images_can_be_evaluated_if_its_fit_held_some_out(
+    adctl, screw: Path, tmp_path: Path
+):
+    other = make_category(tmp_path / "more", category="nut", test=False)
+    train = adctl("submit", "train", "-m", "toy", "--data", str(screw), "--no-evaluate", "-q").out.strip()
+
+    refused = adctl("submit", "evaluate", train, "--data", str(other))
+    for index in range(18):
+        (other / "train" / "good" / f"more{index}.png").write_bytes(b"%d" % index)
+    taken = adctl("submit", "evaluate", train, "--data", str(other))
+
+    assert (refused.code, taken.code) == (2, 0)
+    assert "no test images" in refused.err
+
+
 def test_a_holdout_is_shown_by_a_dry_run_and_with_the_job(adctl, screw: Path):
     for index in range(18):
         (screw / "train" / "good" / f"more{index}.png").write_bytes(b"%d" % index)
