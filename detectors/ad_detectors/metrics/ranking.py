@@ -63,7 +63,7 @@ def tied_pairs(scores: ArrayLike, labels: ArrayLike) -> float | None:
 def _counts(
     values: NDArray[np.floating], positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each distinct anomalous score as threshold, highest first: anomalous found, and all flagged.
+    """Return, with each distinct anomalous score as threshold, highest first: anomalous found, all flagged.
 
     A threshold at a normal score alone finds nothing more, so neither a gain nor the best F1 can lie there.
     """

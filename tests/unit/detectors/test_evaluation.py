@@ -184,3 +184,17 @@ def test_a_map_that_cannot_be_used_names_the_picture(detector: GradualMean) -> N
         evaluate(Maps(Config(gain=float("inf"), steps=16)), split())
     with pytest.raises(StateError, match=r"test/cut/0\.png has the shape \(5, 16\), its picture \(16, 16\)"):
         evaluate(Maps(Config(steps=5)), split())
+
+
+def test_the_batch_that_a_detector_insists_on_is_the_one_it_gets(detector: GradualMean) -> None:
+    seen: list[int] = []
+
+    class Insists(GradualMean):
+        batch = 3
+
+        def score(self, images: torch.Tensor) -> Scores:
+            seen.append(len(images))
+            return detector.score(images)
+
+    evaluate(Insists(Config()), split(), batch=8)
+    assert seen == [3, 3, 3]
