@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from ad_detectors.api import State
 
 DIGITS = 9
-FITTED = 1e-3  # of losses and norms, relative
-SCORED = 5e-3  # of scores, relative to the largest: they add up what every step rounded
+# Relative, and far more than SSE4, AVX2 and a torch without oneDNN were found to differ by from AVX-512.
+FITTED = 1e-3  # of losses, norms and plain numbers
+PATTERN = 2e-2  # Adam's first steps have the sign of gradients that are all but zero
+SCORED = 2e-3
 FEW_VALUES = 16  # plain numbers of a state are kept one by one if there are no more
 
 
@@ -186,8 +188,9 @@ def _moved(recorded: Mapping[str, float], found: Mapping[str, float], tolerance:
             continue
         before, after = recorded[name], found[name]
         off = abs(after - before) / max(abs(before), 1e-12)
-        if not off <= tolerance:
-            yield f"{name} is {after:.6g} and was {before:.6g}, {off:.2%} off; {tolerance:.1%} is allowed"
+        allowed = PATTERN if name.startswith("pattern of ") else tolerance
+        if not off <= allowed:
+            yield f"{name} is {after:.6g} and was {before:.6g}, {off:.2%} off; {allowed:.1%} is allowed"
 
 
 def _moved_in(detector: str, stage: StageValues, what: str) -> Complaint:

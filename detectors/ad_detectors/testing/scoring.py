@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors.api import Scores
+from ad_detectors.data.defects import spoil
 from ad_detectors.errors import DetectorError
 from ad_detectors.testing import elsewhere
 from ad_detectors.testing.differences import Surroundings, assert_refused, assert_same, chosen
@@ -84,6 +85,16 @@ class ScorePromises:
         raised = int((after > before).sum())
         assert raised >= 5, (
             f"a defect raised the score of {raised} of 6: {before.tolist()} became {after.tolist()}"
+        )
+
+    def test_synthetic_defects_raise_more_than_half_of_the_scores(self, subject: Subject) -> None:
+        clean = pictures(8, subject.config.image_size, seed=7)
+        spoiled = spoil(clean, seed=5)
+        before, after = (subject.taught.score(each).images for each in (clean, spoiled.images))
+        raised = int((after > before).sum())
+        assert raised >= 5, (
+            f"defects ({', '.join(spoiled.kinds)}) raised the score of {raised} of 8: "
+            f"{before.tolist()} became {after.tolist()}"
         )
 
 

@@ -55,6 +55,7 @@ CASES: list[tuple[type[Detector], str, str]] = [
     (broken.UnpicklesItsState, SAVED, "torch.load was called"),
     (broken.ScoresWithoutAFit, "nothing_is_scored_before_a_fit", "is not refused"),
     (broken.SeesNothing, "a_planted_defect_raises_the_score_of_most_pictures", "of 6"),
+    (broken.SeesNothing, "synthetic_defects_raise_more_than_half_of_the_scores", "of 8"),
     (broken.CutsMapsToItsSize, SIZES, "have the maps"),
     (broken.BlackIsNoNumber, "black_white_and_noise_have_finite_scores", "scores are"),
     (broken.ScoresNothing, "an_empty_batch_is_refused", "is not refused"),

@@ -104,7 +104,8 @@ def test_a_stage_that_moved_is_named_with_what_to_do(recorded: Golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "stage", "value"), [(ScoresMore, "score", "score of clean 0"), (TurnsRound, "mean", "pattern of pixels")]
+    ("kind", "stage", "value"),
+    [(ScoresMore, "score", "score of clean 0"), (TurnsRound, "mean", "pattern of pixels")],
 )
 def test_scores_and_order_are_minded_too(
     recorded: Golden, kind: type[GradualMean], stage: str, value: str
