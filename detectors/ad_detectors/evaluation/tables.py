@@ -1,4 +1,4 @@
-"""The results of an evaluation as tables that people and spreadsheets read."""
+"""The results of an evaluation as files: tables that people read, and the evidence to compare it by."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import csv
 from pathlib import Path
 
 from ad_detectors.evaluation.outcome import Evaluation, Measures
+from ad_detectors.metrics import evidence_file
 
 FIRST = {"image_auroc": "img_auc", "pixel_auroc": "pixel_auc"}  # under the names that others use
 INTERVALS = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
 
 
 def write_results(evaluation: Evaluation, folder: Path, category: str, category_type: str = "all") -> None:
-    """Write results.csv (a line for all, one for each defect) and scores.csv (a line for each picture)."""
+    """Write results.csv (a line for all, one for each defect), scores.csv (a line for each picture), evidence.
+
+    `metrics.evidence_file.load` reads the latter, for `metrics.bootstrap.paired_difference`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rest = [name for name in evaluation.metrics if name not in FIRST]
     ends = [f"{FIRST.get(name, name)}_{end}" for name in INTERVALS for end in ("low", "high")]
@@ -33,6 +37,8 @@ def write_results(evaluation: Evaluation, folder: Path, category: str, category_
         for image in (*evaluation.images, *evaluation.held_out)
     ]
     _write(folder / "scores.csv", [["path", "label", "defect", "score", "split"], *lines])
+    if evaluation.evidence is not None and evaluation.images:
+        evidence_file.save(evaluation.evidence, folder)
 
 
 def _cell(value: float | None) -> str:

@@ -1,11 +1,14 @@
 """Intervals come from drawing whole pictures anew, and what is read off the grid is nearly exact."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ad_detectors.errors import StateError
+from ad_detectors.metrics import evidence_file
 from ad_detectors.metrics.bootstrap import (
     Evidence,
     grid_measures,
@@ -101,6 +104,19 @@ def test_detectors_that_saw_other_pictures_or_masks_are_not_compared() -> None:
     fewer = replace(mine.pixels, regions=mine.pixels.regions + 1)
     with pytest.raises(ValueError, match="the same masks"):
         paired_difference(mine, replace(mine, pixels=fewer))
+
+
+def test_evidence_comes_back_from_its_file_and_compares_as_before(tmp_path: Path) -> None:
+    mine, other = evidence(1.6), evidence(1.0)
+    evidence_file.save(mine, tmp_path)
+    back = evidence_file.load(tmp_path)
+    assert back.pictures == mine.pictures
+    assert paired_difference(back, other, draws=20) == paired_difference(mine, other, draws=20)
+    evidence_file.save(replace(mine, pixels=None), tmp_path)
+    assert evidence_file.load(tmp_path).pixels is None
+    (tmp_path / evidence_file.NAME).write_bytes(b"PK but cut")
+    with pytest.raises(StateError, match=r"cannot read .*evidence\.npz"):
+        evidence_file.load(tmp_path)
 
 
 def test_what_cannot_be_told_has_no_interval() -> None:
