@@ -39,6 +39,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     synth.add_argument("--test-good", type=int, default=20, metavar="N", help="normal test pictures")
     synth.add_argument("--per-defect", type=int, default=8, metavar="N", help="test pictures of each defect")
     synth.add_argument("--size", type=int, default=256, metavar="PIXELS", help="of each side")
+    synth.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also draw a sheet of all defects")
     synth.set_defaults(run=_synth)
 
 
@@ -71,5 +72,15 @@ def _synth(options: argparse.Namespace) -> None:
     from ad_detectors.data.synth import make
 
     wanted = {name: getattr(options, name) for name in ("seed", "train", "test_good", "per_defect", "size")}
-    make(options.out, **wanted)
+    make(options.out, **wanted, told=lambda done, of: _say(f"\r{done}/{of}" + "\n" * (done == of)))
     sys.stdout.write(f"{options.out}\n")
+    if options.contact_sheet is not None:
+        from ad_detectors.data.synth.contact import write_sheet
+
+        write_sheet(options.contact_sheet, options.seed)
+        sys.stdout.write(f"{options.contact_sheet}\n")
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(words)
+    sys.stderr.flush()
