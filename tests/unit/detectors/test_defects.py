@@ -52,7 +52,7 @@ def images(count: int, fill: Fill = disc, height: int = 48, width: int = 48, see
     return torch.stack([fill(height, width, random) for _ in range(count)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(FILLS),
     st.integers(16, 70),

@@ -11,9 +11,8 @@ from PIL import Image
 Floats = NDArray[np.float32]
 COARSE = 128  # pixels of the longer side
 PERIOD = 64  # lattice points per axis, after which the noise repeats; a power of two
-_DIRECTIONS = np.array(
-    [(math.sin(math.tau * turn / 256), math.cos(math.tau * turn / 256)) for turn in range(256)], np.float32
-)
+_TURNS = [math.tau * turn / 256 for turn in range(256)]
+_DIRECTIONS = np.array([[math.sin(turn) for turn in _TURNS], [math.cos(turn) for turn in _TURNS]], np.float32)
 
 
 def lattice(random: np.random.Generator, count: int = 1) -> Floats:  # (count, 2, PERIOD**2)
@@ -30,13 +29,13 @@ def perlin(gradients: Floats, y: Floats, x: Floats) -> Floats:  # (count, *y.sha
     first, before = top.astype(np.intp), left.astype(np.intp)
     rows = [((first + step) & (PERIOD - 1)) * PERIOD for step in (0, 1)]
     columns = [(before + step) & (PERIOD - 1) for step in (0, 1)]
-    edges = []
+    eased, edges = _fade(right), []
     for row in (0, 1):
         corners = []
         for column in (0, 1):
             gradient = np.take(gradients, rows[row] + columns[column], axis=-1)
             corners.append(gradient[:, 0] * (below - row) + gradient[:, 1] * (right - column))
-        edges.append(corners[0] + _fade(right) * (corners[1] - corners[0]))
+        edges.append(corners[0] + eased * (corners[1] - corners[0]))
     # A unit gradient reaches half a diagonal: without the factor the noise would end at 0.707.
     result: Floats = np.float32(math.sqrt(2)) * (edges[0] + _fade(below) * (edges[1] - edges[0]))
     return result
