@@ -13,7 +13,7 @@ INTERVALS = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
 
 
 def write_results(evaluation: Evaluation, folder: Path, category: str, category_type: str = "all") -> None:
-    """Write results.csv (a line for all, one for each defect), scores.csv (a line for each picture), evidence.
+    """Write results.csv (a line for all, one for each defect), scores.csv (one for each picture), evidence.
 
     `metrics.evidence_file.load` reads the latter, for `metrics.bootstrap.paired_difference`.
     """

@@ -37,8 +37,8 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float | None:
     hits, flagged = _counts(values, positive)
     if not len(hits) or not hits[-1]:
         return None
-    gained = np.diff(hits, prepend=0) / hits[-1]
-    return float((hits / flagged * gained).sum())
+    # Divided at the end, or rounding would take a perfect ranking above 1.
+    return float((hits / flagged * np.diff(hits, prepend=0)).sum() / hits[-1])
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> float | None:

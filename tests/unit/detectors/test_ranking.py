@@ -78,3 +78,9 @@ def test_tied_pairs_are_counted() -> None:
     assert ranking.tied_pairs([1, 1, 2, 3], [0, 1, 0, 1]) == 0.25
     assert ranking.tied_pairs([1, 2], [0, 1]) == 0.0
     assert ranking.tied_pairs([1, 1], [1, 1]) is None
+
+
+def test_a_perfect_ranking_is_not_above_one() -> None:
+    for count in (3, 20, 49, 63):
+        scores, labels = np.arange(count), np.arange(count) >= count // 3
+        assert auroc(scores, labels) == average_precision(scores, labels) == f1_max(scores, labels) == 1.0
