@@ -99,6 +99,7 @@ def _contents() -> list[tuple[str, bytes, str]]:
         ("huge.bmp", _resized_bmp(whole["BMP"], 60_000), "60000 x 60000 pixels"),
         ("huge.tif", grey_tiff(65_535, 65_535), "65535 x 65535 pixels"),
         ("huge_tiles.tif", _huge_tiles(), "tiles of"),
+        ("scans.jpg", _many_scans(), "scans, more than"),
         ("text_bomb.png", png(9, 9, chunk(b"zTXt", b"a\0\0" + bomb)), "Decompressed data too large"),
         ("profile_bomb.png", png(9, 9, chunk(b"iCCP", b"a\0\0" + bomb)), "Decompressed data too large"),
         ("looping.tif", grey_tiff(9, 9, next_at=8), ""),  # its directory follows itself; it has no pixels
@@ -151,6 +152,13 @@ _SPECIAL: list[tuple[str, Callable[[Path], object], str]] = [
     ("heavy_segments.jpg", _sparse(b"\xff\xd8" + b"\xff\xe1\xff\xff" + bytes(65_533)), ""),
     *([("forbidden.png", _no_permission, "permission denied")] if os.geteuid() else []),
 ]
+
+
+def _many_scans() -> bytes:
+    """Return a progressive JPEG that refines the same coefficients over and over."""
+    content = encoded(noise(), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + 1000 * content[last:-2] + content[-2:]
 
 
 def _resized_jpeg(content: bytes, side: int) -> bytes:

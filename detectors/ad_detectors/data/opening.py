@@ -33,6 +33,7 @@ MAX_SIDE = 65_535  # of a JPEG; the tables for resizing grow with the longer sid
 MAX_HEADER = 16 << 20  # bytes of profiles, comments and tags, before the pixels and again behind them
 CRUMB = 64  # bytes that a read counts for at least
 MAX_PAGES = 32  # of which all but one are thumbnails: no honest file has more
+MAX_SCANS = 200  # of a progressive JPEG, each of which visits every pixel; programs write about ten
 DEEPEST = 8  # bytes per pixel on disk: RGBA of 16 bits
 
 KINDS: tuple[tuple[bytes, Callable[[io.BufferedReader], ImageFile]], ...] = (
@@ -98,6 +99,7 @@ def decoded(path: Path) -> Iterator[Image.Image]:
                 limit = f"{MAX_PIXELS / 1e6:.0f} million in all or {MAX_SIDE} on a side"
                 reason = f"its header claims {width} x {height} pixels, more than {limit}"
                 raise BadPicture(path, reason, "cut it into tiles or make it smaller")
+            _few_scans(image, file, path)
             with _ROOM.taken(width * height):
                 _one_picture(image, path)
                 file.allowance = MAX_HEADER + DEEPEST * width * height
@@ -124,6 +126,16 @@ class _Metered(io.BufferedReader):
         if self.allowance < 0:
             raise _TooMuch("it holds far more than its pixels need")
         return content
+
+    def count(self, mark: bytes, most: int) -> int:
+        """Count two bytes in the first `most` bytes and 16 MiB of the file, keeping the place."""
+        place, found, end = self.tell(), 0, b""
+        self.seek(0)
+        while self.tell() < MAX_HEADER + most and (block := super().read(1 << 20)):
+            found += (end + block).count(mark)
+            end = block[-1:]
+        self.seek(place)
+        return found
 
 
 class _Room:
@@ -167,6 +179,14 @@ def _recognised(file: io.BufferedReader, path: Path) -> ImageFile:
         if start.startswith(mark):
             raise BadPicture(path, reason, advice)
     raise BadPicture(path, "it is no JPEG, PNG, BMP or TIFF picture")
+
+
+def _few_scans(image: ImageFile, file: _Metered, path: Path) -> None:
+    """Refuse a JPEG that would take hours: its scans can be empty, and each goes over the whole picture."""
+    if isinstance(image, JpegImageFile) and image.info.get("progressive"):
+        scans = file.count(b"\xff\xda", DEEPEST * image.width * image.height)
+        if scans > MAX_SCANS:
+            raise BadPicture(path, f"it has {scans} scans, more than any program writes", "save it anew")
 
 
 def _one_picture(image: ImageFile, path: Path) -> None:

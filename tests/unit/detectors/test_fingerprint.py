@@ -39,6 +39,10 @@ def test_equal_contents_have_equal_fingerprints_wherever_they_lie(category: Path
     assert len(fingerprint(category)) == 64
 
 
+def test_the_number_of_a_category_never_changes_since_jobs_on_record_name_it(category: Path) -> None:
+    assert fingerprint(category) == "177811ef531bd252aa9d310d220bd64d9ca13a8a375e81121071fb5274a6c105"
+
+
 @pytest.mark.parametrize("name", ["train/good/1.png", "test/cut/0.png", "ground_truth/cut/0_mask.png"])
 def test_a_changed_renamed_or_removed_file_changes_the_fingerprint(category: Path, name: str) -> None:
     seen = {fingerprint(category)}

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -122,6 +124,30 @@ def test_random_bytes_behind_the_right_start_give_pixels_or_an_error(
 ) -> None:
     (tmp_path / "a.png").write_bytes(mark + rest)
     outcome(tmp_path / "a.png")
+
+
+def test_threads_share_the_memory_of_one_large_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of pictures of 600 pixels each, two fit into 1500."""
+    monkeypatch.setattr(opening, "_ROOM", opening._Room(1500))
+    hostile.noise(20, 30).save(tmp_path / "a.png")
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def decode(_: int) -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with opening.decoded(tmp_path / "a.png") as image:
+                with lock:
+                    inside, most = inside + 1, max(most, inside + 1)
+                image.resize((200, 200))
+                with lock:
+                    inside -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, range(8)))
+    assert inside == 0
+    assert 1 <= most <= 2
 
 
 def test_a_warning_that_was_made_an_error_names_the_file_too(folder: list[hostile.Hostile]) -> None:

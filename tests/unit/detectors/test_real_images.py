@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ad_detectors.data.check import check
 from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.images import test_images as open_test_images
 from ad_detectors.data.layout import open_category
@@ -37,6 +38,18 @@ def test_a_real_category_is_found_whole(
         assert (sample.mask is not None) == (sample.label == 1)
     assert (category.dataset, len(category.train)) == (path.partition("/")[0], train)
     assert found == {**defects, "good": normal}
+
+
+@pytest.mark.data
+def test_a_check_has_nothing_to_say_of_a_benchmark(real_data: Path) -> None:
+    (report,) = check(real_data / "mvtec" / "bottle")
+    assert report.findings == ()
+    assert report.train == 209
+    assert [(one.name, one.pictures, one.masks) for one in report.test if one.masks] == [
+        ("broken_large", 20, 20),
+        ("broken_small", 22, 22),
+        ("contamination", 21, 21),
+    ]
 
 
 @pytest.mark.data
