@@ -114,7 +114,7 @@ def run_fit(detector: Detector, data: Images, ctx: ContextCore) -> None:
         raise DataError("there are no normal pictures to learn from; fill train/good/")
     side = getattr(detector.config, "image_size", None)  # the registry asks every detector for it
     if side is not None:
-        data = at_size(data, (side, side))
+        data = at_size(data, side)
     declared = [stage.name for stage in registry.stages_of(type(detector))]
     if declared:
         detector.fit(data, ctx)
