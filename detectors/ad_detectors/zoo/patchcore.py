@@ -130,7 +130,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 SPACE: dict[str, dict[str, Any]] = {
-    "coreset_share": {"low": 0.001, "high": 0.1, "log": True},
+    "bank_limit": {"low": 1024, "high": 16384, "log": True},
     "blur_sigma": {"low": 0.0, "high": 8.0},
 }
 

@@ -29,7 +29,7 @@ def test_distances_are_the_least_of_all(queries: int, rows: int, dimensions: int
 def test_a_bank_searched_in_parts_finds_what_it_finds_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     bank, asked = Bank(random(500, 16)), random(90, 16, seed=1)
     whole = bank.nearest(asked)
-    monkeypatch.setattr(nearest, "ROWS", 64)
+    monkeypatch.setattr(nearest, "BLOCKS", 2)
     monkeypatch.setattr(nearest, "QUERIES", 30)
     parts = bank.nearest(asked)
     assert torch.equal(whole.indices, parts.indices)
