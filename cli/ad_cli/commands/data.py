@@ -98,6 +98,9 @@ def synth(
     with _pictures("drawing pictures"):
         from ad_detectors.data.synth import make
 
+        out.note(
+            f"drawing {train} pictures to train, {test_good} good and {per_defect} of each defect to test"
+        )
         make(target, seed=seed, train=train, test_good=test_good, per_defect=per_defect, size=size)
     _paths([target])
 

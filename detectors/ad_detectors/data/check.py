@@ -106,11 +106,9 @@ def _look(
 
 def _picture(path: Path) -> _Seen:
     with decoded(path) as image:
-        mode, pixels = image.mode, np.asarray(as_rgb(image, path))  # (H, W, 3)
-        digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-        digest.update(pixels.tobytes())
-        blank = bool((pixels.min((0, 1)) == pixels.max((0, 1))).all())
-        return _Seen(image.size, mode, digest.digest(), blank)
+        rgb = as_rgb(image, path)
+        digest = repr(rgb.size).encode() + hashlib.blake2b(rgb.tobytes(), digest_size=16).digest()
+        return _Seen(image.size, image.mode, digest, blank=rgb.getcolors(1) is not None)
 
 
 def _mask(path: Path) -> _Seen:
