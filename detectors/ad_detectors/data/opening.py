@@ -31,7 +31,7 @@ from ad_detectors.errors import BadPicture
 MAX_PIXELS = 89_478_485
 MAX_SIDE = 65_535  # of a JPEG; the tables for resizing grow with the longer side
 MAX_HEADER = 16 << 20  # bytes of profiles, comments and tags, before the pixels and again behind them
-CRUMB = 64  # bytes that a read counts for at least
+CRUMB = 256  # bytes that a read counts for at least
 MAX_PAGES = 32  # of which all but one are thumbnails: no honest file has more
 MAX_SCANS = 200  # of a progressive JPEG, each of which visits every pixel; programs write about ten
 DEEPEST = 8  # bytes per pixel on disk: RGBA of 16 bits

@@ -77,7 +77,7 @@ def test_prepare_makes_categories_and_prints_their_folders(adctl, tmp_path):
 
 def test_synth_draws_a_category_that_passes_the_check(adctl, tmp_path):
     out = tmp_path / "synth/screw"
-    small = ["--train", "10", "--test-good", "1", "--per-defect", "1", "--size", "64"]
+    small = ["--train", "2", "--test-good", "1", "--per-defect", "0", "--size", "64"]
     drawn = adctl("data", "synth", str(out), *small)
 
     assert (drawn.code, drawn.out) == (0, f"{out}\n")
