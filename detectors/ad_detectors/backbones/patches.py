@@ -30,7 +30,10 @@ class PatchFeatures(nn.Module):
         """Return the vectors of uint8 images (B, 3, S, S): (B, grid, grid, channels) float32."""
         # Channels last is how the networks of timm run fastest, on a CPU as on CUDA.
         shown = images.contiguous(memory_format=torch.channels_last).float() / 255.0
-        maps: Sequence[Tensor] = self.extractor(shown)
+        # By itself CUDA convolves with ten bits of mantissa, too few for distances small beside the features.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.autocast(images.device.type, enabled=False), exact:
+            maps: Sequence[Tensor] = self.extractor(shown)
         means = [F.avg_pool2d(each, self.neighbourhood, 1, self.neighbourhood // 2) for each in maps]
         return torch.cat([self._on_grid(each) for each in means], dim=1).permute(0, 2, 3, 1).contiguous()
 

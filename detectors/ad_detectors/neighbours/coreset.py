@@ -59,7 +59,7 @@ class _Growing:
     def __init__(self, rows: Tensor, cover: Cover) -> None:
         self.rows = rows
         self.picks: list[int] = cover.picks.tolist()
-        self.distances = cover.distances.clone()
+        self.distances = cover.distances.to(rows.device, copy=True)
         self.squares = torch.cat([_squares(rows[chunk]) for chunk in _spans(len(rows), MOST_ROWS)])
         self.margin = _margin(rows.shape[1]) * (self.squares + self.squares.max())
 

@@ -257,7 +257,7 @@ class PatchCore(Detector):
         last = batches + -(-(size - 1) // each)
         patches = self._embed(data, ctx, last)
         cover = self._pick(self._projected(patches, ctx.seed), size, each, ctx, last)
-        self._bank = Bank(patches[cover.picks.to(patches.device)])
+        self._bank = Bank(patches[cover.picks.to(patches.device)].to(ctx.device))
         self._cover, self._embedded, self._picked = None, 0, 0
 
     def _embed(self, data: Images, ctx: FitContext, last: int) -> Tensor:  # (N * grid^2, channels)
@@ -268,7 +268,9 @@ class PatchCore(Detector):
 
         assert self._features is not None
         size, grid = self.config.image_size, self.config.grid
-        patches = torch.empty(len(data), grid * grid, self._features.channels, device=ctx.device)
+        # Metal lacks some of what picking needs.
+        device = ctx.device if ctx.device.type == "cuda" else torch.device("cpu")
+        patches = torch.empty(len(data), grid * grid, self._features.channels, device=device)
         for batch, first in enumerate(range(0, len(data), determinism.MICROBATCH), start=1):
             indices = range(first, min(first + determinism.MICROBATCH, len(data)))
             images = maps.to_model_size(data.batch(indices), size)
