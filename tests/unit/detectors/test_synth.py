@@ -27,7 +27,7 @@ SIZE = 64
 
 
 def small(out: Path, **asked: int) -> Path:
-    make(out, **{"train": 3, "test_good": 2, "per_defect": 1, "size": SIZE, **asked})
+    make(out, **{"train": 2, "test_good": 1, "per_defect": 1, "size": SIZE, **asked})
     return out
 
 
@@ -44,7 +44,7 @@ def screws(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_category_opens_as_any_other_with_a_mask_for_every_defect(screws: Path) -> None:
     category = open_category(screws)
     assert (category.dataset, category.category) == ("drawn", "screws")
-    assert len(category.train) == 3
+    assert len(category.train) == 2
     assert sorted({sample.defect for sample in category.test}) == sorted(["good", *KINDS])
     assert len(KINDS) >= 5
     for sample in category.test:
@@ -90,23 +90,29 @@ def test_a_mask_covers_what_the_defect_changed_and_nothing_else(kind: str) -> No
     assert drawn.mask.mean() < 0.1
 
 
+@pytest.mark.slow
 def test_neither_the_mean_picture_nor_brightness_tells_defects_from_normal_pictures() -> None:
     make_, random = category_make(0), np.random.default_rng(0)
-    scenes = [draw_scene(make_, random) for _ in range(16)]
-    normal = np.stack([exposed(render(scene, SIZE), scene) for scene in scenes]).astype(float)
-    flawed = np.stack([draw_flawed(make_, kind, SIZE, random).flawed for kind in KINDS]).astype(float)
-    mean, unseen = normal[:8].mean(axis=0), normal[8:]
+    scenes = [draw_scene(make_, random) for _ in range(60)]
+    normal = np.stack([exposed(render(scene, 128), scene) for scene in scenes]).astype(float)
+    kinds = [kind for kind in KINDS for _ in range(5)]
+    flawed = np.stack([draw_flawed(make_, kind, 128, random).flawed for kind in kinds]).astype(float)
+    mean, unseen = normal[:30].mean(axis=0), normal[30:]
     labels = [0] * len(unseen) + [1] * len(flawed)
     both = np.concatenate([unseen, flawed])
-    assert 0.2 < auroc(np.abs(both - mean).max(axis=(1, 2, 3)), labels) < 0.8
-    assert 0.2 < auroc(both.mean(axis=(1, 2, 3)), labels) < 0.8
-    assert 0.2 < auroc(both.max(axis=(1, 2, 3)), labels) < 0.8
+    for score in (
+        np.abs(both - mean).max(axis=(1, 2, 3)),
+        both.mean(axis=(1, 2, 3)),
+        both.max(axis=(1, 2, 3)),
+        both.min(axis=(1, 2, 3)),
+    ):
+        assert 0.25 < auroc(score, labels) < 0.75
 
 
 @pytest.mark.parametrize("size", [64, 96, 200])
 def test_a_whole_screw_is_in_the_picture_at_any_size(size: int) -> None:
     random = np.random.default_rng(4)
-    for _ in range(3):
+    for _ in range(2):
         cover = render(draw_scene(category_make(1), random), size).cover
         assert 0.05 < cover.mean() < 0.16
         assert not cover[[0, -1]].any()
@@ -198,6 +204,7 @@ def test_an_impossible_order_is_refused_in_one_line(asked: dict[str, int], said:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_shows_every_kind_of_defect(tmp_path: Path) -> None:
     write_sheet(tmp_path / "sheet.jpg", size=SIZE)
     with Image.open(tmp_path / "sheet.jpg") as sheet:
