@@ -110,3 +110,6 @@ def test_a_new_detector_costs_one_file(clone: Path, platform: Platform, real_dat
     assert [attempt.outcome for attempt in attempts] == ["failed", "succeeded"]
     assert attempts[1].facts["resumed_step"] >= STEPS // 2
     assert 0.5 < result["metrics"]["test/image_auroc"] <= 1.0
+    assert 0.5 < result["metrics"]["validation/image_auroc"] <= 1.0
+    assert set(result["defects"]) == {"broken_large", "broken_small", "contamination"}
+    assert result["ms_per_image"] > 0

@@ -92,5 +92,5 @@ class _Reporter:
 
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
-        self.desk.say(Report(step=batch, of=of, message="scoring images"))
+        self.desk.say(Report(step=batch, of=of, message="scoring images" if batch < of else "measuring"))
         self.checkpointer.safe_point(batch, of)
