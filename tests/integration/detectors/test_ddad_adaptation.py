@@ -1,4 +1,4 @@
-"""What the adaptation of DDAD's features promises; the detectors' contract is kept with it as without."""
+"""What the adaptation of DDAD's features promises; a fit keeps the detectors' contract with it as without."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ from ad_detectors.backbones.weights import Places
 from ad_detectors.config import build
 from ad_detectors.errors import ConfigError, StateError
 from ad_detectors.fitting import ContextCore, run_fit
-from ad_detectors.testing import DetectorContract, MemoryImages, Subject, pictures
+from ad_detectors.testing import MemoryImages, Subject, digest, pictures
+from ad_detectors.testing.fits import FitPromises
 from ad_detectors.zoo.ddad.adaptation import adaptation_loss, adaptation_trajectory, pair
 from ad_detectors.zoo.ddad.config import PRESETS, Config, stages_of_config
 from ad_detectors.zoo.ddad.detector import DDAD
 
 ADAPTING: dict[str, Any] = {
     **PRESETS["tiny"],
-    "steps": 2,
+    "steps": 1,
     "backbone": "tf_efficientnet_lite0",
     "feature_strides": [4, 8],
     "adapt_strides": [4, 8, 16],
     "adapt_epochs": None,
     "adapt_steps": 3,
-    "adapt_batch_size": 4,
+    "adapt_batch_size": 2,
     "adapt_noise_step": 20,
-    "adapt_skip": 10,
+    "adapt_skip": 20,
     "noise_step": 20,
     "skip": 20,
     "scale_images": 4,
 }
 IMAGES = MemoryImages(pictures(9, 32))
+UNSCALED = {"compat": True}  # then there is no last stage that takes time
 LITE0 = "tf_efficientnet_lite0"
 
 
 @pytest.fixture(scope="module")
 def subject() -> Subject:
-    config = build(Config, ADAPTING)
-    return Subject(DDAD, config, "ddad", build(Config, ADAPTING | {"steps": 30}))
+    return Subject(DDAD, build(Config, ADAPTING), "ddad")
 
 
-class TestAdaptingDDAD(DetectorContract):
-    """Every promise of a detector, with a backbone that is adapted."""
+@pytest.mark.slow
+class TestAdaptingDDAD(FitPromises):
+    """Every promise of a fit, with a backbone that is adapted; scoring is no other for it."""
 
 
 class Stopped(Exception):
@@ -72,7 +74,7 @@ def denoiser() -> tuple[tuple[str, Any], ...]:
     """Return the finished first stage: all these tests go on from it."""
     detector = DDAD(build(Config, ADAPTING))
     with pytest.raises(Stopped):
-        run_fit(detector, IMAGES, Listening(detector, stop=3))
+        run_fit(detector, IMAGES, Listening(detector, stop=2))
     return tuple((key, value) for key, value in detector.state().items() if key.startswith("denoiser/"))
 
 
@@ -95,6 +97,25 @@ def weights(detector: DDAD) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}  # type: ignore[misc]
 
 
+def test_an_adaptation_stopped_at_every_report_ends_with_the_bits_of_one_never_stopped() -> None:
+    straight = digest(fitted({})[0].state())
+    state, done, step = dict(denoiser()), ["denoiser"], 0
+    while step < 4:
+        detector = DDAD(build(Config, ADAPTING))
+        detector.restore(state)
+        context = Listening(detector, stop=step + 1, done=done, step=step)
+        torch.manual_seed(step)
+        with pytest.raises(Stopped):
+            run_fit(detector, IMAGES, context)
+        state, done, step = dict(detector.state()), context.done, context.step
+        assert ("features/training/step" in state) == (step < 4)
+        again = DDAD(build(Config, ADAPTING))
+        again.restore(state)
+        assert digest(again.state()) == digest(state)
+    run_fit(again, IMAGES, Listening(again, done=done, step=step))
+    assert digest(again.state()) == straight
+
+
 def test_each_step_reports_its_loss_and_counts_as_a_step_of_the_whole_fit() -> None:
     _, told = fitted({})
     assert [sorted(set(each) - {"of"}) for each in told.values()] == [
@@ -106,31 +127,33 @@ def test_each_step_reports_its_loss_and_counts_as_a_step_of_the_whole_fit() -> N
 
 
 def test_an_epoch_of_adaptation_has_no_step_for_a_batch_that_is_not_whole() -> None:
-    _, told = fitted({"adapt_steps": None, "adapt_epochs": 2})
-    assert sum("train/adaptation_loss" in each for each in told.values()) == 2 * (9 // 4)
+    _, told = fitted({"adapt_steps": None, "adapt_epochs": 1, "adapt_batch_size": 4})
+    assert sum("train/adaptation_loss" in each for each in told.values()) == 9 // 4
 
 
 def test_adaptation_changes_weights_and_batch_statistics_but_nothing_when_it_has_no_steps() -> None:
     untouched = features.load(LITE0, (4, 8), places=Places()).state_dict()
-    none, _ = fitted({"adapt_steps": 0})
+    none, _ = fitted({"adapt_steps": 0, **UNSCALED})
     assert weights(none).keys() == untouched.keys()
     assert all(torch.equal(tensor, untouched[name]) for name, tensor in weights(none).items())
-    adapted = weights(fitted({})[0])
+    adapted = weights(fitted(UNSCALED)[0])
     changed = {name for name in untouched if not torch.equal(adapted[name], untouched[name])}
     assert {"model.conv_stem.weight", "model.bn1.running_mean", "model.bn1.running_var"} <= changed
     assert not changed & {"mean", "std"}
 
 
 def test_layers_that_only_the_adaptation_saw_are_not_kept() -> None:
-    deep, shallow = ({"adapt_strides": strides} for strides in ([4, 8, 16], [4, 8]))
+    deep, shallow = (
+        UNSCALED | {"adapt_strides": strides, "adapt_steps": 1} for strides in ([4, 8, 16], [4, 8])
+    )
     assert weights(fitted(deep)[0]).keys() == weights(fitted(shallow)[0]).keys()
 
 
 def test_adaptation_brings_features_of_images_and_their_reconstructions_nearer() -> None:
-    _, told = fitted({"adapt_steps": 12, "adapt_lr": 1e-3})
+    _, told = fitted(UNSCALED | {"adapt_steps": 9, "adapt_lr": 1e-3, "adapt_batch_size": 4})
     losses = [each["train/adaptation_loss"] for each in told.values() if "train/adaptation_loss" in each]
-    assert len(losses) == 12
-    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    assert len(losses) == 9
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
 
 
 def test_an_adaptation_does_not_go_on_from_other_weights_than_it_began_with() -> None:
@@ -195,7 +218,7 @@ def test_what_the_adaptation_depends_on_is_in_its_stage() -> None:
     [
         ({"adapt_epochs": 1}, "adapt_steps = 3 and adapt_epochs = 1 are both given"),
         ({"adapt_steps": None}, "adapt_steps and adapt_epochs are both null"),
-        ({"epochs": 2}, "steps = 2 and epochs = 2 are both given"),
+        ({"epochs": 2}, "steps = 1 and epochs = 2 are both given"),
         ({"feature_strides": [4, 32]}, "feature_strides has 32, deeper than anything adapted"),
         ({"adapt_strides": [32], "adapt_batch_size": 2}, "a single value at stride 32"),
         ({"adapt_skip": 60}, "adapt_skip = 60 must be at most adapt_noise_step = 20"),
