@@ -16,16 +16,19 @@ import subprocess  # noqa: E402
 import time  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import numpy as np  # noqa: E402
 from parts.figures import keep, section  # noqa: E402
-from parts.metric_peers import Maps, Masks, peers  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
 from ad_detectors.metrics.bootstrap import Evidence, intervals  # noqa: E402
 from ad_detectors.metrics.counts import count, thresholds  # noqa: E402
 from ad_detectors.metrics.pixels import PixelRanking, aupro, pixel_measures  # noqa: E402
 from ad_detectors.metrics.ranking import auroc, average_precision  # noqa: E402
+
+if TYPE_CHECKING:
+    from parts.metric_peers import Maps, Masks
 
 SIDE = 256
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchmetrics", "anomalib", "adeval")
@@ -56,7 +59,7 @@ def main() -> None:
         keep(text)
 
 
-def _beside_others(maps: Maps, masks: Masks, runs: int) -> Iterator[tuple[str, ...]]:
+def _beside_others(maps: "Maps", masks: "Masks", runs: int) -> Iterator[tuple[str, ...]]:
     ours: dict[str, Callable[[], float | None]] = {
         "pixel AUROC": lambda: auroc(maps, masks),
         "pixel AP": lambda: average_precision(maps, masks),
@@ -65,6 +68,8 @@ def _beside_others(maps: Maps, masks: Masks, runs: int) -> Iterator[tuple[str, .
         "all five pixel measures": lambda: pixel_measures(maps, masks).auroc,
         "their 95 % intervals": lambda: _intervals(maps, masks),
     }
+    from parts.metric_peers import peers  # here, since torch is no part of the streamed run's memory
+
     found: dict[str, tuple[float, float]] = {}
     for measure, call in ours.items():
         value, seconds = _timed(call, runs)
@@ -86,7 +91,7 @@ def _beside_others(maps: Maps, masks: Masks, runs: int) -> Iterator[tuple[str, .
         yield (peer.measure, peer.package, *cells, peer.note)
 
 
-def _intervals(maps: Maps, masks: Masks) -> float:
+def _intervals(maps: "Maps", masks: "Masks") -> float:
     ranking = PixelRanking()
     ranking.add(maps, masks)
     counts = count(((i, maps[i], masks[i]) for i in range(len(maps))), thresholds(ranking))
@@ -104,7 +109,7 @@ def _timed(call: Callable[[], float | None], runs: int) -> tuple[float | None, f
     return value, min(seconds)
 
 
-def _scene(pictures: int) -> tuple[Maps, Masks]:
+def _scene(pictures: int) -> "tuple[Maps, Masks]":
     """Return smooth maps, as upsampled ones are, that show most of their defects."""
     random = np.random.default_rng(0)
     noise = random.normal(size=(pictures, SIDE, SIDE)).astype(np.float32)

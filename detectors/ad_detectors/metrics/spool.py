@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-BUDGET = 512 << 20  # bytes
+BUDGET = 256 << 20  # bytes
 
 
 class Spool:
