@@ -14,7 +14,7 @@ from ad_detectors.data.layout import GOOD
 from ad_detectors.evaluation.outcome import TEST, VALIDATION, Evaluation, ImageResult, Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part, Pictures
-from ad_detectors.metrics.bootstrap import Evidence, intervals
+from ad_detectors.metrics.bootstrap import DRAWS, Evidence, intervals
 from ad_detectors.metrics.counts import count, thresholds
 from ad_detectors.metrics.pixels import PixelRanking
 from ad_detectors.metrics.ranking import auroc, average_precision, f1_max, tied_pairs
@@ -47,7 +47,7 @@ def measured(parts: Sequence[Part], partial: PartialEvaluation, scratch: Path | 
         metrics=_measures(test, whole),
         maps=pixels.maps(test),
         defects=defects,
-        intervals=intervals(evidence),
+        intervals=intervals(evidence, draws=DRAWS),
         evidence=evidence,
         unmarked=tuple(each.result.path for each in test if each.mask() is None),
         validation=_validated(validation, pixels.by_defect(validation)[0]) if validation else {},

@@ -1,7 +1,7 @@
 """Exact measures of anomaly maps against masks, for more pixels than fit in memory.
 
-Per-region overlap (Bergmann et al., "Uninformed Students", CVPR 2020, section 4.1, and the MVTec AD journal
-paper, IJCV 2021, section 5.1): at each threshold, the share of each defective region that is flagged,
+Per-region overlap (Bergmann et al., "Uninformed Students", CVPR 2020, and "The MVTec Anomaly Detection
+Dataset", IJCV 2021): at each threshold, the share of each defective region that is flagged,
 averaged over the regions, against the share of all normal pixels that are flagged, also those around a
 defect. AUPRO is the area under that curve up to a false-positive rate, divided by that rate, so that 1 is
 perfect. Here every distinct score is a threshold, the curve is interpolated linearly at the limit, and

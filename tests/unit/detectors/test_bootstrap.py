@@ -76,17 +76,17 @@ def test_an_interval_is_that_of_drawing_pictures_of_each_class_one_by_one() -> N
 
 
 def test_intervals_hold_the_measure_and_do_not_change_from_call_to_call() -> None:
-    found = intervals(evidence(), draws=300)
+    found = intervals(evidence(), draws=100)
     assert set(found) == {"image_auroc", "pixel_auroc", "aupro_30", "aupro_05"}
     assert all(each.low < each.point < each.high for each in found.values())
-    assert intervals(evidence(), draws=300) == found
-    assert intervals(evidence(), draws=300, seed=1) != found
+    assert intervals(evidence(), draws=100) == found
+    assert intervals(evidence(), draws=100, seed=1) != found
 
 
 def test_a_better_detector_is_told_apart_on_the_same_pictures() -> None:
     good, poor = evidence(1.6), evidence(1.0)
-    found = paired_difference(good, poor, draws=300)
-    alone = intervals(good, draws=300), intervals(poor, draws=300)
+    found = paired_difference(good, poor, draws=100)
+    alone = intervals(good, draws=100), intervals(poor, draws=100)
     for name in ("pixel_auroc", "aupro_30"):
         assert found[name].low > 0
         assert found[name].point == pytest.approx(alone[0][name].point - alone[1][name].point)

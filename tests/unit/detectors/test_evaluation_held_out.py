@@ -21,6 +21,11 @@ from gradual_mean import Config, GradualMean
 VALIDATION = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30", "saturated", "ties")
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ad_detectors.evaluation.measuring.DRAWS", 40)
+
+
 @pytest.fixture(scope="module")
 def detector() -> GradualMean:
     return fitted()
@@ -85,7 +90,7 @@ def test_saturation_and_ties_are_told(detector: GradualMean) -> None:
     assert (blind["image_auroc"], blind["saturated"], blind["ties"]) == (0.5, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("stop_at", [2, 3, 5, 7, 8])
+@pytest.mark.parametrize("stop_at", [2, 5, 8])
 def test_an_evaluation_stopped_among_held_out_pictures_goes_on_to_the_same_end(
     detector: GradualMean, tmp_path: Path, stop_at: int
 ) -> None:
