@@ -87,3 +87,20 @@ def test_a_wish_that_is_no_device_is_told_what_there_is(machine: Machine, wish: 
 def test_metal_that_is_not_there_is_an_error(machine: Machine) -> None:
     with pytest.raises(DeviceError, match="Metal"):
         device.choose("mps")
+
+
+def test_bfloat16_is_asked_for_on_cuda_alone_and_only_where_it_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, torch.dtype, bool]] = []
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype, enabled: asked.append((kind, dtype, enabled)))
+    for kind in ("cuda", "cpu", "mps"):
+        for wanted in (True, False):
+            device.mixed_precision(torch.device(kind), wanted)
+    assert [each for each in asked if each[2]] == [("cuda", torch.bfloat16, True)]
+    assert len(asked) == 6
+
+
+def test_batches_are_read_ahead_beside_a_cuda_device_alone() -> None:
+    threads = {kind: device.reading_threads(torch.device(kind)) for kind in ("cuda", "cpu", "mps")}
+    assert threads == {"cuda": 1, "cpu": 0, "mps": 0}
