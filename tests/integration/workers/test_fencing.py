@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,15 @@ def contents(land: Ground, job: str) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
+@contextmanager
+def nobody_writing(land: Ground) -> Iterator[None]:
+    """Hold SQLite's one write lock: who is stopped in the midst of a write keeps it from all others."""
+    with closing(sqlite3.connect(land.platform.home / "store.db", timeout=30, isolation_level=None)) as store:
+        store.execute("BEGIN IMMEDIATE")
+        yield
+        store.execute("ROLLBACK")
+
+
 def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_goes_on(land: Ground):
     first = land.platform.start_worker()
     second = land.platform.start_worker()
@@ -34,10 +45,13 @@ def test_a_worker_stopped_past_its_lease_changes_nothing_when_it_goes_on(land: G
     land.reaches(job, 4)
     stopped, other = (first, second) if attempt_processes(first.pid) else (second, first)
     child = attempt_processes(stopped.pid)
-    os.kill(stopped.pid, signal.SIGSTOP)
+    with nobody_writing(land):
+        os.kill(stopped.pid, signal.SIGSTOP)
     try:
         land.platform.wait(lambda: land.job(job).attempt == 2, "another worker takes over", 30)
-        assert attempt_processes(other.pid) or land.job(job).state.terminal
+        land.platform.wait(
+            lambda: attempt_processes(other.pid) or land.job(job).state.terminal, "it is the other worker", 30
+        )
         # The clock of the child says that its lease is over, though its supervisor cannot tell it.
         land.platform.wait(lambda: not alive(child), "the child leaves by itself", 15)
         assert "stopped: lost" in land.printed(job, 1)
