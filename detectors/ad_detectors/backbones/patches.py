@@ -37,6 +37,22 @@ class PatchFeatures(nn.Module):
         means = [F.avg_pool2d(each, self.neighbourhood, 1, self.neighbourhood // 2) for each in maps]
         return torch.cat([self._on_grid(each) for each in means], dim=1).permute(0, 2, 3, 1).contiguous()
 
+    def scales(self, patches: Tensor, balance: float) -> Tensor:  # (channels,)
+        """Return factors that bring the maps of all strides nearer to varying equally over (N, channels).
+
+        With `balance` 1 they vary equally, with 0 factors are ones. The spread of a map is the root of the
+        sum of its channels' variances, so its channels keep their proportions.
+        """
+        scales = torch.ones(self.channels, device=patches.device)
+        first = 0
+        for layer in self.extractor.layers:
+            channels = slice(first, first + layer.channels)
+            spread = float(patches[:, channels].var(dim=0, correction=0).sum().sqrt())
+            if spread > 0.0:  # it is zero for one flat image
+                scales[channels] = spread**-balance
+            first += layer.channels
+        return scales
+
     def digest(self) -> str:
         """Return a hash of the weights."""
         whole = hashlib.sha256()

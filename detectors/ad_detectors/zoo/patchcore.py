@@ -47,6 +47,10 @@ class Config:
     neighbourhood: Annotated[
         Literal[1, 3, 5, 7], Field(description="places of a feature map, across, that a patch is the mean of")
     ] = 3
+    balance: Annotated[
+        float,
+        Field(ge=0.0, le=1.0, description="1 scales each stride's map to vary equally, 0 leaves it as it is"),
+    ] = 0.5
     coreset_share: Annotated[
         float, Field(gt=0.0, le=1.0, description="part of the training patches that is kept in the bank")
     ] = 0.1
@@ -100,10 +104,12 @@ STAGES: tuple[Stage, ...] = (
             "feature_strides",
             "grid_stride",
             "neighbourhood",
+            "balance",
             "coreset_share",
             "bank_limit",
             "projection",
         ),
+        version=2,
     ),
     Stage("score", ("image_score", "neighbours", "blur_sigma")),
 )
@@ -122,6 +128,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 224,
         "backbone": "wide_resnet50_2.tv_in1k",
         "feature_strides": [8, 16],
+        "balance": 0.0,
         "coreset_share": 0.1,
         "bank_limit": 10_000_000,
         "image_score": "patch",
@@ -160,6 +167,7 @@ class PatchCore(Detector):
         self._device = torch.device("cpu")
         self._features: PatchFeatures | None = None
         self._bank: Bank | None = None
+        self._scales: Tensor | None = None  # (channels,) that patches are multiplied with
         self._cover: Cover | None = None  # the picks so far
         self._embedded = 0  # batches of training images reported
         self._picked = 0  # reports of picks after those
@@ -190,7 +198,8 @@ class PatchCore(Detector):
     def state(self) -> State:
         """Return the bank and the backbone; of an unfinished bank what was picked, but no features."""
         kept: dict[str, Tensor | int | float | str | bool] = {}
-        if self._bank is not None and self._features is not None:
+        if self._bank is not None and self._features is not None and self._scales is not None:
+            kept["bank/scales"] = self._scales.detach().to("cpu", copy=True)
             kept["bank/backbone"] = self.config.backbone
             kept["bank/patches"] = self._bank.rows.detach().to("cpu", copy=True)
             for key, tensor in self._features.extractor.state_dict().items():
@@ -227,6 +236,8 @@ class PatchCore(Detector):
             self._features.to(device)
         if self._bank is not None:
             self._bank = Bank(self._bank.rows.to(device))
+        if self._scales is not None:
+            self._scales = self._scales.to(device)
 
     def _load_backbone(self) -> None:
         from ad_detectors.backbones import features
@@ -256,8 +267,12 @@ class PatchCore(Detector):
         each = -(-size // PICKING_REPORTS)  # picks from one report to the next
         last = batches + -(-(size - 1) // each)
         patches = self._embed(data, ctx, last)
+        assert self._features is not None
+        scales = self._features.scales(patches, self.config.balance)
+        patches *= scales
         cover = self._pick(self._projected(patches, ctx.seed), size, each, ctx, last)
         self._bank = Bank(patches[cover.picks.to(patches.device)].to(ctx.device))
+        self._scales = scales.to(ctx.device)
         self._cover, self._embedded, self._picked = None, 0, 0
 
     def _embed(self, data: Images, ctx: FitContext, last: int) -> Tensor:  # (N * grid^2, channels)
@@ -308,10 +323,11 @@ class PatchCore(Detector):
 
         from ad_detectors import maps
 
-        if self._bank is None or not self._ready:
+        if self._bank is None or self._scales is None or not self._ready:
             raise StateError("this patchcore has not been fitted; fit it or restore a fitted state first")
         size = self.config.image_size
         (patches,) = self._embedded_microbatch(maps.to_model_size(images, size))
+        patches *= self._scales
         # Image by image, so that no product's rounding depends on an image's place in its batch.
         found = [self._bank.nearest(each.flatten(0, 1)) for each in patches]
         distances = torch.stack([near.distances for near in found]).reshape(patches.shape[:3])
@@ -345,7 +361,7 @@ class PatchCore(Detector):
         from ad_detectors.backbones import features
         from ad_detectors.neighbours.nearest import Bank
 
-        backbone, patches = state.get("bank/backbone"), state.get("bank/patches")
+        backbone, patches, scales = (state.get(f"bank/{key}") for key in ("backbone", "patches", "scales"))
         if backbone != self.config.backbone:
             raise StateError(f"this state has the backbone '{backbone}', the config '{self.config.backbone}'")
         extractor = features.empty(self.config.backbone, self.config.feature_strides)
@@ -359,7 +375,9 @@ class PatchCore(Detector):
         assert self._features is not None
         if not isinstance(patches, Tensor) or patches.shape[1:] != (self._features.channels,):
             raise StateError(f"this state's bank/patches do not fit strides {self.config.feature_strides}")
-        self._bank = Bank(patches.clone())
+        if not isinstance(scales, Tensor) or scales.shape != (self._features.channels,):
+            raise StateError(f"this state's bank/scales do not fit strides {self.config.feature_strides}")
+        self._bank, self._scales = Bank(patches.clone()), scales.clone()
 
     def _restore_fitting(self, state: State) -> None:
         from torch import Tensor
