@@ -14,17 +14,16 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [*(entry for entry in sys.path if entry and Path(entry).resolve() != HERE), str(HERE)]
 
 import argparse  # noqa: E402
-import csv  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator, Sequence  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from typing import Any  # noqa: E402
 
-import numpy as np  # noqa: E402
 from parts.figures import keep, section  # noqa: E402
 from parts.home import Home, running  # noqa: E402
 
+from ad_detectors.metrics import evidence_file  # noqa: E402
 from ad_detectors.metrics.bootstrap import Evidence, paired_difference  # noqa: E402
 from ad_platform.client import Client  # noqa: E402
 from ad_platform.records import Job  # noqa: E402
@@ -35,7 +34,7 @@ PATIENCE = 3 * 3600.0
 MEASURES = ("image_auroc", "pixel_auroc", "aupro_30")
 HEADERS = (
     *("category", "detector", "steps", "fit", "ms/image", "image AUROC", "pixel AUROC", "AUPRO 0.3"),
-    *("validation AUROC", f"image AUROC less that of {BASELINE}"),
+    *("validation AUROC", f"less {BASELINE}: image AUROC", "pixel AUROC", "AUPRO 0.3"),
 )
 VERSIONS = ("torch", "timm", "numpy", "scikit-learn")
 
@@ -48,7 +47,7 @@ class Outcome:
     run: str
     train: dict[str, Any]
     evaluation: dict[str, Any]
-    evidence: Evidence  # the image scores of the test split
+    evidence: Evidence  # what was said of the test split
 
 
 def main() -> None:
@@ -100,13 +99,12 @@ def _run(home: Home, root: Path, category: str, run: str, holdout: str, settings
     print(f"{category}: {run} is job {said.split()[0]}", file=sys.stderr, flush=True)
     with Client(home.settings) as client:
         train, evaluation = _ended(client, said.split()[0])
-        scores = _scores(home, client, evaluation)
         return Outcome(
             category=category,
             run=run,
             train=dict(train.result or {}),
             evaluation=dict(evaluation.result or {}),
-            evidence=scores,
+            evidence=_evidence(home, evaluation),
         )
 
 
@@ -124,41 +122,41 @@ def _ended(client: Client, train_id: str) -> tuple[Job, Job]:
     raise SystemExit(f"job {train_id} did not end within {PATIENCE:.0f} s")
 
 
-def _scores(home: Home, client: Client, evaluation: Job) -> Evidence:
-    """Read the scores that an evaluation published."""
+def _evidence(home: Home, evaluation: Job) -> Evidence:
+    """Read what an evaluation published, so that two detectors can be compared on the same images."""
     place = str((evaluation.result or {})["bundle"])
     with tempfile.TemporaryDirectory() as folder:
         open_storage(home.settings.storage_url).fetch(place, Path(folder))
-        with (Path(folder) / "scores.csv").open() as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    return Evidence(
-        np.asarray([float(row["score"]) for row in rows], np.float32),
-        np.asarray([row["label"] == "1" for row in rows]),
-        pictures=tuple(row["path"] for row in rows),
-    )
+        return evidence_file.load(Path(folder))
 
 
 def _cells(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
     metrics, intervals = outcome.evaluation["metrics"], outcome.evaluation["intervals"]
-    validation = metrics.get("validation/image_auroc")
     return [
         outcome.category,
         outcome.run,
         str(outcome.train["steps"]),
         f"{outcome.train['fit_seconds']:.0f} s",
-        f"{outcome.evaluation['ms_per_image']:.0f}",
+        _number(outcome.evaluation["ms_per_image"], 0),
         *(_measured(metrics[f"test/{name}"], intervals.get(f"test/{name}")) for name in MEASURES),
-        "" if validation is None else f"{validation:.3f}",
-        _against_baseline(outcome, outcomes),
+        _number(metrics.get("validation/image_auroc"), 3),
+        *_against_baseline(outcome, outcomes),
     ]
 
 
-def _against_baseline(outcome: Outcome, outcomes: Sequence[Outcome]) -> str:
+def _against_baseline(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
     for other in outcomes:
         if other.category == outcome.category and other.run == BASELINE and other is not outcome:
-            found = paired_difference(outcome.evidence, other.evidence)["image_auroc"]
-            return f"{found.point:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-    return ""
+            found = paired_difference(outcome.evidence, other.evidence)
+            return [
+                f"{found[name].point:+.3f} [{found[name].low:+.3f}, {found[name].high:+.3f}]"
+                for name in MEASURES
+            ]
+    return [""] * len(MEASURES)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _measured(value: float | None, interval: Sequence[float] | None) -> str:
