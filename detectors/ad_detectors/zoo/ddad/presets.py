@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "feature_strides": [4, 8],
         "adapt_strides": [4, 8],
         "adapt_epochs": 1,
-        # A backbone sees little in 64 pixels, and after so few steps it sees above all what is left of the noise.
+        # A backbone sees little in 64 pixels, and after so few steps above all what is left of the noise.
         "v": 3.0,
         "blur_sigma": 1.0,
         "scale_images": 16,
