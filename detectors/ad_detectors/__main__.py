@@ -42,7 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help="fit a detector to a category; called again it goes on")
     fit.add_argument("name", metavar="NAME")
     fit.add_argument("--data", type=Path, required=True, metavar="DIR", help="the category's folder")
-    fit.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the fitted detector goes")
+    fit.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where the fitted detector goes; NAME-CATEGORY here without it",
+    )
     fit.add_argument("--preset", metavar="NAME")
     fit.add_argument("-S", dest="settings", action="append", default=[], metavar="FIELD=VALUE")
     fit.add_argument("--seed", type=int, default=0)
@@ -88,11 +93,12 @@ def _fit(options: argparse.Namespace) -> None:
     usual = NONE if options.preset in known.published else DEFAULT
     from ad_detectors.local import fit_local
 
+    out = options.out or Path(f"{known.name}-{category}")
     fit_local(
         options.name,
         resolved,
         options.data,
-        options.out,
+        out,
         seed=options.seed,
         device=options.device,
         threads=options.threads or cpus.usable(),
@@ -102,7 +108,7 @@ def _fit(options: argparse.Namespace) -> None:
             f"\r{step}/{of} " + " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         ),
     )
-    _say(f"\nfitted {known.name}: {options.out}\n")
+    _say(f"\nfitted {known.name}: {out}\n")
 
 
 def _score(options: argparse.Namespace) -> None:

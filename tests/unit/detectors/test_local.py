@@ -153,6 +153,14 @@ def test_the_command_line_fits_scores_evaluates_and_lists(
     assert "gradual" in json.loads(capsys.readouterr().out)
 
 
+def test_a_fit_that_names_no_folder_goes_beside_the_caller(
+    category: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "Gradual", "--data", str(category), "-S", "steps=2", "--device", "cpu"]) == 0
+    assert (tmp_path / f"gradual-{category.name}" / "config.json").exists()
+
+
 def test_the_command_line_holds_a_tenth_out_and_nothing_under_a_published_preset(
     category: Path, tmp_path: Path, add_detector: Add
 ) -> None:
