@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from ad_detectors.backbones.weights import Located, Places, locate
 from ad_detectors.errors import ConfigError, StateError, WeightsNotFound
+
+Layers: TypeAlias = Sequence[int | str]  # feature maps, each by its stride or by timm's name of its module
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ class FeatureExtractor(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, strides: Sequence[int], mean: Sequence[float], std: Sequence[float]):
+    def __init__(self, model: nn.Module, layers: Layers, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         available = _layers(model)
-        chosen = [i for i, layer in enumerate(available) if layer.stride in strides]
-        missing = sorted(set(strides) - {layer.stride for layer in available})
+        chosen = [i for i, layer in enumerate(available) if layer.stride in layers or layer.name in layers]
+        missing = [each for each in layers if not any(each in (at.stride, at.name) for at in available)]
         if missing:
-            known = ", ".join(str(layer.stride) for layer in available)
-            raise ConfigError(f"this backbone has no features of stride {missing[0]}; it has {known}")
+            known = ", ".join(f"{layer.name} (stride {layer.stride})" for layer in available)
+            raise ConfigError(f"this backbone has no feature map '{missing[0]}'; it has {known}")
         self.layers = tuple(available[i] for i in chosen)
         prunable = cast("Any", model)
         indices: list[int] = prunable.prune_intermediate_layers(chosen, prune_norm=True, prune_head=True)
@@ -73,9 +75,7 @@ class FeatureExtractor(nn.Module):
         return tuple(features)
 
 
-def load(
-    name: str, strides: Sequence[int], *, places: Places, weights: Path | str | None = None
-) -> FeatureExtractor:
+def load(name: str, layers: Layers, *, places: Places, weights: Path | str | None = None) -> FeatureExtractor:
     """Load a pretrained backbone by timm's name, such as "resnet18" or "wide_resnet101_2.tv_in1k".
 
     Raises ConfigError for a name timm does not know, WeightsNotFound when its weights are nowhere (random
@@ -83,20 +83,20 @@ def load(
     """
     file = Path(weights) if weights is not None else places.file
     model, mean, std = pretrained(name, Places(file=file, folder=places.folder))
-    return FeatureExtractor(model, strides, mean, std)
+    return FeatureExtractor(model, layers, mean, std)
 
 
-def empty(name: str, strides: Sequence[int]) -> FeatureExtractor:
+def empty(name: str, layers: Layers) -> FeatureExtractor:
     """Return the extractor without weights, to be given all of them by `load_state_dict`."""
-    return FeatureExtractor(_create(name), strides, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    return FeatureExtractor(_create(name), layers, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-def with_weights(name: str, strides: Sequence[int], tensors: Mapping[str, Tensor]) -> FeatureExtractor:
+def with_weights(name: str, layers: Layers, tensors: Mapping[str, Tensor]) -> FeatureExtractor:
     """Return the extractor with these tensors, named as in timm's model; deeper layers may be among them.
 
     Raises StateError that names the first tensor which is missing or does not fit.
     """
-    extractor = empty(name, strides)
+    extractor = empty(name, layers)
     config = _pretrained_cfg(name)
     scaling = {key: torch.tensor(getattr(config, key))[:, None, None] for key in ("mean", "std")}
     own = extractor.state_dict()

@@ -36,9 +36,11 @@ class Config:
     backbone: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9_.]+$", description="timm's name of the pretrained feature extractor")
     ] = "tf_efficientnet_lite0"
-    feature_strides: Annotated[
-        tuple[Literal[2, 4, 8, 16, 32], ...],
-        Field(min_length=1, max_length=5, description="which feature maps make up a patch, by their stride"),
+    layers: Annotated[
+        tuple[Literal[2, 4, 8, 16, 32] | str, ...],
+        Field(
+            min_length=1, max_length=8, description="maps of a patch, by stride or by timm's name of a layer"
+        ),
     ] = (4, 8, 16)
     grid_stride: Annotated[
         Literal[4, 8, 16, 32],
@@ -101,7 +103,7 @@ STAGES: tuple[Stage, ...] = (
         (
             "image_size",
             "backbone",
-            "feature_strides",
+            "layers",
             "grid_stride",
             "neighbourhood",
             "balance",
@@ -118,7 +120,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # A second on one CPU core: shows that everything works, not how well.
     "tiny": {
         "image_size": 32,
-        "feature_strides": [4, 8],
+        "layers": [4, 8],
         "grid_stride": 4,
         "bank_limit": 16,
         "blur_sigma": 0.5,
@@ -127,7 +129,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "image_size": 224,
         "backbone": "wide_resnet50_2.tv_in1k",
-        "feature_strides": [8, 16],
+        "layers": ["layer2", "layer3"],
         "balance": 0.0,
         "coreset_share": 0.1,
         "bank_limit": 10_000_000,
@@ -244,7 +246,7 @@ class PatchCore(Detector):
         from ad_detectors.backbones.weights import places_from_environment
 
         config = self.config
-        self._take(features.load(config.backbone, config.feature_strides, places=places_from_environment()))
+        self._take(features.load(config.backbone, config.layers, places=places_from_environment()))
         assert self._features is not None
         weights = self._features.digest()
         if self._weights not in ("", weights):
@@ -364,7 +366,7 @@ class PatchCore(Detector):
         backbone, patches, scales = (state.get(f"bank/{key}") for key in ("backbone", "patches", "scales"))
         if backbone != self.config.backbone:
             raise StateError(f"this state has the backbone '{backbone}', the config '{self.config.backbone}'")
-        extractor = features.empty(self.config.backbone, self.config.feature_strides)
+        extractor = features.empty(self.config.backbone, self.config.layers)
         weights = {k.removeprefix(NET): v for k, v in state.items() if k.startswith(NET)}
         try:
             extractor.load_state_dict({k: v for k, v in weights.items() if isinstance(v, Tensor)})
@@ -374,9 +376,9 @@ class PatchCore(Detector):
         self._take(extractor)
         assert self._features is not None
         if not isinstance(patches, Tensor) or patches.shape[1:] != (self._features.channels,):
-            raise StateError(f"this state's bank/patches do not fit strides {self.config.feature_strides}")
+            raise StateError(f"this state's bank/patches do not fit layers {self.config.layers}")
         if not isinstance(scales, Tensor) or scales.shape != (self._features.channels,):
-            raise StateError(f"this state's bank/scales do not fit strides {self.config.feature_strides}")
+            raise StateError(f"this state's bank/scales do not fit layers {self.config.layers}")
         self._bank, self._scales = Bank(patches.clone()), scales.clone()
 
     def _restore_fitting(self, state: State) -> None:

@@ -76,7 +76,7 @@ def test_an_extractor_is_whole_in_its_state_dict() -> None:
 
 
 def test_a_stride_the_backbone_lacks_is_named() -> None:
-    with pytest.raises(ConfigError, match="no features of stride 64"):
+    with pytest.raises(ConfigError, match="no feature map '64'"):
         features.load(LITE0, (64,), places=Places())
 
 

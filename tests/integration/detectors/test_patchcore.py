@@ -59,11 +59,20 @@ def test_the_bank_holds_as_many_patches_as_its_share_and_limit_allow() -> None:
     assert len(bank_of(fitted(replace(TINY, coreset_share=0.0001)))) == 1
 
 
+def test_layers_may_be_named_as_timm_names_them() -> None:
+    extractor = features.load(TINY.backbone, (4, 8), places=Places())
+    names = tuple(layer.name for layer in extractor.layers)
+    by_name = fitted(replace(TINY, layers=names))
+    assert torch.equal(bank_of(by_name), bank_of(fitted()))
+    with pytest.raises(ConfigError, match=f"no feature map 'layer9'; it has .*{names[0]}"):
+        fitted(replace(TINY, layers=("layer9",)))
+
+
 def test_the_bank_covers_the_training_patches_better_than_a_random_choice() -> None:
     detector = fitted()
     shown = pictures(12, 32)
     own = detector.score(shown).images.mean()
-    extractor = features.load(TINY.backbone, TINY.feature_strides, places=Places())
+    extractor = features.load(TINY.backbone, TINY.layers, places=Places())
     every = PatchFeatures(extractor, TINY.grid, 3)(shown).flatten(0, 2) * scales_of(detector)
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED))
     detector.restore({**detector.state(), "bank/patches": every[order[:16]]})
@@ -87,7 +96,7 @@ def test_a_defect_stands_out_where_it_is() -> None:
 def test_the_weight_of_the_farthest_patch_is_that_of_equation_seven() -> None:
     plain, weighted = (fitted(replace(TINY, image_score="patch", neighbours=b)) for b in (1, 3))
     images = with_defect(pictures(2, 32, seed=9))
-    extractor = features.load(TINY.backbone, TINY.feature_strides, places=Places())
+    extractor = features.load(TINY.backbone, TINY.layers, places=Places())
     bank = bank_of(plain)
     farthest = plain.score(images).images
     found = weighted.score(images).images
@@ -105,7 +114,7 @@ def test_the_weight_of_the_farthest_patch_is_that_of_equation_seven() -> None:
 
 
 def test_balanced_maps_vary_equally_over_the_training_patches() -> None:
-    extractor = features.load(TINY.backbone, TINY.feature_strides, places=Places())
+    extractor = features.load(TINY.backbone, TINY.layers, places=Places())
     every = PatchFeatures(extractor, TINY.grid, 3)(pictures(12, 32)).flatten(0, 2)
     variances = (every * scales_of(fitted(replace(TINY, balance=1.0)))).var(dim=0, correction=0)
     torch.testing.assert_close(variances[:24].sum(), torch.tensor(1.0))
