@@ -38,6 +38,6 @@ def test_the_index_says_when_to_use_a_detector_and_what_it_costs(name: str) -> N
 
 
 @pytest.mark.parametrize("name", registry.built_in())
-def test_a_page_there_is_linked_from_the_index(name: str) -> None:
-    if (FOLDER / f"{name}.md").exists():
-        assert f"[`{name}`]({name}.md)" in (FOLDER / "README.md").read_text()
+def test_every_built_in_detector_has_a_page_linked_from_the_index(name: str) -> None:
+    assert (FOLDER / f"{name}.md").exists(), f"write docs/detectors/{name}.md"
+    assert f"[`{name}`]({name}.md)" in (FOLDER / "README.md").read_text()

@@ -107,9 +107,11 @@ def backbones() -> tuple[Any, Any]:
 def adaptation() -> Iterator[tuple[str, Tensor]]:
     from feature_extractor import loss_fucntion, transforms
 
-    adapted, frozen = backbones()
+    # In single precision the gradients of the first layers hang on which activations round to zero.
+    adapted, frozen = (each.double() for each in backbones())
     scaled = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    rebuilt, target = (scaled((cases.images(name, 4, 64) + 1) / 2) for name in ("rebuilt", "target"))
+    pictures = (cases.images(name, 4, 64).double() for name in ("rebuilt", "target"))
+    rebuilt, target = (scaled((each + 1) / 2) for each in pictures)
     of_rebuilt, of_target = adapted(rebuilt), adapted(target)
     loss = loss_fucntion(of_rebuilt, of_target, frozen(target), frozen(rebuilt), settings())
     loss.backward()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ad_detectors import determinism
@@ -13,6 +12,7 @@ from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.errors import StateError
+from ad_detectors.maps import stretched, to_model_size
 from ad_detectors.zoo.ddad import adaptation as adapting
 from ad_detectors.zoo.ddad import denoiser as denoising
 from ad_detectors.zoo.ddad import scale, scoring
@@ -186,13 +186,13 @@ class DDAD(Detector):
         pixel, feature = self._distances(self._resized(images))
         weight = self._pixel_weight(self._scale.value)
         scores, maps = scoring.own_maps(pixel, feature, weight, self.config.blur_sigma)
-        return scores.cpu(), _at_size(maps, images)
+        return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _score_published(self, images: Tensor) -> tuple[Tensor, Tensor]:
         pixel, feature = determinism.microbatched(self._distances, self._resized(images))
         weight = self._pixel_weight(scoring.batch_weight(pixel, feature))
         scores, maps = scoring.published_maps(pixel, feature, weight, self.config.blur_sigma)
-        return scores.cpu(), _at_size(maps, images)
+        return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _pixel_weight(self, scale: float) -> float:
         # Without features the map is the pixel distance itself, whatever v: a factor would rank nothing anew.
@@ -212,11 +212,7 @@ class DDAD(Detector):
         return scoring.distances(fitted, self.config, images)
 
     def _resized(self, images: Tensor) -> Tensor:
-        size = (self.config.image_size, self.config.image_size)
-        if tuple(images.shape[-2:]) == size:
-            return images
-        # On uint8 this is what PIL does too, so scoring sees what training on decoded files saw.
-        return F.interpolate(images.cpu(), size, mode="bilinear", antialias=True, align_corners=False)
+        return to_model_size(images, self.config.image_size)
 
     def _restore_score(self, state: State) -> None:
         seed = state.get("seed")
@@ -233,9 +229,3 @@ class DDAD(Detector):
 def _below(state: State, prefix: str) -> State:
     """Return the part of a state under a prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def _at_size(maps: Tensor, images: Tensor) -> Tensor:
-    """Return maps at the size of the images they are of, on the CPU."""
-    size = (images.shape[-2], images.shape[-1])
-    return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0].cpu()

@@ -28,16 +28,3 @@ def feature_distance(
         near = F.cosine_similarity(F.avg_pool2d(a, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1), dim=1)
         total = total + F.interpolate(1.0 - near[:, None], size, mode="bilinear", align_corners=True)
     return total[:, 0]
-
-
-def blurred(maps: Tensor, sigma: float) -> Tensor:
-    """Return maps (B, H, W) under a Gaussian cut off at four sigma, with reflected borders."""
-    radius = int(4.0 * sigma + 0.5)
-    if radius == 0:
-        return maps
-    places = torch.arange(-radius, radius + 1, dtype=torch.float32, device=maps.device)
-    kernel = torch.exp(-0.5 * (places / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
-    rows = F.conv2d(padded, kernel[None, None, :, None])
-    return F.conv2d(rows, kernel[None, None, None, :])[:, 0]

@@ -14,10 +14,11 @@ from ad_detectors.device import mixed_precision
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, noise_of, reconstruct
 from ad_detectors.diffusion.training import Predict
+from ad_detectors.maps import blurred
 from ad_detectors.nets.unet import UNet
 from ad_detectors.zoo.ddad.config import Config
 from ad_detectors.zoo.ddad.denoiser import normalised
-from ad_detectors.zoo.ddad.distance import blurred, feature_distance, pixel_distance
+from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scale import LEAST_PIXEL_DISTANCE
 
 
