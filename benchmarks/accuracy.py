@@ -33,7 +33,7 @@ BASELINE = "pixel_mean"
 PATIENCE = 3 * 3600.0
 MEASURES = ("image_auroc", "pixel_auroc", "aupro_30")
 HEADERS = (
-    *("category", "detector", "steps", "fit", "ms/image", "image AUROC", "pixel AUROC", "AUPRO 0.3"),
+    *("category", "detector", "size", "steps", "fit", "ms/image", "image AUROC", "pixel AUROC", "AUPRO 0.3"),
     *("validation AUROC", f"less {BASELINE}: image AUROC", "pixel AUROC", "AUPRO 0.3"),
 )
 VERSIONS = ("torch", "timm", "numpy", "scikit-learn")
@@ -45,6 +45,7 @@ class Outcome:
 
     category: str
     run: str
+    size: int  # of the images, in pixels
     train: dict[str, Any]
     evaluation: dict[str, Any]
     evidence: Evidence  # what was said of the test split
@@ -70,10 +71,17 @@ def main() -> None:
     outcomes: list[Outcome] = []
     with running(slots=1) as home:
         for category in given.categories:
-            for run in [BASELINE, *given.run]:
-                settings = [] if run == BASELINE else given.settings
-                outcomes.append(_run(home, given.data.absolute(), category, run, given.holdout, settings))
-                print(" | ".join(_cells(outcomes[-1], outcomes)), file=sys.stderr, flush=True)
+            for run in given.run or [BASELINE]:
+                folder = given.data.absolute() / category
+                outcome = _run(home, folder, category, run, given.holdout, given.settings)
+                # Masks are compared pixel by pixel, so the baseline looks at images of the same size.
+                size = f"image_size={outcome.size}"
+                if not any(
+                    (at.category, at.run, at.size) == (category, BASELINE, outcome.size) for at in outcomes
+                ):
+                    outcomes.append(_run(home, folder, category, BASELINE, given.holdout, [size]))
+                outcomes.append(outcome)
+                print(" | ".join(_cells(outcome, outcomes)), file=sys.stderr, flush=True)
     rows = [_cells(outcome, outcomes) for outcome in outcomes]
     holding = (
         "nothing held out" if given.holdout == "none" else f"{given.holdout} % of the normal images held out"
@@ -90,11 +98,11 @@ def main() -> None:
         keep(text)
 
 
-def _run(home: Home, root: Path, category: str, run: str, holdout: str, settings: Sequence[str]) -> Outcome:
+def _run(home: Home, folder: Path, category: str, run: str, holdout: str, settings: Sequence[str]) -> Outcome:
     detector, _, preset = run.partition("/")
     chosen = ["--preset", preset] if preset else []
     asked = [word for setting in settings for word in ("-S", setting)]
-    data = ("--data", str(root / category), "--holdout", holdout)
+    data = ("--data", str(folder), "--holdout", holdout)
     said = home.adctl("submit", "train", "--model", detector, *chosen, *asked, *data, "-q")
     print(f"{category}: {run} is job {said.split()[0]}", file=sys.stderr, flush=True)
     with Client(home.settings) as client:
@@ -102,6 +110,7 @@ def _run(home: Home, root: Path, category: str, run: str, holdout: str, settings
         return Outcome(
             category=category,
             run=run,
+            size=int(str(train.spec.config["image_size"])),
             train=dict(train.result or {}),
             evaluation=dict(evaluation.result or {}),
             evidence=_evidence(home, evaluation),
@@ -135,6 +144,7 @@ def _cells(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
     return [
         outcome.category,
         outcome.run,
+        f"{outcome.size} px",
         str(outcome.train["steps"]),
         f"{outcome.train['fit_seconds']:.0f} s",
         _number(outcome.evaluation["ms_per_image"], 0),
@@ -146,7 +156,8 @@ def _cells(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
 
 def _against_baseline(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
     for other in outcomes:
-        if other.category == outcome.category and other.run == BASELINE and other is not outcome:
+        same = (other.category, other.size) == (outcome.category, outcome.size)
+        if same and other.run == BASELINE != outcome.run:
             found = paired_difference(outcome.evidence, other.evidence)
             return [
                 f"{found[name].point:+.3f} [{found[name].low:+.3f}, {found[name].high:+.3f}]"

@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 64,
         "base_channels": 32,
         "heads": 2,
-        "steps": 500,
+        "steps": 300,
         "batch_size": 8,
         "lr": 1e-3,
         "backbone": "tf_efficientnet_lite0",
