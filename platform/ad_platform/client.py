@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 from ad_platform import catalogue, planning
 from ad_platform.advice import advise
@@ -15,10 +15,10 @@ from ad_platform.queue.doorbell import knock
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
 from ad_platform.records import Attempt, Event, Holding, Job, WorkerRecord
-from ad_platform.requests import Overview, Promotion, Scheduling, Snapshot, Submitted, TrainRequest
+from ad_platform.requests import JobFilter, Overview, Promotion, Scheduling, Snapshot, Submitted, TrainRequest
 from ad_platform.settings import Settings
 from ad_platform.specs import DatasetRef, JobSpec, Submission
-from ad_platform.states import JobKind, JobState
+from ad_platform.states import JobKind
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
@@ -171,17 +171,10 @@ class Client:
 
     # -- looking -----------------------------------------------------------------------------------------
 
-    def jobs(
-        self,
-        *,
-        states: Sequence[JobState] = (),
-        kind: JobKind | None = None,
-        user: str | None = None,
-        limit: int = 100,
-    ) -> list[Job]:
-        """Return jobs, newest first."""
+    def jobs(self, **wanted: Unpack[JobFilter]) -> list[Job]:
+        """Return the jobs that a filter keeps, newest first unless told otherwise."""
         self._tick()
-        return self.store.jobs.search(states=states, kind=kind, user=user, limit=limit)
+        return self.store.jobs.search(**wanted)
 
     def job(self, text: str) -> Job:
         """Return the job whose id starts with a text, or the newest for "@last"."""

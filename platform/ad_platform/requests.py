@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from ad_platform.records import Champion, Job, WorkerRecord
 from ad_platform.specs import DatasetRef, Json
-from ad_platform.states import JobState
+from ad_platform.states import JobKind, JobState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,30 @@ class Submitted:
     jobs: tuple[Job, ...]
     rung: bool
     warnings: tuple[str, ...] = ()
+
+
+class JobFilter(TypedDict, total=False):
+    """What the jobs of a search have in common; what is None or empty excludes nothing.
+
+    Names of detectors, datasets and categories are compared in any case. A `name` may hold "*" for anything.
+    A tag's value of None asks for the tag alone, whatever its value.
+    """
+
+    states: Sequence[JobState]
+    kind: JobKind | None
+    user: str | None
+    group: str | None
+    name: str | None
+    detector: str | None
+    dataset: str | None
+    category: str | None
+    queue: str | None
+    worker: str | None  # who holds it or held it last
+    tags: Mapping[str, str | None]
+    needs: str | None  # those that depend on the job of this id
+    before_seq: int | None
+    limit: int  # 100 unless given
+    oldest_first: bool
 
 
 @dataclass(frozen=True, kw_only=True)

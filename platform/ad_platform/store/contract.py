@@ -18,6 +18,7 @@ Rules that hold for every method:
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from ad_platform.records import (
     Attempt,
@@ -37,8 +38,9 @@ from ad_platform.records import (
     Study,
     WorkerRecord,
 )
+from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
-from ad_platform.states import JobKind, JobState
+from ad_platform.states import JobState
 
 
 class Jobs(ABC):
@@ -68,18 +70,8 @@ class Jobs(ABC):
         """
 
     @abstractmethod
-    def search(
-        self,
-        *,
-        states: Sequence[JobState] = (),
-        kind: JobKind | None = None,
-        user: str | None = None,
-        group: str | None = None,
-        needs: str | None = None,
-        before_seq: int | None = None,
-        limit: int = 100,
-    ) -> list[Job]:
-        """Return jobs, newest first; `needs` keeps those that depend on the job of that id."""
+    def search(self, **wanted: Unpack[JobFilter]) -> list[Job]:
+        """Return the jobs that a filter keeps, newest first unless told otherwise."""
 
     @abstractmethod
     def attempts(self, job_id: str) -> list[Attempt]:

@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from sqlalchemy import func, select, update
 
 from ad_platform.errors import AmbiguousId, UnknownName
 from ad_platform.records import Attempt, Event, Job
+from ad_platform.requests import JobFilter
 from ad_platform.specs import Submission
-from ad_platform.states import JobKind, JobState
-from ad_platform.store import contract, endings
+from ad_platform.states import JobState
+from ad_platform.store import contract, endings, searching
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.retries import retry
 from ad_platform.store.rows import attempt_of, get_job, job_of, jobs_of, lock_job, newest_ids
 from ad_platform.store.submissions import NewId, submit_all
-from ad_platform.store.tables import attempts, edges, events, is_state, jobs
+from ad_platform.store.tables import attempts, events, is_state, jobs
 from ad_platform.store.transitions import mark_due, tell
 
 _NAMED_WHEN_AMBIGUOUS = 10
@@ -40,31 +42,9 @@ class SqlJobs(contract.Jobs):
         """Return the one job whose id starts with `text`, or the newest for "@last"."""
         return self._db.read(lambda tx: _find(tx, text))
 
-    def search(
-        self,
-        *,
-        states: Sequence[JobState] = (),
-        kind: JobKind | None = None,
-        user: str | None = None,
-        group: str | None = None,
-        needs: str | None = None,
-        before_seq: int | None = None,
-        limit: int = 100,
-    ) -> list[Job]:
+    def search(self, **wanted: Unpack[JobFilter]) -> list[Job]:
         """Return jobs, newest first."""
-        found = select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
-        if states:
-            found = found.where(jobs.c.state.in_(states))
-        if kind is not None:
-            found = found.where(jobs.c.kind == kind)
-        if user is not None:
-            found = found.where(jobs.c.user == user)
-        if group is not None:
-            found = found.where(jobs.c.group == group)
-        if needs is not None:
-            found = found.where(jobs.c.id.in_(select(edges.c.job_id).where(edges.c.need_id == needs)))
-        if before_seq is not None:
-            found = found.where(jobs.c.seq < before_seq)
+        found = searching.statement(**wanted)
         return self._db.read(lambda tx: jobs_of(tx, tx.rows(found)))
 
     def attempts(self, job_id: str) -> list[Attempt]:

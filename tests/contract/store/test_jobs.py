@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ad_platform.errors import AmbiguousId, IllegalTransition, InvalidValue, UnknownName
-from ad_platform.specs import Submission
+from ad_platform.specs import JobSpec, Submission
 from ad_platform.states import FailureClass, JobKind, JobState
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
@@ -190,6 +190,41 @@ def test_search_filters_and_goes_from_new_to_old(store: Store) -> None:
     assert ids(group="g") == [evaluate.id, train.id]
     assert ids(needs=train.id) == [evaluate.id]
     assert ids(user="nobody") == []
+
+
+def test_search_finds_jobs_by_what_they_were_asked_for_with(store: Store) -> None:
+    def on(dataset: str, category: str, detector: str = "ddad") -> JobSpec:
+        data = replace(SPEC.dataset, dataset=dataset, category=category)
+        return replace(SPEC, dataset=data, detector=detector)
+
+    screw = submit(store, spec=on("mvtec", "screw"), name="night 1", tags={"a": "1", "b": "2"})
+    nut = submit(store, spec=on("MVTec", 'nu"t%'), name="night_2", tags={"b": "1"}, queue="gold")
+    other = submit(store, spec=on("visa", "screw", "padim"), name="day", tags={'x,"a': "1"})
+    take(store, "w7")
+
+    def found(**values: object) -> set[str]:
+        return {job.id for job in store.jobs.search(**values)}  # type: ignore[arg-type]
+
+    assert found(detector="DDAD") == {screw.id, nut.id}
+    assert found(dataset="mvtec") == {screw.id, nut.id}
+    assert found(dataset="mvte") == found(category="scre") == found(category="scr%") == set()
+    assert found(category="Screw") == {screw.id, other.id}
+    assert found(category='nu"t%') == {nut.id}
+    assert found(dataset="visa", category="screw") == {other.id}
+    assert found(name="night*") == {screw.id, nut.id}
+    assert found(name="night_*") == {nut.id}
+    assert found(name="night") == set()
+    assert found(queue="gold") == {nut.id}
+    assert found(worker="w7") == {screw.id}
+    assert found(tags={"b": None}) == {screw.id, nut.id}
+    assert found(tags={"a": "1"}) == {screw.id}
+    assert found(tags={"a": "1", "b": "1"}) == set()
+
+
+def test_search_goes_from_old_to_new_when_asked(store: Store) -> None:
+    first, second, _ = submit(store), submit(store), submit(store)
+
+    assert [job.id for job in store.jobs.search(oldest_first=True, limit=2)] == [first.id, second.id]
 
 
 def test_count_names_every_state(store: Store) -> None:
