@@ -1,5 +1,6 @@
 """How good a fitted detector is: on the test split, on normal pictures held out, and how sure that is."""
 
+from ad_detectors.evaluation.operating import OperatingPoint
 from ad_detectors.evaluation.outcome import Evaluation, ImageResult
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.run import evaluate
@@ -9,6 +10,7 @@ from ad_detectors.evaluation.tables import write_results
 __all__ = [
     "Evaluation",
     "ImageResult",
+    "OperatingPoint",
     "PartialEvaluation",
     "SplitImages",
     "evaluate",

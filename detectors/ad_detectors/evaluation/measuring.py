@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ad_detectors.data.layout import GOOD
-from ad_detectors.evaluation.outcome import TEST, VALIDATION, Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.operating import OperatingPoint, calibrated
+from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION, Evaluation, ImageResult, Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part, Pictures
 from ad_detectors.metrics.bootstrap import DRAWS, Evidence, intervals
@@ -34,8 +35,17 @@ class Shown:
         return self.pictures.mask(self.index)
 
 
-def measured(parts: Sequence[Part], partial: PartialEvaluation, scratch: Path | None = None) -> Evaluation:
-    """Measure what was scored; nothing of the test split reaches the measures of validation."""
+def measured(
+    parts: Sequence[Part],
+    partial: PartialEvaluation,
+    scratch: Path | None = None,
+    *,
+    exchangeable: bool = True,
+) -> Evaluation:
+    """Measure what was scored; nothing of the test split reaches the measures of validation.
+
+    Scores that depend on other images are not `exchangeable`, and then calibration certifies nothing.
+    """
     shown = _shown(parts, partial)
     test = [each for each in shown if each.result.split == TEST]
     validation = [each for each in shown if each.result.split == VALIDATION]
@@ -52,6 +62,7 @@ def measured(parts: Sequence[Part], partial: PartialEvaluation, scratch: Path | 
         unmarked=tuple(each.result.path for each in test if each.mask() is None),
         validation=_validated(validation, pixels.by_defect(validation)[0]) if validation else {},
         held_out=tuple(each.result for each in shown if each.result.split != TEST),
+        operating=_operating([each.result for each in shown], exchangeable),
         ms_per_image=partial.ms_per_image,
     )
 
@@ -62,9 +73,18 @@ def _shown(parts: Sequence[Part], partial: PartialEvaluation) -> list[Shown]:
         for index in range(len(part.pictures)):
             defect = part.pictures.defect(index)
             score, path = partial.scores[len(shown)], part.pictures.path(index)
-            result = ImageResult(path, int(defect != GOOD), defect, score, part.split)
+            highest = partial.maxima[len(shown)] if partial.maxima else None
+            result = ImageResult(path, int(defect != GOOD), defect, score, part.split, highest)
             shown.append(Shown(result, len(shown), part.pictures, index))
     return shown
+
+
+def _operating(results: Iterable[ImageResult], exchangeable: bool) -> OperatingPoint | None:
+    """Return the operating point by the calibration images, which are normal all."""
+    normals = [each for each in results if each.split == CALIBRATION]
+    maxima = [each.map_max for each in normals if each.map_max is not None]
+    found = calibrated([each.score for each in normals], maxima or None)
+    return found if found is None or exchangeable else replace(found, certified=False)
 
 
 def _measures(shown: Sequence[Shown], pixels: PixelRanking | None) -> dict[str, float | None]:

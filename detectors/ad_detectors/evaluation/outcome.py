@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from ad_detectors.evaluation.operating import OperatingPoint
 from ad_detectors.metrics.bootstrap import Evidence, Interval
 
 TEST, VALIDATION, CALIBRATION = "test", "validation", "calibration"
@@ -24,6 +25,7 @@ class ImageResult:
     defect: str  # "good" for normal ones, the kind of a synthetic one
     score: float
     split: str = TEST
+    map_max: float | None = None  # the highest value of its anomaly map; None of a detector without maps
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Evaluation:
     unmarked: tuple[str, ...] = ()  # anomalous pictures that no pixel measure counts: no defect was drawn
     validation: Measures = field(default_factory=dict)
     held_out: tuple[ImageResult, ...] = ()  # validation, with its synthetic defects, then calibration
+    operating: OperatingPoint | None = None  # by the calibration images; None where none were held out
     ms_per_image: float | None = None
 
     def flat(self) -> dict[str, float | None]:
@@ -54,6 +57,7 @@ class Evaluation:
             "intervals": {name: [each.low, each.high] for name, each in self.intervals.items()},
             "defects": {defect: dict(measures) for defect, measures in self.defects.items()},
             "validation": dict(self.validation),
+            "operating_point": self.operating.to_json() if self.operating is not None else None,
             "unmarked": list(self.unmarked),
             "ms_per_image": self.ms_per_image,
         }

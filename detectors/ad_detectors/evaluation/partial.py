@@ -30,6 +30,7 @@ class PartialEvaluation:
         self.of = ""  # what is evaluated; a state of something else is not gone on with
         self.scores: list[float] = []
         self.seconds: list[float] = []  # per picture, of each batch but the first of a process
+        self.maxima: list[float] = []  # of each picture's map; none of a detector without maps
         self._maps: list[NDArray[np.float32]] = []  # (H, W), of the first pictures
         self._spool = Spool(MEMORY, folder)
 
@@ -44,21 +45,21 @@ class PartialEvaluation:
         return 1000 * median(self.seconds) if self.seconds else None
 
     def add(self, scores: Scores, names: Sequence[str], with_maps: bool = True) -> None:
-        """Append the scores of the next pictures; raise NotFinite or StateError naming the picture."""
+        """Append the scores of the next pictures; raise NotFinite or StateError naming the picture.
+
+        Without `with_maps` the highest value of each map is kept, and the map is not.
+        """
         values = scores.images.detach().float().cpu().tolist()
         if len(values) != len(names):
             raise StateError(f"the detector gave {len(values)} scores for {len(names)} pictures")
         for name, value in zip(names, values, strict=True):
             if not np.isfinite(value):
                 raise NotFinite(f"the score of {name} is {value}")
-        if scores.maps is not None and with_maps:
-            maps = scores.maps.detach().float().cpu().numpy()
-            if len(maps) != len(names):
-                raise StateError(f"the detector gave {len(maps)} maps for {len(names)} pictures")
-            for name, values_of in zip(names, maps, strict=True):
-                if not np.isfinite(values_of).all():
-                    raise NotFinite(f"the map of {name} holds what is infinite or not a number")
-            self._maps.extend(self._spool.keep(maps))
+        if scores.maps is not None:
+            maps = _checked(scores.maps, names)
+            if with_maps:
+                self._maps.extend(self._spool.keep(maps))
+            self.maxima += maps.max(axis=(1, 2)).tolist()
         self.scores += values
 
     def map(self, index: int) -> NDArray[np.float32] | None:  # (H, W)
@@ -70,6 +71,7 @@ class PartialEvaluation:
         state: dict[str, Tensor | str] = {
             "evaluation/of": self.of,
             "evaluation/scores": torch.tensor(self.scores, dtype=torch.float32),
+            "evaluation/maxima": torch.tensor(self.maxima, dtype=torch.float32),
             "evaluation/seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
         if self._maps:
@@ -83,8 +85,23 @@ class PartialEvaluation:
         seconds, maps = state.get("evaluation/seconds"), state.get("evaluation/maps")
         if not (isinstance(of, str) and isinstance(scores, Tensor) and isinstance(seconds, Tensor)):
             raise StateError("this state is not that of an evaluation")
+        maxima = state.get("evaluation/maxima")
+        if not isinstance(maxima, Tensor) or len(maxima) not in (0, len(scores)):
+            raise StateError("this evaluation was begun by an older version; submit it again")
         partial = cls(folder)
         partial.of, partial.scores, partial.seconds = of, scores.tolist(), seconds.tolist()
+        partial.maxima = maxima.tolist()
         if isinstance(maps, Tensor):
             partial._maps.extend(partial._spool.keep(maps.numpy()))
         return partial
+
+
+def _checked(tensor: Tensor, names: Sequence[str]) -> NDArray[np.float32]:  # (B, H, W)
+    """Return maps as an array, one for each picture and finite."""
+    maps: NDArray[np.float32] = tensor.detach().float().cpu().numpy()
+    if len(maps) != len(names):
+        raise StateError(f"the detector gave {len(maps)} maps for {len(names)} pictures")
+    for name, values in zip(names, maps, strict=True):
+        if not np.isfinite(values).all():
+            raise NotFinite(f"the map of {name} holds what is infinite or not a number")
+    return maps

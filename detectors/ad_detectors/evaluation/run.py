@@ -57,7 +57,7 @@ def evaluate(
         warm = True
         if report is not None:
             report(number, len(batches))
-    return measured(parts, partial, scratch)
+    return measured(parts, partial, scratch, exchangeable=detector.batch is None)
 
 
 def _batches(parts: list[Part], size: int) -> Iterator[tuple[int, Part, range]]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from ad_detectors.evaluation import operating_file
 from ad_detectors.evaluation.outcome import Evaluation, Measures
 from ad_detectors.metrics import evidence_file
 
 FIRST = {"image_auroc": "img_auc", "pixel_auroc": "pixel_auc"}  # under the names that others use
+SCORES = ("path", "label", "defect", "score", "split", "map_max")
 INTERVALS = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
 
 
 def write_results(evaluation: Evaluation, folder: Path, category: str, category_type: str = "all") -> None:
     """Write results.csv (a line for all, one for each defect), scores.csv (one for each picture), evidence.
 
-    `metrics.evidence_file.load` reads the latter, for `metrics.bootstrap.paired_difference`.
+    And operating_point.json, which `evaluation.operating_file.load` reads; `metrics.evidence_file.load` reads
+    the evidence, for `metrics.bootstrap.paired_difference`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rest = [name for name in evaluation.metrics if name not in FIRST]
@@ -33,10 +36,11 @@ def write_results(evaluation: Evaluation, folder: Path, category: str, category_
         rows.append(row(defect, measures, [_cell(None)] * len(ends), images))
     _write(folder / "results.csv", [header, *rows])
     lines = [
-        [image.path, str(image.label), image.defect, repr(image.score), image.split]
+        [image.path, str(image.label), image.defect, repr(image.score), image.split, _cell(image.map_max)]
         for image in (*evaluation.images, *evaluation.held_out)
     ]
-    _write(folder / "scores.csv", [["path", "label", "defect", "score", "split"], *lines])
+    _write(folder / operating_file.SCORES, [list(SCORES), *lines])
+    operating_file.save(evaluation.operating, folder)
     if evaluation.evidence is not None and evaluation.images:
         evidence_file.save(evaluation.evidence, folder)
 

@@ -66,7 +66,8 @@ def overlay(
         )
     grey = np.rint(image @ _LUMA)[..., None]
     opaque = _opacities()[entries][..., None]
-    return np.rint(grey * (1 - opaque) + _colours()[entries] * opaque).astype(np.uint8)
+    blended: NDArray[np.float64] = grey * (1 - opaque) + _colours()[entries] * opaque
+    return np.rint(blended).astype(np.uint8)
 
 
 def write_png(path: Path, picture: NDArray[np.uint8]) -> None:  # (H, W, 3) or (H, W)
@@ -95,7 +96,8 @@ def _entries(anomaly_map: ArrayLike, anchor: float) -> NDArray[np.intp]:
     above = np.asarray(anomaly_map, np.float64) > anchor
     lower = np.minimum(position, 1) * _STEPS
     upper = np.maximum(position, 1) * _STEPS + 1
-    return np.where(above, upper, lower).round().astype(np.intp)
+    entries: NDArray[np.intp] = np.where(above, upper, lower).round().astype(np.intp)
+    return entries
 
 
 @cache

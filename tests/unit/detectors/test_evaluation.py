@@ -115,6 +115,16 @@ def test_a_partial_evaluation_of_another_split_is_refused(detector: GradualMean)
         PartialEvaluation.restore({"mean/pixels": torch.zeros(1)})
 
 
+def test_an_evaluation_begun_before_map_maxima_were_kept_is_refused_with_what_to_do(
+    detector: GradualMean,
+) -> None:
+    partial = PartialEvaluation()
+    evaluate(detector, split(), done=partial)
+    older = {key: value for key, value in partial.state().items() if key != "evaluation/maxima"}
+    with pytest.raises(StateError, match="begun by an older version; submit it again"):
+        PartialEvaluation.restore(older)
+
+
 def test_results_are_written_as_tables(detector: GradualMean, tmp_path: Path) -> None:
     evaluation = evaluate(detector, split())
     write_results(evaluation, tmp_path, "nut")
@@ -124,8 +134,11 @@ def test_results_are_written_as_tables(detector: GradualMean, tmp_path: Path) ->
     assert cells[:2] == ["nut", "all"]
     assert float(cells[2]) == evaluation.metrics["image_auroc"]
     lines = (tmp_path / "scores.csv").read_text().splitlines()
-    assert lines[0] == "path,label,defect,score,split"
-    assert lines[1] == f"test/cut/0.png,1,cut,{evaluation.images[0].score!r},test"
+    assert lines[0] == "path,label,defect,score,split,map_max"
+    first = evaluation.images[0]
+    assert evaluation.maps is not None
+    assert first.map_max == float(evaluation.maps[0].max())
+    assert lines[1] == f"test/cut/0.png,1,cut,{first.score!r},test,{first.map_max!r}"
     assert len(lines) == 10
     assert cut.startswith("nut,cut,")
 

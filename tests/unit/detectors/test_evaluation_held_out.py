@@ -11,8 +11,15 @@ from ad_detectors.api import Scores
 from ad_detectors.data.defects import KINDS
 from ad_detectors.data.layout import Category, open_category
 from ad_detectors.data.splits import Holdout
-from ad_detectors.errors import DataError, StateError
-from ad_detectors.evaluation import PartialEvaluation, evaluate, split_images, write_results
+from ad_detectors.errors import ConfigError, DataError, StateError
+from ad_detectors.evaluation import (
+    OperatingPoint,
+    PartialEvaluation,
+    evaluate,
+    operating_file,
+    split_images,
+    write_results,
+)
 from ad_detectors.metrics.ranking import auroc
 from ad_detectors.testing import pictures
 from evaluation_cases import fitted, held_out, split
@@ -47,7 +54,7 @@ def test_held_out_pictures_are_measured_against_their_own_synthetic_defects(
     expected = detector.score(held_out(4, seed=9).batch(range(4))).images.tolist()
     assert [image.score for image in calibration] == expected
     write_results(found, tmp_path, "nut")
-    splits = [line.rsplit(",", 1)[1] for line in (tmp_path / "scores.csv").read_text().splitlines()[1:]]
+    splits = [line.split(",")[4] for line in (tmp_path / "scores.csv").read_text().splitlines()[1:]]
     assert splits == ["test"] * 9 + ["validation"] * 9 + ["calibration"] * 4
 
 
@@ -179,3 +186,85 @@ def ground_category(tmp_path: Path) -> Category:
     for index, picture in enumerate(pictures(5, 16)):
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
     return open_category(folder)
+
+
+def test_calibration_fixes_the_operating_point_of_scores_and_maps(
+    detector: GradualMean, tmp_path: Path
+) -> None:
+    normals = held_out(4, seed=9)
+    found = evaluate(detector, split(), validation=held_out(3), calibration=normals)
+    told = detector.score(normals.batch(range(4)))
+    assert told.maps is not None
+    highest = float(told.maps.amax())
+    assert found.operating == OperatingPoint(float(told.images.max()), highest, 0.2, 4, True)
+    assert found.to_json()["operating_point"] == found.operating.to_json()
+    write_results(found, tmp_path, "nut")
+    assert operating_file.load(tmp_path) == found.operating
+    lower = operating_file.at_rate(tmp_path, 0.4)
+    expected = float(told.maps.amax(dim=(1, 2)).sort().values[2])
+    assert (lower.threshold, lower.map_threshold) == (float(told.images.sort().values[2]), expected)
+    with pytest.raises(ConfigError, match=r"4 calibration images certify no rate of false alarms below 0\.2"):
+        operating_file.at_rate(tmp_path, 0.1)
+
+
+def test_without_calibration_there_is_no_operating_point_and_a_file_that_says_so(
+    detector: GradualMean, tmp_path: Path
+) -> None:
+    found = evaluate(detector, split(), validation=held_out(3))
+    assert found.operating is None
+    assert found.to_json()["operating_point"] is None
+    write_results(found, tmp_path, "nut")
+    assert operating_file.load(tmp_path) is None
+    with pytest.raises(ConfigError, match="no normal images were held out"):
+        operating_file.at_rate(tmp_path, 0.5)
+
+
+def test_an_operating_point_that_is_missing_or_broken_is_refused_by_its_file(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"operating_point\.json"):
+        operating_file.load(tmp_path)
+    (tmp_path / "operating_point.json").write_text("[1]")
+    with pytest.raises(StateError, match="holds no operating point"):
+        operating_file.load(tmp_path)
+
+
+def test_a_detector_without_maps_has_a_threshold_on_its_score_alone(detector: GradualMean) -> None:
+    class Blind(GradualMean):
+        def score(self, images: torch.Tensor) -> Scores:
+            return Scores(super().score(images).images)
+
+    blind = Blind(Config())
+    blind.restore(detector.state())
+    found = evaluate(blind, split(), calibration=held_out(2))
+    assert found.operating is not None
+    assert found.operating.map_threshold is None
+
+
+def test_scores_that_depend_on_their_batch_certify_nothing(detector: GradualMean) -> None:
+    class InBatches(GradualMean):
+        batch = 3  # type: ignore[assignment]
+
+    odd = InBatches(Config())
+    odd.restore(detector.state())
+    found = evaluate(odd, split(), calibration=held_out(2))
+    assert found.operating is not None
+    assert not found.operating.certified
+
+
+@pytest.mark.parametrize("stop", [2, 4, 5, 6])
+def test_an_evaluation_that_goes_on_anywhere_has_the_same_operating_point(
+    detector: GradualMean, stop: int, tmp_path: Path
+) -> None:
+    whole = evaluate(detector, split(), batch=3, calibration=held_out(7))
+    partial = PartialEvaluation()
+
+    def leave(batch: int, of: int) -> None:
+        if batch == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(detector, split(), leave, 3, partial, calibration=held_out(7))
+    checkpoint.save(partial.state(), tmp_path)
+    again = PartialEvaluation.restore(checkpoint.load(tmp_path))
+    assert (
+        evaluate(detector, split(), batch=3, done=again, calibration=held_out(7)).operating == whole.operating
+    )

@@ -14,6 +14,7 @@ from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import open_category
 from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
+from ad_detectors.evaluation import operating_file
 from ad_detectors.fitting import ContextCore, run_fit
 from ad_detectors.testing import pictures, with_defect
 from ad_platform.specs import DatasetRef, JobSpec
@@ -118,6 +119,10 @@ def test_the_record_of_an_evaluation_holds_measures_intervals_and_defects(
     assert result["defects"]["hole"]["pixel_auroc"] is None  # nobody drew it
     assert (result["images"], result["unmarked"]) == (7, 2)
     desk.storage.fetch(result["bundle"], tmp_path / "results")
+    operating = operating_file.load(tmp_path / "results")
+    assert operating is not None
+    assert (operating.normals, operating.rate, operating.certified) == (2, 1 / 3, True)
+    assert result["operating_point"] == operating.to_json()
     rows = (tmp_path / "results" / "scores.csv").read_text().splitlines()
     assert len(rows) == 1 + 7 + 2 + 4 + 2  # test, validation, two synthetic defects of each, calibration
 

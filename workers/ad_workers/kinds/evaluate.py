@@ -56,6 +56,7 @@ def _result(evaluation: Evaluation) -> dict[str, Json]:
         "images": len(evaluation.images),
         "unmarked": len(evaluation.unmarked),
         "ms_per_image": evaluation.ms_per_image,
+        "operating_point": evaluation.operating.to_json() if evaluation.operating is not None else None,
         "metrics": {**evaluation.flat()},
         "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
         "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
