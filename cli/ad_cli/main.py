@@ -1,6 +1,8 @@
 """What a person can ask: the commands of adctl, and the one place where errors become exit codes."""
 
+import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -56,25 +58,59 @@ def run(arguments: Sequence[str]) -> int:
     """Run one call of adctl and return its exit code; only words and data come out, never a traceback."""
     out.reset()
     try:
-        app(args=list(arguments), prog_name="adctl")
+        return _call(arguments)
     except SystemExit as end:
         return _code(end)
     except AdctlError as error:
         return _say(error, exit_of(error))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _say(error, Exit.UNAVAILABLE, f"{place}{error.strerror or error}")
+        code = Exit.DAMAGED if error.errno in (errno.ENOSPC, errno.EDQUOT) else Exit.UNAVAILABLE
+        return _say(error, code, f"{place}{error.strerror or error}")
     except Exception as error:  # noqa: BLE001 - the outermost edge
         words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
         return _say(error, Exit.BUG, words)
-    return Exit.OK
+
+
+def _call(arguments: Sequence[str]) -> int:
+    """Let Typer make the call; what was mistyped becomes one line, not a page about usage."""
+    # The text of every option ends in a store or on a terminal.
+    if any(not text.isprintable() for text in arguments):
+        from ad_cli.mistakes import check_arguments
+
+        check_arguments(arguments)
+    try:
+        code = app(args=list(arguments), prog_name="adctl", standalone_mode=False)
+    except typer.TyperException as error:
+        from ad_cli import mistakes, tree
+
+        if page := mistakes.bare_group(error):
+            if not arguments:
+                out.text(page)
+                return Exit.OK
+            out.note(page)
+        raise mistakes.Mistyped(mistakes.explain(error, tree.read(app), arguments)) from error
+    return code if isinstance(code, int) else Exit.OK
 
 
 def main() -> None:
     """Run adctl as a program."""
+    _hold_standard_files()
     # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
     gc.set_threshold(50_000, *gc.get_threshold()[1:])
     sys.exit(run(sys.argv[1:]))
+
+
+def _hold_standard_files() -> None:
+    """Let a closed stdin, stdout or stderr lead nowhere: the next file opened would take its place."""
+    while (held := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(held)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the whole call
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no error
 
 
 def _say(error: Exception, code: Exit, words: str | None = None) -> int:
@@ -87,6 +123,7 @@ def _say(error: Exception, code: Exit, words: str | None = None) -> int:
 
 
 def _code(end: SystemExit) -> int:
-    if end.code is None:
+    """Return the exit code of what ended the call; a reader that has seen enough is no error."""
+    if end.code is None or isinstance(end.__context__, BrokenPipeError):
         return Exit.OK
     return end.code if isinstance(end.code, int) else Exit.BUG
