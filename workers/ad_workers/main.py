@@ -17,6 +17,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import catalogue, registry
+from ad_platform.devices import Devices
 from ad_platform.errors import AdctlError
 from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_name
 from ad_platform.queue.doorbell import Doorbell
@@ -29,8 +30,9 @@ from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
 from ad_workers.boottime import boottime
-from ad_workers.gpu import Gpu, assign, discover
+from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
+from ad_workers.machine import look
 from ad_workers.nursery import Nursery
 from ad_workers.shipping import ShipperProcess
 from ad_workers.slots import Slots
@@ -54,11 +56,15 @@ def start(
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    devices = assign(discover(), slots)
+    machine = look()
+    for card in machine.devices.cards:
+        if card.problem:
+            log.warning("%s cannot be used: %s", card.name, card.problem)
+    slots_on = assign(machine.gpus, slots)
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)
     try:
-        return Worker(settings, store, worker_id, frozenset(queues), devices).run()
+        return Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices).run()
     finally:
         store.close()
         lock.release()
@@ -91,6 +97,7 @@ class Worker:
     id: str
     queues: frozenset[str]
     devices: list[Gpu | None]
+    machine: Devices = field(default_factory=Devices)
     stopping: threading.Event = field(default_factory=threading.Event)
     never: threading.Event = field(default_factory=threading.Event)  # waiting for it passes time
 
@@ -214,7 +221,10 @@ class Worker:
                 slots=len(self.devices),
                 queues=tuple(sorted(self.queues)),
                 detectors=tuple(names),
-                facts={"devices": [gpu.name if gpu else "cpu" for gpu in self.devices]},
+                facts={
+                    "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
+                    **self.machine.to_json(),
+                },
             )
         )
 

@@ -9,6 +9,7 @@ from ad_detectors.device import Device, choose
 from ad_platform.specs import Json
 from ad_platform.storage.checkpoints import Resumable
 from ad_workers.desk import Desk
+from ad_workers.gpu import within_slot
 from ad_workers.messages import Note, Report
 
 
@@ -26,7 +27,7 @@ class Start:
 def start(desk: Desk) -> Start:
     """Fetch the newest whole checkpoint, settle device and threads, and tell the supervisor."""
     resumed = desk.resume()
-    device = choose(desk.spec.device)
+    device = choose(within_slot(desk.spec.device, desk.assignment.cuda))
     # As many threads as before: two against one give other bits.
     threads = number(resumed, "threads") or desk.assignment.threads
     torch.set_num_threads(threads)
