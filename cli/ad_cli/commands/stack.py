@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ad_platform.settings import Settings
     from ad_platform.specs import Json
     from ad_platform.stack.control import ServiceState
+    from ad_platform.stack.lifecycle import Running
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,27 +41,8 @@ def up(
 
     Safe to repeat: what runs is left alone, what has fallen is started again.
     """
-    from ad_cli.commands.db import migrate
-    from ad_platform.client import Client
-    from ad_platform.stack import lifecycle
-
     settings = session.settings()
-    for words in _elsewhere(settings):
-        out.note(words)
-    with Client(settings) as client:
-
-        def registered(pid: int) -> bool:
-            here = [worker for worker in client.store.workers.roster() if worker.node == settings.node]
-            return any(worker.pid == pid and worker.state == "online" for worker in here)
-
-        running = lifecycle.up(
-            settings,
-            slots=slots,
-            ui=not no_ui,
-            migrate=lambda: migrate(settings),
-            registered=registered,
-            tell=out.note,
-        )
+    running = start(settings, slots=slots, ui=not no_ui)
     if out.as_json():
         out.data(
             {
@@ -77,6 +59,30 @@ def up(
     if running.ui:
         out.note(f"MLflow: {running.ui} (its first page may take half a minute)")
     out.note("next: adctl submit train --model ddad --preset tiny --data DIR")
+
+
+def start(settings: "Settings", *, slots: int | None = None, ui: bool = True) -> "Running":
+    """Start what does not run yet, telling the person what takes time, and return what runs."""
+    from ad_cli.commands.db import migrate
+    from ad_platform.client import Client
+    from ad_platform.stack import lifecycle
+
+    for words in _elsewhere(settings):
+        out.note(words)
+    with Client(settings) as client:
+
+        def registered(pid: int) -> bool:
+            here = [worker for worker in client.store.workers.roster() if worker.node == settings.node]
+            return any(worker.pid == pid and worker.state == "online" for worker in here)
+
+        return lifecycle.up(
+            settings,
+            slots=slots,
+            ui=ui,
+            migrate=lambda: migrate(settings),
+            registered=registered,
+            tell=out.note,
+        )
 
 
 def down(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
