@@ -13,10 +13,18 @@ Predict = Callable[[Tensor, Tensor], Tensor]  # x_t (B, C, H, W), t (B,) -> the 
 
 
 def denoising_loss(
-    predict: Predict, images: Tensor, schedule: Schedule, generator: torch.Generator
+    predict: Predict,
+    images: Tensor,
+    schedule: Schedule,
+    generator: torch.Generator,
+    levels: int | None = None,
 ) -> Tensor:
-    """Return the loss at steps and for noise drawn from the generator, on its device."""
-    t = torch.randint(0, len(schedule.abar), (len(images),), generator=generator, device=generator.device)
+    """Return the loss at steps and for noise drawn from the generator, on its device.
+
+    Of the schedule's steps only the first `levels` are drawn, all of them unless told.
+    """
+    high = len(schedule.abar) if levels is None else levels
+    t = torch.randint(0, high, (len(images),), generator=generator, device=generator.device)
     noise = torch.randn(images.shape, generator=generator, device=generator.device)
     return loss_at(predict, images, schedule, t.to(images.device), noise.to(images.device))
 

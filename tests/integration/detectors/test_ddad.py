@@ -285,6 +285,11 @@ def test_blur_keeps_a_flat_map_flat_and_spreads_a_point_evenly() -> None:
     [
         ({"heads": 3}, "heads = 3 must divide base_channels = 32"),
         ({"noise_step": 10, "skip": 25}, "skip = 25 must be at most noise_step = 10"),
+        ({"noise_levels": 50}, "noise_step = 100 must be at most noise_levels = 50"),
+        (
+            {"noise_levels": 200, "backbone": "resnet18", "adapt_epochs": 1},
+            "adapt_noise_step = 250 must be at most noise_levels = 200",
+        ),
         ({"blur_sigma": 8.0}, "blur_sigma = 8.0 is too wide"),
     ],
 )

@@ -132,3 +132,17 @@ def test_a_network_that_names_the_noise_has_no_loss() -> None:
 
     loss = denoising_loss(knows, images, process, torch.Generator().manual_seed(0))
     assert float(loss) < 1e-2
+
+
+def test_of_fewer_noise_levels_the_lowest_are_drawn() -> None:
+    seen: list[Tensor] = []
+
+    def remembers(x: Tensor, t: Tensor) -> Tensor:
+        seen.append(t)
+        return x
+
+    images, generator = torch.zeros(512, 3, 2, 2), torch.Generator().manual_seed(0)
+    denoising_loss(remembers, images, schedule.linear(), generator, levels=10)
+    assert set(seen[0].tolist()) == set(range(10))
+    denoising_loss(remembers, images, schedule.linear(), generator)
+    assert 950 < int(seen[1].max()) < 1000

@@ -51,6 +51,14 @@ class Config:
     weight_decay: Annotated[
         float, Field(ge=0.0, le=10.0, description="L2 term in Adam's gradient (coupled, not AdamW)")
     ] = 0.05
+    noise_levels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="of 1000 noise steps the lowest, which are trained; fewer are learnt faster",
+        ),
+    ] = 1000
     backbone: Annotated[
         str,
         Field(
@@ -135,6 +143,7 @@ class Config:
             skip, noise_step = getattr(self, f"{prefix}skip"), getattr(self, f"{prefix}noise_step")
             if skip > noise_step:
                 raise ConfigError(f"{prefix}skip = {skip} must be at most {prefix}noise_step = {noise_step}")
+        self._check_learnt("noise_step", self.noise_step)
         if int(4.0 * self.blur_sigma + 0.5) >= self.image_size:
             raise ConfigError(
                 f"blur_sigma = {self.blur_sigma} is too wide; at image_size = {self.image_size} "
@@ -158,7 +167,16 @@ class Config:
             return 0
         return self.adapt_steps or (self.adapt_epochs or 0) * max(1, images // self.adapt_batch_size)
 
+    def _check_learnt(self, name: str, noise_step: int) -> None:
+        if noise_step > self.noise_levels:
+            raise ConfigError(
+                f"{name} = {noise_step} must be at most noise_levels = {self.noise_levels}: "
+                "the denoiser learns nothing beyond"
+            )
+
     def _check_adaptation(self) -> None:
+        if not self.compat:
+            self._check_learnt("adapt_noise_step", self.adapt_noise_step)
         deepest = max(self.adapt_strides)
         if max(self.feature_strides) > deepest:
             raise ConfigError(
@@ -194,6 +212,7 @@ _DENOISER = Stage(
         "batch_size",
         "lr",
         "weight_decay",
+        "noise_levels",
     ),
 )
 _ADAPTATION = (

@@ -52,11 +52,11 @@ class Denoiser:
             workers=reading_threads(ctx.device),
         )
         for _, batch in batches:
-            loss = self._update(batch, ctx, process)
+            loss = self._update(config, batch, ctx, process)
             self.step += 1
             report(self.step, loss)
 
-    def _update(self, batch: Tensor, ctx: FitContext, process: schedule.Schedule) -> float:
+    def _update(self, config: Config, batch: Tensor, ctx: FitContext, process: schedule.Schedule) -> float:
         assert self.optimiser is not None
         images = normalised(batch.to(ctx.device))
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
@@ -64,7 +64,7 @@ class Denoiser:
         noise_device = ctx.device if ctx.device.type == "cuda" else "cpu"
         generator = determinism.generator(ctx.seed, "noise", self.step, device=noise_device)
         with mixed_precision(ctx.device, ctx.autocast):
-            loss = denoising_loss(self.net, images, process, generator)
+            loss = denoising_loss(self.net, images, process, generator, config.noise_levels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
