@@ -64,7 +64,7 @@ def test_numbers_and_strings_come_back_exactly(
 @pytest.mark.parametrize(
     "value",
     [None, [1], {"a": 1}, (1,), object(), math.nan, math.inf, 1j, b"x", torch.float32, Path("x")],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_anything_else_is_refused_by_its_key_before_a_file_is_touched(tmp_path: Path, value: object) -> None:
     checkpoint.save({"fit/old": 1}, tmp_path)
