@@ -15,6 +15,7 @@ class Progress:
     of: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)  # the newest values
     message: str = ""  # what it is busy with, in a few words
+    images: int = 0  # that the attempt has read or scored so far; 0 where nobody counts
 
 
 @dataclass(frozen=True, kw_only=True)

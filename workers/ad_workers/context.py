@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ad_detectors import checkpoint as states
@@ -32,10 +32,12 @@ class AttemptContext(ContextCore):
         detector: Detector,
         checkpointer: Checkpointer,
         keys: Mapping[str, str],
+        read: Callable[[], int] = lambda: 0,
         **core: object,
     ) -> None:
         super().__init__(detector, **core)  # type: ignore[arg-type]
         self.desk, self.checkpointer, self.keys = desk, checkpointer, keys
+        self._read = read  # how many images so far
         self.vitals = Vitals(self.device)
         self._talk = 0.0
 
@@ -44,7 +46,7 @@ class AttemptContext(ContextCore):
         self.checkpointer.add(step, {**metrics, **self.vitals.sample()})
         if time.monotonic() >= self._talk or step == of:
             self._talk = time.monotonic() + TALK
-            self.desk.say(Report(step=step, of=of, metrics=metrics))
+            self.desk.say(Report(step=step, of=of, metrics=metrics, images=self._read()))
         self.checkpointer.safe_point(step, of)
 
     def find_stage(self, stage: str) -> State | None:

@@ -38,6 +38,7 @@ class Report:
     of: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     message: str = ""
+    images: int = 0  # that the attempt has read or scored so far
 
 
 @dataclass(frozen=True, kw_only=True)

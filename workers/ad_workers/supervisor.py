@@ -67,6 +67,7 @@ class Supervisor:
         self.stop_by = float("inf")
         self.verdict: Outcome | None = None
         self.lost = False
+        self.told = self.progress  # what the store knows
         self.owed: deque[Callable[[], None]] = deque()  # writes the store has not taken yet, in order
         # A slow storage must not keep the lease from being renewed.
         self.errands = ThreadPoolExecutor(1, thread_name_prefix=f"errands-{self.lease.job_id}")
@@ -97,7 +98,11 @@ class Supervisor:
             match message:
                 case say.Report():
                     self.progress = Progress(
-                        step=message.step, of=message.of, metrics=message.metrics, message=message.message
+                        step=message.step,
+                        of=message.of,
+                        metrics=message.metrics,
+                        message=message.message,
+                        images=message.images,
                     )
                 case say.CheckpointMade() | say.StageMade() | say.Note():
                     self.owed.append(self._write_of(message))
@@ -166,7 +171,9 @@ class Supervisor:
                 self.next_renewal = now + self.lease.seconds / 3
             elif now >= self.next_look:
                 self.next_look = now + LOOK
-                self._obey(self.store.leases.look(self.lease).directive)
+                # Whoever watches should not have to wait a third of a lease for the next step.
+                news = self.progress != self.told
+                self._obey(self._renew() if news else self.store.leases.look(self.lease).directive)
         except StoreDown as error:
             log.warning("job %s: %s; trying again until the lease ends", self.lease.job_id, error)
         except LeaseLost as error:
@@ -182,7 +189,9 @@ class Supervisor:
 
     def _renew(self) -> Directive:
         before = self.clock()  # the store's lease starts later, so ours ends first
-        renewal: Renewal = self.store.leases.renew(self.lease, self.progress)
+        progress = self.progress
+        renewal: Renewal = self.store.leases.renew(self.lease, progress)
+        self.told = progress
         self.deadline = before + renewal.seconds
         self.child.link.send(say.Deadline(deadline=self.deadline))
         return renewal.directive

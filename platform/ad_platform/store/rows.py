@@ -73,6 +73,7 @@ def progress_json(progress: Progress) -> dict[str, Json]:
         "of": progress.of,
         "metrics": dict(progress.metrics),
         "message": progress.message,
+        "images": progress.images,
     }
 
 

@@ -202,6 +202,20 @@ def test_the_lease_is_renewed_at_a_third_of_its_length_and_the_child_hears_its_n
     assert 30 < deadlines[0] <= 42
 
 
+def test_progress_reaches_the_store_within_seconds_and_is_told_once(play):
+    told = []
+
+    def look(scene):
+        told.append(scene.leases.progress)
+
+    report = say.Report(step=1, of=9, images=8)
+    scene = play({2: lambda s: s.say(report), 5: look, 9: lambda s: s.end(0)})
+    assert [progress.step for progress in told] == [1]
+    assert told[0].images == 8
+    assert scene.leases.calls.count("renew") == 2  # the news, and the last progress
+    assert scene.leases.calls.count("look") >= 2
+
+
 def test_a_child_that_stops_reporting_is_killed_and_counts_as_stalled(play):
     scene = play({5: lambda scene: scene.say(say.Report(step=1, of=9))})
     assert scene.killed

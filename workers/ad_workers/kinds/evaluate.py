@@ -83,7 +83,7 @@ class _Reporter:
     """Called after each batch of images: progress up, orders down, a checkpoint when it is worth it."""
 
     def __init__(self, desk: Desk, beginning: Start, scored: PartialEvaluation) -> None:
-        self.desk = desk
+        self.desk, self.scored = desk, scored
         self.checkpointer = Checkpointer(
             desk,
             save=lambda folder: states.save(scored.state(), folder, sync=False),
@@ -93,5 +93,6 @@ class _Reporter:
 
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
-        self.desk.say(Report(step=batch, of=of, message="scoring images" if batch < of else "measuring"))
+        doing = "scoring images" if batch < of else "measuring"
+        self.desk.say(Report(step=batch, of=of, message=doing, images=self.scored.done))
         self.checkpointer.safe_point(batch, of)

@@ -1,6 +1,7 @@
 """Fit a detector to a category's normal images, from the newest checkpoint on."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
@@ -17,6 +18,7 @@ from ad_workers.desk import Desk
 from ad_workers.images import open_images
 from ad_workers.messages import Done
 from ad_workers.publishing import publish
+from ad_workers.reading import Counted
 from ad_workers.starting import Start, start
 
 
@@ -25,14 +27,16 @@ def run(desk: Desk) -> Done:
     began = time.monotonic()
     spec, beginning = desk.spec, start(desk)
     detector = registry.create(spec.detector, spec.config)
-    images = train_images(
-        open_images(desk),
-        int(str(spec.config["image_size"])),
-        Path(desk.assignment.cache),
-        spec.dataset.fingerprint,
-        Holdout.parse(spec.holdout),
+    images = Counted(
+        train_images(
+            open_images(desk),
+            int(str(spec.config["image_size"])),
+            Path(desk.assignment.cache),
+            spec.dataset.fingerprint,
+            Holdout.parse(spec.holdout),
+        )
     )
-    context = _context(desk, detector, beginning)
+    context = _context(desk, detector, beginning, lambda: images.read)
     run_fit(detector, images, context)
     context.checkpointer.settle(context.step)
     return publish(
@@ -47,7 +51,7 @@ def run(desk: Desk) -> Done:
     )
 
 
-def _context(desk: Desk, detector: Detector, beginning: Start) -> AttemptContext:
+def _context(desk: Desk, detector: Detector, beginning: Start, read: Callable[[], int]) -> AttemptContext:
     """Return the context of this fit; a detector that was begun before is restored."""
     resumed, device = beginning.resumed, beginning.device
     meta = resumed.manifest.meta if resumed else {}
@@ -76,6 +80,7 @@ def _context(desk: Desk, detector: Detector, beginning: Start) -> AttemptContext
             precision="amp" if device.autocast else "fp32",
             seed=desk.spec.seed,
         ),
+        read=read,
         device=device.device,
         seed=desk.spec.seed,
         autocast=device.autocast,
