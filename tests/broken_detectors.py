@@ -249,3 +249,23 @@ class BlackIsNoNumber(GradualMean):
 class ScoresNothing(GradualMean):
     def score(self, images: Tensor) -> Scores:
         return Scores(torch.zeros(0)) if len(images) == 0 else super().score(images)
+
+
+class RebuildsSquares(GradualMean):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return images[..., : images.shape[-2]]
+
+
+class RebuildsTheBatchsMean(GradualMean):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return images.float().mean(0).to(torch.uint8).expand_as(images)
+
+
+class RebuildsInTheDark(GradualMean):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return images.clamp_(max=100)
+
+
+class RebuildsWithoutAFit(GradualMean):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return images.clone()

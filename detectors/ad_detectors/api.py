@@ -107,6 +107,15 @@ class Detector(ABC):
         time or the process. Noise is drawn on the CPU from (seed in the state, SHA-256 of the pixels).
         """
 
+    def reconstruct(self, images: Tensor) -> Tensor | None:  # uint8 (B, 3, H, W)
+        """Return what images (B, 3, H, W), uint8, should look like, at their size; None: it cannot tell.
+
+        For people to see: the very reconstruction that `score` compares an image with. As a score, it
+        depends on the image and the state alone and leaves no trace.
+        """
+        del images
+        return None
+
     @property
     def batch(self) -> int | None:
         """Return how many images a call of `score` must be given where that changes scores; None: any.

@@ -9,10 +9,15 @@ from torch import Tensor
 
 def to_model_size(images: Tensor, size: int) -> Tensor:
     """Return uint8 images (B, 3, H, W) at size x size, as decoding a file at that size gives them."""
-    if tuple(images.shape[-2:]) == (size, size):
-        return images
     # On uint8 this is what PIL does too, so scoring sees what training on decoded files saw.
-    return F.interpolate(images.cpu(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return to_size(images, size, size)
+
+
+def to_size(images: Tensor, height: int, width: int) -> Tensor:
+    """Return uint8 images (B, 3, H, W) at another size, as PIL resizes a picture bilinearly."""
+    if tuple(images.shape[-2:]) == (height, width):
+        return images
+    return F.interpolate(images.cpu(), (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def stretched(maps: Tensor, height: int, width: int) -> Tensor:

@@ -20,6 +20,7 @@ SCORE = "a_score_depends_on_the_picture_and_the_state_alone"
 TRACE = "scoring_leaves_no_trace"
 PLAIN = "its_state_is_plain_named_by_stage_and_free_of_leftovers"
 SAVED = "a_saved_detector_is_safetensors_and_json_and_nothing_is_unpickled_to_load_it"
+REBUILT = "a_reconstruction_depends_on_the_picture_and_the_state_alone"
 SIZES = "maps_have_the_size_of_the_pictures_whatever_it_is"
 
 CASES: list[tuple[type[Detector], str, str]] = [
@@ -58,6 +59,10 @@ CASES: list[tuple[type[Detector], str, str]] = [
     (broken.SeesNothing, "synthetic_defects_raise_more_than_half_of_the_scores", "of 8"),
     (broken.CutsMapsToItsSize, SIZES, "have the maps"),
     (broken.BlackIsNoNumber, "black_white_and_noise_have_finite_scores", "scores are"),
+    (broken.RebuildsSquares, "reconstructions_are_pictures_of_the_size_of_those_given", "are rebuilt as"),
+    (broken.RebuildsTheBatchsMean, REBUILT, "are rebuilt otherwise than in a batch of 5"),
+    (broken.RebuildsInTheDark, "rebuilding_leaves_no_trace", "rebuilding wrote into the pictures"),
+    (broken.RebuildsWithoutAFit, "nothing_is_rebuilt_before_a_fit", "is not refused"),
     (broken.ScoresNothing, "an_empty_batch_is_refused", "is not refused"),
 ]
 

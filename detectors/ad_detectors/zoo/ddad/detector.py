@@ -12,7 +12,7 @@ from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.errors import StateError
-from ad_detectors.maps import stretched, to_model_size
+from ad_detectors.maps import stretched, to_model_size, to_size
 from ad_detectors.zoo.ddad import adaptation as adapting
 from ad_detectors.zoo.ddad import denoiser as denoising
 from ad_detectors.zoo.ddad import scale, scoring
@@ -74,6 +74,12 @@ class DDAD(Detector):
             else:
                 scores, maps = determinism.microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return what the denoiser makes of images, at their size; the distances are of these pictures."""
+        with torch.no_grad():
+            (rebuilt,) = determinism.microbatched(self._rebuilt, images)
+        return rebuilt
 
     @property
     def batch(self) -> int | None:
@@ -200,16 +206,22 @@ class DDAD(Detector):
 
     def _distances(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return D_p and D_f, (B, S, S) each, of one microbatch of uint8 images at the model's size."""
+        return scoring.distances(self._fitted(), self.config, images)
+
+    def _rebuilt(self, images: Tensor) -> tuple[Tensor]:
+        _, rebuilt = scoring.compared(self._fitted(), self.config, self._resized(images))
+        return (to_size(scoring.shown_again(rebuilt), *images.shape[-2:]),)
+
+    def _fitted(self) -> scoring.Fitted:
         if self._denoiser is None or self._seed is None or self._adaptation is None:
             raise StateError("this ddad has not been fitted; fit it or restore a fitted state first")
-        fitted = scoring.Fitted(
+        return scoring.Fitted(
             net=self._denoiser.net,
             extractor=self._adaptation.extractor,
             seed=self._seed,
             device=self._device,
             mixed=self._mixed,
         )
-        return scoring.distances(fitted, self.config, images)
 
     def _resized(self, images: Tensor) -> Tensor:
         return to_model_size(images, self.config.image_size)

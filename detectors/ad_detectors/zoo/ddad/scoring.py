@@ -46,16 +46,26 @@ def predictor(net: UNet, device: torch.device, mixed: bool) -> Predict:
 
 def distances(fitted: Fitted, config: Config, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return D_p and D_f, (B, S, S) each, of uint8 images at the model's size; none mixes images."""
+    shown, rebuilt = compared(fitted, config, images)
+    pixel = pixel_distance(shown, rebuilt)
+    if fitted.extractor is None:
+        return pixel, torch.zeros_like(pixel)
+    return pixel, feature_distance(fitted.extractor, shown, rebuilt, config.feature_strides)
+
+
+def compared(fitted: Fitted, config: Config, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return uint8 images at the model's size and what is rebuilt of them: (B, 3, S, S), in about -1..1."""
     generators = [determinism.image_generator(fitted.seed, image) for image in images]
     noise = noise_of(generators, images.shape[1:], fitted.device)
     shown = normalised(images.to(fitted.device))
     trajectory = Trajectory(w=config.w, noise_step=config.noise_step, skip=config.skip, eta=config.eta)
     predict = predictor(fitted.net, fitted.device, fitted.mixed)
-    rebuilt = reconstruct(predict, shown, shown, schedule.linear(), trajectory, noise)
-    pixel = pixel_distance(shown, rebuilt)
-    if fitted.extractor is None:
-        return pixel, torch.zeros_like(pixel)
-    return pixel, feature_distance(fitted.extractor, shown, rebuilt, config.feature_strides)
+    return shown, reconstruct(predict, shown, shown, schedule.linear(), trajectory, noise)
+
+
+def shown_again(pictures: Tensor) -> Tensor:
+    """Return pictures in about -1..1 as uint8 on the CPU, what lies beyond being cut off."""
+    return ((pictures + 1.0) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
 def own_maps(pixel: Tensor, feature: Tensor, weight: float, sigma: float) -> tuple[Tensor, Tensor]:
