@@ -8,6 +8,8 @@ from typing import Self, cast
 
 from ad_platform.config_text import parse, problem_of
 from ad_platform.errors import InvalidRequest, InvalidValue, UnknownName
+from ad_platform.naming import match
+from ad_platform.rules import Rule, conflict, overlaid
 from ad_platform.specs import Json
 
 
@@ -66,6 +68,8 @@ class DetectorEntry:
     default_preset: str = ""
     space: Mapping[str, Json] = field(default_factory=dict)
     stages: tuple[StageEntry, ...] = ()
+    exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not null
+    rules: tuple[Rule, ...] = ()  # what else several settings must be together
 
     @classmethod
     def from_json(cls, name: str, value: Mapping[str, Json]) -> Self:
@@ -86,6 +90,10 @@ class DetectorEntry:
                 stages=tuple(
                     _stage(_mapping(stage)) for stage in cast("list[Json]", value.get("stages") or [])
                 ),
+                exclusive=tuple(
+                    tuple(map(str, group)) for group in cast("list[list[str]]", value.get("exclusive") or [])
+                ),
+                rules=tuple(_rule(_mapping(rule)) for rule in cast("list[Json]", value.get("rules") or [])),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValue(
@@ -107,6 +115,8 @@ class DetectorEntry:
                 {"name": stage.name, "version": stage.version, "fields": list(stage.fields)}
                 for stage in self.stages
             ],
+            "exclusive": [list(group) for group in self.exclusive],
+            "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
         }
 
     @property
@@ -133,14 +143,11 @@ class Catalogue:
 
     def entry(self, name: str) -> DetectorEntry:
         """Return the entry of a detector, named in any case; raise UnknownName with the nearest names."""
-        found = self.entries.get(name.lower()) or self.entries.get(name)
-        if found is None:
-            if not self.entries:
-                raise InvalidRequest(
-                    f"no detector is known yet, so not '{name}' either; a worker publishes them: adctl up"
-                )
-            raise UnknownName("detector", name, self.names())
-        return found
+        if not self.entries:
+            raise InvalidRequest(
+                f"no detector is known yet, so not '{name}' either; a worker publishes them: adctl up"
+            )
+        return self.entries[match("detector", name, self.names())]
 
 
 def load(published: Mapping[str, Json] | None = None) -> Catalogue:
@@ -162,51 +169,68 @@ def resolve(
     preset: str | None = None,
     settings: Sequence[str] | Mapping[str, Json] = (),
     category: str | None = None,
+    base: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
-    """Return the full flat config: the preset's values, with the given settings in their place.
+    """Return the full flat config: the preset's values, over them those of `base`, over them the settings.
 
-    A published preset needs the category and raises UnknownName for one that was not published.
-    Settings come as "name=value" texts, or as a mapping; texts are read by the type the schema gives. Raises
-    UnknownName for a preset or field that does not exist and InvalidValue, with the value and the range, for
-    a value that cannot be.
+    A published preset needs the category and raises UnknownName for one that was not published; where `base`
+    and settings leave nothing to it, the preset is a mere name. Settings come as "name=value" texts, or as a
+    mapping; names may be in any case, and texts are read by the type the schema gives. Of two settings that
+    exclude each other the one given wins over the preset's. Raises UnknownName for a preset or field that
+    does not exist and InvalidValue, with the value and the range, for what cannot be.
     """
-    config = _preset(entry, preset, category)
-    fields = entry.fields
-    for name, value in _pairs(settings):
-        if name not in fields:
-            raise UnknownName(f"setting of {entry.name}", name, fields)
-        config[name] = parse(name, value, fields[name]) if isinstance(value, str) else value
-        # Presets and defaults were checked when the detector was described; the validator is slow to load.
-        if problem := problem_of(name, config[name], fields[name]):
-            raise InvalidValue(problem)
-    missing = sorted(set(fields) - set(config))
+    below, given = _values(entry, base or {}), _values(entry, settings)
+    whole = set(entry.fields) <= {*below, *given}
+    config = {} if whole else _preset(entry, preset, category)
+    for layer in (below, given):
+        config = overlaid(config, layer, entry.exclusive)
+    missing = sorted(set(entry.fields) - set(config))
     if missing:
         raise InvalidValue(f"{entry.name} needs a value for {', '.join(missing)}: -S {missing[0]}=VALUE")
+    if problem := conflict(config, entry.rules, entry.exclusive):
+        raise InvalidValue(problem)
     return config
 
 
-def _preset(entry: DetectorEntry, preset: str | None, category: str | None) -> dict[str, Json]:
-    defaults = {name: schema["default"] for name, schema in entry.fields.items() if "default" in schema}
-    name = preset or entry.default_preset
-    if not name:
-        return defaults
-    if name in entry.published:
-        return defaults | entry.published[name].config(name, category)
-    if name not in entry.presets:
-        raise UnknownName(f"preset of {entry.name}", name, entry.preset_names)
-    return defaults | dict(entry.presets[name])
+def preset_name(entry: DetectorEntry, preset: str) -> str:
+    """Return the name of a preset, given in any case; raise UnknownName with the nearest names."""
+    return match(f"preset of {entry.name}", preset, entry.preset_names)
 
 
-def _pairs(settings: Sequence[str] | Mapping[str, Json]) -> list[tuple[str, Json]]:
+def setting(entry: DetectorEntry, name: str, value: Json) -> tuple[str, Json]:
+    """Return a setting's name and value as the schema has them; raise UnknownName or InvalidValue."""
+    fields = entry.fields
+    known = match(f"setting of {entry.name}", name, fields)
+    if isinstance(value, str) and problem_of(known, value, fields[known]):
+        value = parse(known, value, fields[known])
+    # Presets and defaults were checked when the detector was described; the validator is slow to load.
+    if problem := problem_of(known, value, fields[known]):
+        raise InvalidValue(problem)
+    return known, value
+
+
+def _values(entry: DetectorEntry, settings: Sequence[str] | Mapping[str, Json]) -> dict[str, Json]:
     if isinstance(settings, Mapping):
-        return list(settings.items())
-    pairs: list[tuple[str, Json]] = []
+        return dict(setting(entry, name, value) for name, value in settings.items())
+    fields = entry.fields
+    found: dict[str, Json] = {}
     for text in settings:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
             raise InvalidValue(f"a setting is written name=value, not '{text}'")
-        pairs.append((name.strip(), value.strip()))
-    return pairs
+        known = match(f"setting of {entry.name}", name.strip(), fields)
+        found[known] = setting(entry, known, parse(known, value.strip(), fields[known]))[1]
+    return found
+
+
+def _preset(entry: DetectorEntry, preset: str | None, category: str | None) -> dict[str, Json]:
+    defaults = {name: schema["default"] for name, schema in entry.fields.items() if "default" in schema}
+    if not (preset or entry.default_preset):
+        return defaults
+    name = preset_name(entry, preset or entry.default_preset)
+    if name in entry.published:
+        return defaults | entry.published[name].config(name, category)
+    return defaults | dict(entry.presets[name])
 
 
 def _resolved(schema: Mapping[str, Json], root: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -224,6 +248,10 @@ def _stage(value: Mapping[str, Json]) -> StageEntry:
     return StageEntry(
         name=str(value["name"]), version=int(cast("int", value["version"])), fields=tuple(fields)
     )
+
+
+def _rule(value: Mapping[str, Json]) -> Rule:
+    return Rule(holds=str(value["holds"]), message=str(value["message"]))
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

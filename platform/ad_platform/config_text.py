@@ -20,6 +20,9 @@ def parse(name: str, text: str, schema: Mapping[str, Json]) -> Json:
     for choice in _choices(schema):
         if text == choice or (not isinstance(choice, str) and text == json.dumps(choice)):
             return choice
+    same = [each for each in _choices(schema) if isinstance(each, str) and each.casefold() == text.casefold()]
+    if len(same) == 1:
+        return same[0]
     for option in sorted(options, key=_text_last):
         value = _read(name, text, option)
         if value is not _UNREAD:

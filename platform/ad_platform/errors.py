@@ -127,7 +127,8 @@ class MissingExtra(AdctlError):
 
 def suggest(name: str, known: Sequence[str]) -> str:
     """Say which known names come nearest to a mistyped one, or all of them when there are few."""
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    lowered = {each.lower(): each for each in known}
+    near = [lowered[each] for each in get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
     if near:
         return f"did you mean {' or '.join(near)}?"
     if not known:
