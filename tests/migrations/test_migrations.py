@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
 from ad_platform.store.tables import metadata
+from store_cases import submit
 
 
 @contextmanager
@@ -97,6 +98,18 @@ def test_each_step_goes_up_and_down_by_itself(empty_url: str) -> None:
     for revision in [*reversed(REVISIONS[:-1]), "base"]:
         ad_migrations.downgrade(empty_url, revision)
         assert ad_migrations.revision_of(empty_url) == (None if revision == "base" else revision)
+
+
+def test_jobs_survive_the_way_back_and_up_again_and_a_pause_does_not(empty_url: str) -> None:
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        job = submit(store)
+        store.queues.pause("default", "ann")
+    ad_migrations.downgrade(empty_url, "0001")
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        assert store.jobs.get(job.id) == job
+        assert store.queues.paused() == []
 
 
 def test_an_upgrade_of_an_upgraded_store_changes_nothing(empty_url: str) -> None:

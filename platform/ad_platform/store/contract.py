@@ -20,6 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 
+from ad_platform.queues import PausedQueue, QueueLoad, Standing
 from ad_platform.records import (
     Attempt,
     Capabilities,
@@ -116,9 +117,10 @@ class Leases(ABC):
 
         One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
         two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
-        detector and queue the worker has, whose GPUs and memory fit into what is free, and whose dataset
-        fingerprint the worker's node holds; a worker told to drain gets nothing. Best is, in this order:
-        higher priority, fewer running jobs of the same user, the hinted job, earlier submission.
+        detector and queue the worker has, whose GPUs and memory fit into what is free, whose dataset
+        fingerprint the worker's node holds and whose queue is not paused; a worker told to drain gets
+        nothing. Best is, in this order: higher priority, fewer running jobs of the same user, the hinted job,
+        earlier submission.
         The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
         fencing token), and the lease lasts `seconds` from the database's now.
         """
@@ -175,7 +177,7 @@ class Outbox(ABC):
 
     @abstractmethod
     def owed(self, limit: int = 100) -> list[OutboxEntry]:
-        """Return rings not yet made, for jobs that are still queued and whose `not_before` has passed.
+        """Return rings not yet made, for queued jobs whose time has come and whose queue is not paused.
 
         Rows of jobs that no longer wait for a worker are deleted on the way.
         """
@@ -190,6 +192,37 @@ class Outbox(ABC):
 
         So a job whose message was lost (a flushed or killed broker) is heard of again. Returns how many.
         """
+
+
+class Queues(ABC):
+    """Which queues are paused, what lies in each, and who is next."""
+
+    @abstractmethod
+    def pause(self, name: str, user: str, reason: str = "") -> bool:
+        """Let a queue give out no job until it is resumed; False if it was paused already.
+
+        The first pause stands, with its user, time and reason. Jobs that run go on, and jobs may be
+        submitted. Once this has returned, no lease that begins gives a job of the queue.
+        """
+
+    @abstractmethod
+    def resume(self, name: str) -> bool:
+        """Let a queue give out jobs again; False if it was not paused.
+
+        Every job that is queued in it is owed a ring: what was rung meanwhile woke nobody.
+        """
+
+    @abstractmethod
+    def paused(self) -> list[PausedQueue]:
+        """Return the paused queues by name."""
+
+    @abstractmethod
+    def loads(self) -> list[QueueLoad]:
+        """Return how many jobs wait, are queued and run, for each queue that has any, by name."""
+
+    @abstractmethod
+    def line(self, capabilities: Capabilities, limit: int = 1000) -> list[Standing]:
+        """Return the jobs that a worker could be given now, in the order of a `lease` without a hint."""
 
 
 class Workers(ABC):
@@ -339,6 +372,7 @@ class Store(ABC):
     jobs: Jobs
     leases: Leases
     outbox: Outbox
+    queues: Queues
     workers: Workers
     artifacts: Artifacts
     champions: Champions

@@ -13,6 +13,7 @@ from ad_platform.store.database import Backend, Clock, Database
 from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
+from ad_platform.store.queues import SqlQueues
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
@@ -33,6 +34,7 @@ class SqlStore(contract.Store):
         self.jobs = SqlJobs(database, new_id)
         self.leases = SqlLeases(database)
         self.outbox = SqlOutbox(database)
+        self.queues = SqlQueues(database)
         self.workers = SqlWorkers(database)
         self.artifacts = SqlArtifacts(database)
         self.champions = SqlChampions(database)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     FromClause,
     Row,
     ScalarSelect,
+    Select,
     case,
     exists,
     func,
@@ -24,7 +25,7 @@ from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import contract, endings
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
-from ad_platform.store.tables import attempts, holdings, is_state, jobs, workers
+from ad_platform.store.tables import attempts, holdings, is_paused, is_state, jobs, workers
 from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
 
 _ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
@@ -112,26 +113,25 @@ def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None)
 
 def _best(tx: Transaction, can: Capabilities, hint: str | None) -> ScalarSelect[Any]:
     """Return the id of the job that should go to this worker, skipping those another one is taking."""
+    job = jobs.alias("job")
+    best = in_line(tx, can, job, hint).with_only_columns(job.c.id)
+    return best.limit(1).with_for_update(skip_locked=True, of=job).scalar_subquery()
+
+
+def in_line(tx: Transaction, can: Capabilities, job: FromClause, hint: str | None = None) -> Select[Any]:
+    """Return the query of all jobs that could go to a worker now, the one that should go first."""
     load = (
         select(jobs.c.user, func.count().label("running"))
         .where(is_state(JobState.RUNNING))
         .group_by(jobs.c.user)
         .subquery("load")
     )
-    job = jobs.alias("job")
+    running = func.coalesce(load.c.running, 0)
     return (
-        select(job.c.id)
+        select(job.c.id.label("job_id"), job.c.user, job.c.priority, running.label("running"))
         .select_from(job.outerjoin(load, load.c.user == job.c.user))
         .where(*_eligible(tx, can, job))
-        .order_by(
-            job.c.priority.desc(),
-            func.coalesce(load.c.running, 0),
-            case((job.c.id == (hint or ""), 0), else_=1),
-            job.c.seq,
-        )
-        .limit(1)
-        .with_for_update(skip_locked=True, of=job)
-        .scalar_subquery()
+        .order_by(job.c.priority.desc(), running, case((job.c.id == (hint or ""), 0), else_=1), job.c.seq)
     )
 
 
@@ -147,6 +147,7 @@ def _eligible(tx: Transaction, can: Capabilities, job: FromClause) -> list[Colum
         job.c.gpus <= can.gpus,
         job.c.memory_mb <= can.memory_mb,
         lies_here,
+        ~is_paused(job),
         ~draining,
     ]
 

@@ -8,7 +8,7 @@ from ad_platform.records import OutboxEntry
 from ad_platform.states import JobState
 from ad_platform.store import contract
 from ad_platform.store.database import Database, Transaction
-from ad_platform.store.tables import is_state, jobs, outbox
+from ad_platform.store.tables import is_paused, is_state, jobs, outbox
 
 
 class SqlOutbox(contract.Outbox):
@@ -18,7 +18,7 @@ class SqlOutbox(contract.Outbox):
         self._db = database
 
     def owed(self, limit: int = 100) -> list[OutboxEntry]:
-        """Return rings not yet made, for jobs that are still queued and whose `not_before` has passed."""
+        """Return rings not yet made, for jobs that could be leased now for all that the queue knows."""
         if self._db.read(lambda tx: tx.first(select(outbox.c.seq).where(_stale()).limit(1))):
             self._db.write(lambda tx: tx.run(delete(outbox).where(_stale())))
         return self._db.read(lambda tx: _owed(tx, limit))
@@ -43,7 +43,7 @@ def _owed(tx: Transaction, limit: int) -> list[OutboxEntry]:
     found = (
         select(outbox)
         .join(jobs, jobs.c.id == outbox.c.job_id)
-        .where(is_state(JobState.QUEUED), jobs.c.not_before <= tx.now)
+        .where(is_state(JobState.QUEUED), jobs.c.not_before <= tx.now, ~is_paused())
         .order_by(outbox.c.priority.desc(), outbox.c.seq)
         .limit(limit)
     )
@@ -62,6 +62,7 @@ def _unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
     return select(jobs.c.id, jobs.c.queue, jobs.c.priority).where(
         is_state(JobState.QUEUED),
         jobs.c.not_before <= tx.now,
+        ~is_paused(),
         func.coalesce(jobs.c.rung_at, 0.0) < tx.now - silence,
         ~exists().where(outbox.c.job_id == jobs.c.id),
     )

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    exists,
     literal_column,
 )
 from sqlalchemy.types import TypeDecorator
@@ -181,6 +182,21 @@ outbox = Table(
     Column("priority", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
+
+paused_queues = Table(
+    "paused_queues",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+
+def is_paused(of: FromClause = jobs) -> ColumnElement[bool]:
+    """Return the condition that a job lies in a queue that somebody has paused."""
+    return exists().where(paused_queues.c.name == of.c.queue)
+
 
 workers = Table(
     "workers",

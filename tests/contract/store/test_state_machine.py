@@ -68,6 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.model: dict[str, Model] = {}
         self.drained: set[str] = set()
+        self.paused = False
         for name in WORKERS:
             self.store.workers.register(worker(name))
         # What other runs left behind is not eligible for these workers.
@@ -106,7 +107,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.put(job.id, JobState.QUEUED)
 
     def best(self, name: str, hint: str | None) -> Model | None:
-        if name in self.drained:
+        if self.paused or name in self.drained:
             return None
         running = [job.user for job in self.model.values() if job.state is JobState.RUNNING]
         eligible = [
@@ -295,6 +296,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.store.workers.drain(name)
             self.drained.add(name)
 
+    @rule(stop=st.booleans())
+    def pause_or_resume(self, stop: bool) -> None:
+        queues = self.store.queues
+        changed = queues.pause(self.queue, "ann") if stop else queues.resume(self.queue)
+        assert changed is (self.paused is not stop)
+        self.paused = stop
+
     @rule(seconds=st.sampled_from([0.5, 5.0, 29.0, 31.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         # The only clock is the database's; what a worker believes about time never enters the store.
@@ -304,6 +312,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(lose=st.booleans())
     def relay(self, lose: bool) -> None:
         owed = [one for one in self.store.outbox.owed(1000) if one.queue == self.queue]
+        assert not (owed and self.paused)
         for one in owed:
             assert self.model[one.job_id].state is JobState.QUEUED
             assert self.model[one.job_id].not_before <= self.clock.now

@@ -1,0 +1,75 @@
+"""What is known of queues: how many jobs each holds, whether it is paused, and who is next in line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ad_platform.records import WorkerRecord
+
+USUAL = "default"  # the queue of a job whose submitter named none
+
+
+@dataclass(frozen=True, kw_only=True)
+class PausedQueue:
+    """A queue that gives out no job until it is resumed."""
+
+    name: str
+    user: str  # who paused it
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLoad:
+    """How many jobs of a queue are in each state that can still change."""
+
+    name: str
+    waiting: int = 0
+    queued: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A job in the line before one worker, and what its place was decided by."""
+
+    job_id: str
+    user: str
+    priority: int
+    running: int  # jobs of the same user that run now: who has fewer goes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """A queue at a glance."""
+
+    load: QueueLoad
+    workers: int  # online and serving it
+    slots: int  # that those workers have
+    paused: PausedQueue | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the queue's name."""
+        return self.load.name
+
+
+def states(
+    loads: Sequence[QueueLoad], paused: Sequence[PausedQueue], roster: Sequence[WorkerRecord]
+) -> list[QueueState]:
+    """Return every queue that holds jobs, is paused or is served, by name; the usual one always."""
+    known = {load.name: load for load in loads}
+    stopped = {one.name: one for one in paused}
+    online = [worker for worker in roster if worker.state == "online"]
+    served = {name for worker in online for name in worker.queues}
+    found = []
+    for name in sorted({USUAL, *known, *stopped, *served}):
+        serving = [worker for worker in online if name in worker.queues]
+        found.append(
+            QueueState(
+                load=known.get(name, QueueLoad(name=name)),
+                workers=len(serving),
+                slots=sum(worker.slots for worker in serving),
+                paused=stopped.get(name),
+            )
+        )
+    return found
