@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ad_cli import out
-from ad_cli.commands import data, db, detectors, follow, jobs, promote, stack, submit, worker
+from ad_cli.commands import data, db, detectors, follow, jobs, promote, queue, stack, submit, worker
 from ad_cli.exits import Exit, exit_of
 from ad_platform.errors import AdctlError
 
@@ -48,6 +48,7 @@ def adctl(
 for group in (stack, jobs, follow, promote):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
+app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")

@@ -9,6 +9,7 @@ from ad_platform.advice import advise
 from ad_platform.code_version import code_version
 from ad_platform.errors import InvalidRequest
 from ad_platform.looking import Looking
+from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
 from ad_platform.records import Holding, Job
 from ad_platform.requests import Promotion, Scheduling, Submitted, TrainRequest
 from ad_platform.specs import DatasetRef, JobSpec, Submission
@@ -97,6 +98,23 @@ class Client(Looking):
     def drain(self, worker_id: str) -> None:
         """Tell a worker to give back what it runs and take nothing more."""
         self.store.workers.drain(worker_id)
+
+    def pause_queue(self, text: str, reason: str = "") -> QueueChange:
+        """Let a queue give out no job until it is resumed; the first pause stands. Raises UnknownName."""
+        name = named(text, self.queues())
+        changed = self.store.queues.pause(name, self.settings.user, reason)
+        return QueueChange(queue=self._queue_state(name), changed=changed)
+
+    def resume_queue(self, text: str) -> QueueChange:
+        """Let a queue give out jobs again, and wake its workers. Raises UnknownName."""
+        name = named(text, self.queues())
+        changed = self.store.queues.resume(name)
+        _, trouble = self._ring() if changed else (True, "")
+        return QueueChange(queue=self._queue_state(name), changed=changed, trouble=trouble)
+
+    def _queue_state(self, name: str) -> QueueState:
+        gone = QueueState(load=QueueLoad(name=name))  # nothing holds it any more
+        return next((queue for queue in self.queues() if queue.name == name), gone)
 
     def hold(self, data: DatasetRef) -> None:
         """Remember that a category lies on this machine."""

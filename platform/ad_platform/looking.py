@@ -1,13 +1,17 @@
 """What a person or a program can see of the platform."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Unpack
 
 from ad_platform import catalogue
 from ad_platform.connections import Connections
 from ad_platform.errors import BrokerDown, Unavailable
+from ad_platform.queues import QueueState, states
 from ad_platform.records import Attempt, Event, Holding, Job, WorkerRecord
 from ad_platform.requests import JobFilter, Overview, Snapshot
+from ad_platform.states import JobState
+
+MOST_WATCHED = 1000  # jobs that are watched at once without being named
 
 
 class Looking(Connections):
@@ -39,29 +43,63 @@ class Looking(Connections):
         """Return the events of a job in order."""
         return self.store.jobs.events(job.id)
 
-    def watch(self, ids: Sequence[str], interval: float = 0.5) -> Iterator[Snapshot]:
-        """Yield the jobs of these ids again and again until all have ended; a store away is waited for."""
-        snapshot = Snapshot(jobs=())
+    def watch(self, ids: Sequence[str] | None = None, interval: float = 0.5) -> Iterator[Snapshot]:
+        """Yield the jobs of these ids again and again until all have ended; a store away is waited for.
+
+        Without ids: all that has not ended, joined by what is submitted meanwhile.
+        """
+        known: dict[str, Job] = {}
         while True:
+            trouble = ""
             try:
                 self._tick()
-                snapshot = Snapshot(jobs=tuple(self.store.jobs.get(job_id) for job_id in ids))
+                self._look_again(known, ids)
             except Unavailable as error:
-                snapshot = Snapshot(jobs=snapshot.jobs, trouble=str(error))
+                trouble = str(error)
+            snapshot = Snapshot(jobs=tuple(known.values()), trouble=trouble)
             yield snapshot
-            if snapshot.over and not snapshot.trouble:
+            if snapshot.over and not trouble:
                 return
-            self._pause(interval if not snapshot.trouble else max(interval, 2.0))
+            self._pause(interval if not trouble else max(interval, 2.0))
 
-    def logs(self, job: Job, attempt: int | None = None, *, follow: bool = False) -> Iterator[bytes]:
-        """Yield what an attempt printed, the newest one's unless told; following ends with the job."""
+    def _look_again(self, known: dict[str, Job], ids: Sequence[str] | None) -> None:
+        """Bring jobs up to date: those that have not ended, and those not looked at before."""
+        fresh: set[str] = set()
+        if ids is None:
+            unfinished = [state for state in JobState if not state.terminal]
+            for job in self.store.jobs.search(states=unfinished, oldest_first=True, limit=MOST_WATCHED):
+                known[job.id] = job
+                fresh.add(job.id)
+        for job_id in known.keys() | (ids or ()):
+            if job_id not in fresh and not (job_id in known and known[job_id].state.terminal):
+                known[job_id] = self.store.jobs.get(job_id)
+
+    def logs(
+        self,
+        job: Job,
+        attempt: int | None = None,
+        *,
+        follow: bool = False,
+        trouble: Callable[[str], None] = lambda words: None,
+    ) -> Iterator[bytes]:
+        """Yield what an attempt printed, the newest one's unless told; following ends with the job.
+
+        While following, a store or storage away is waited for, and `trouble` is told of it.
+        """
         from ad_platform.storage.logs import read_log
 
         number, chunk = attempt or job.attempt, 0
         while True:
-            # Looked at before the log is read: what an ended job printed is there by then.
-            current = self.job(job.id) if follow else job
-            part = read_log(self.storage, job.id, number, chunk)
+            try:
+                # Looked at before the log is read: what an ended job printed is there by then.
+                current = self.job(job.id) if follow else job
+                part = read_log(self.storage, job.id, number, chunk)
+            except Unavailable as error:
+                if not follow:
+                    raise
+                trouble(str(error))
+                self._pause(2.0)
+                continue
             chunk = part.next_chunk
             if part.content:
                 yield part.content
@@ -81,16 +119,22 @@ class Looking(Connections):
         """Return which categories lie on which node."""
         return self.store.workers.holdings()
 
+    def queues(self) -> list[QueueState]:
+        """Return every queue that holds jobs, is paused or is served, by name."""
+        return self._queues(self.workers())
+
     def overview(self) -> Overview:
-        """Return workers, jobs by state and wake-ups by queue."""
+        """Return workers, jobs by state, queues, and wake-ups by queue."""
         workers = tuple(self.workers())
-        queues = {
-            "default",
-            *(queue for worker in workers if worker.state != "gone" for queue in worker.queues),
-        }
+        known = tuple(self._queues(workers))
         counts = self.store.jobs.count()
+        depths: Mapping[str, int] | None = None
+        trouble = ""
         try:
-            depths: Mapping[str, int] | None = self.queue.depths(sorted(queues))
+            depths = self.queue.depths([queue.name for queue in known])
         except BrokerDown as error:
-            return Overview(jobs=counts, workers=workers, depths=None, trouble=str(error))
-        return Overview(jobs=counts, workers=workers, depths=depths)
+            trouble = str(error)
+        return Overview(jobs=counts, workers=workers, queues=known, depths=depths, trouble=trouble)
+
+    def _queues(self, workers: Sequence[WorkerRecord]) -> list[QueueState]:
+        return states(self.store.queues.loads(), self.store.queues.paused(), workers)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ad_platform.errors import UnknownName
 from ad_platform.records import WorkerRecord
 
 USUAL = "default"  # the queue of a job whose submitter named none
@@ -43,14 +44,34 @@ class QueueState:
     """A queue at a glance."""
 
     load: QueueLoad
-    workers: int  # online and serving it
-    slots: int  # that those workers have
+    workers: int = 0  # online and serving it
+    slots: int = 0  # that those workers have
     paused: PausedQueue | None = None
 
     @property
     def name(self) -> str:
         """Return the queue's name."""
         return self.load.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueChange:
+    """What became of a wish to pause or resume a queue."""
+
+    queue: QueueState
+    changed: bool  # False: it was so already
+    trouble: str = ""  # why its workers could not be woken yet
+
+
+def named(text: str, known: Sequence[QueueState]) -> str:
+    """Return the name of a known queue, written in any case; raise UnknownName."""
+    names = [queue.name for queue in known]
+    if text in names:
+        return text
+    fitting = [name for name in names if name.lower() == text.lower()]
+    if len(fitting) != 1:
+        raise UnknownName("queue", text, names)
+    return fitting[0]
 
 
 def states(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from ad_platform.queues import QueueState
 from ad_platform.records import Champion, Job, WorkerRecord
 from ad_platform.specs import DatasetRef, Json
 from ad_platform.states import JobKind, JobState
@@ -103,4 +104,5 @@ class Overview:
     jobs: Mapping[JobState, int]
     workers: tuple[WorkerRecord, ...]
     depths: Mapping[str, int] | None  # wake-ups in each queue; None when the broker does not answer
+    queues: tuple[QueueState, ...] = ()
     trouble: str = ""
