@@ -70,7 +70,7 @@ class Looking(Connections):
             for job in self.store.jobs.search(states=unfinished, oldest_first=True, limit=MOST_WATCHED):
                 known[job.id] = job
                 fresh.add(job.id)
-        for job_id in known.keys() | (ids or ()):
+        for job_id in dict.fromkeys([*known, *(ids or ())]):
             if job_id not in fresh and not (job_id in known and known[job_id].state.terminal):
                 known[job_id] = self.store.jobs.get(job_id)
 
