@@ -26,7 +26,7 @@ class Client(Looking):
         planning.check(request.scheduling)
         entry = self.catalogue().entry(request.detector)
         spec = planning.train_spec(entry, request)
-        scheduling = planning.honest(request.scheduling, entry, request.preset)
+        scheduling = planning.honest(request.scheduling, entry, spec.preset)
         train = self._submission(spec, scheduling)
         if not request.evaluate:
             return [train]
@@ -148,6 +148,7 @@ class Client(Looking):
             key=scheduling.key,
             name=scheduling.name,
             tags=dict(scheduling.tags),
+            group=scheduling.group,
             queue=scheduling.queue,
             priority=scheduling.priority,
             gpus=planning.gpus(spec.device),

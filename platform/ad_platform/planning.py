@@ -18,16 +18,19 @@ QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 def train_spec(entry: catalogue.DetectorEntry, request: TrainRequest) -> JobSpec:
     """Return the spec of a fit; raise UnknownName or InvalidValue for what cannot be."""
-    usual = holdout.NONE if request.preset in entry.published else holdout.DEFAULT
+    preset = catalogue.preset_name(entry, request.preset) if request.preset else entry.default_preset
+    usual = holdout.NONE if preset in entry.published else holdout.DEFAULT
+    category = request.dataset.category
     return JobSpec(
         kind=JobKind.TRAIN,
         detector=entry.name,
         dataset=request.dataset,
-        config=catalogue.resolve(entry, request.preset, _settings(request), request.dataset.category),
-        preset=request.preset or entry.default_preset,
+        config=catalogue.resolve(entry, preset or None, _settings(request), category, request.base),
+        preset=preset,
         seed=request.seed,
         device=request.device,
         checkpoint_every=request.checkpoint_every,
+        threads=request.threads,
         holdout=holdout.canonical(usual if request.holdout is None else request.holdout),
     )
 
@@ -47,7 +50,7 @@ def evaluation_spec(trained: JobSpec, data: DatasetRef, source: str) -> JobSpec:
     )
 
 
-def honest(scheduling: Scheduling, entry: catalogue.DetectorEntry, preset: str | None) -> Scheduling:
+def honest(scheduling: Scheduling, entry: catalogue.DetectorEntry, preset: str) -> Scheduling:
     """Tag what uses a published preset: its settings were chosen on test pictures, whatever a user says."""
     if preset not in entry.published:
         return scheduling
@@ -55,7 +58,9 @@ def honest(scheduling: Scheduling, entry: catalogue.DetectorEntry, preset: str |
 
 
 def inherited(scheduling: Scheduling, source: Job) -> Scheduling:
-    """Tag an evaluation with what the settings of its train job were chosen by."""
+    """Keep an evaluation with its train job: in its group, tagged with what its settings were chosen by."""
+    if scheduling.group is None:
+        scheduling = replace(scheduling, group=source.group)
     if SELECTED_ON not in source.tags:
         return scheduling
     return replace(scheduling, tags={**scheduling.tags, SELECTED_ON: selected_on(source)})
@@ -67,8 +72,13 @@ def check(scheduling: Scheduling) -> None:
         raise InvalidValue(f"priority must be an integer from -100 to 100, not {scheduling.priority}")
     if scheduling.max_attempts < 1:
         raise InvalidValue(f"max_attempts must be an integer of at least 1, not {scheduling.max_attempts}")
-    if not QUEUE.fullmatch(scheduling.queue):
-        raise InvalidValue(f"a queue's name is made of letters, digits and . _ -, not '{scheduling.queue}'")
+    check_queue(scheduling.queue)
+
+
+def check_queue(queue: str) -> None:
+    """Raise InvalidValue for what cannot be the name of a queue."""
+    if not QUEUE.fullmatch(queue):
+        raise InvalidValue(f"a queue's name is made of letters, digits and . _ -, not '{queue}'")
 
 
 def gpus(device: str) -> int:
@@ -87,7 +97,7 @@ def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:
         return request.settings
     if isinstance(request.settings, Mapping):
         return {**request.settings, "image_size": size}
-    given = [text for text in request.settings if text.partition("=")[0].strip() == "image_size"]
+    given = [text for text in request.settings if text.partition("=")[0].strip().lower() == "image_size"]
     if any(text.partition("=")[2].strip() != str(size) for text in given):
         raise InvalidValue(f"image_size is given twice: {size} and {given[0].partition('=')[2]}; give one")
     return [*request.settings, f"image_size={size}"]

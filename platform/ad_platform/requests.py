@@ -16,6 +16,7 @@ class Scheduling:
 
     name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None  # what holds jobs together
     queue: str = "default"
     priority: int = 0
     max_attempts: int = 3
@@ -29,11 +30,13 @@ class TrainRequest:
     detector: str
     dataset: DatasetRef
     preset: str | None = None
-    settings: Sequence[str] | Mapping[str, Json] = ()  # "name=value", or values by name
+    base: Mapping[str, Json] = field(default_factory=dict)  # over the preset's, as another job has them
+    settings: Sequence[str] | Mapping[str, Json] = ()  # over those: "name=value", or values by name
     image_size: int | None = None  # short for the setting of that name
     seed: int = 0
     device: str = "auto"
     checkpoint_every: int | None = None
+    threads: int | None = None  # of the CPU; None lets the worker decide
     holdout: str | None = None  # as "10/10"; None is the default, or "none" for a published preset
     evaluate: bool = True  # also submit the evaluation of what will be fitted
     scheduling: Scheduling = field(default_factory=Scheduling)
