@@ -27,6 +27,7 @@ class Exit(IntEnum):
     DAMAGED = 7  # no room on the disk, or a stored file that does not match its manifest
     JOB_FAILED = 10  # the job waited for or watched ended failed
     JOB_CANCELLED = 11  # the job waited for or watched ended cancelled
+    UNFIT = 12  # `adctl doctor` found a problem
     INTERRUPTED = 130  # Ctrl-C
 
 

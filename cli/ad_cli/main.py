@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from ad_cli import out
-from ad_cli.commands import data, db, detectors, follow, jobs, promote, queue, stack, submit, worker
+from ad_cli.commands import (
+    config,
+    data,
+    db,
+    detectors,
+    doctor,
+    follow,
+    jobs,
+    promote,
+    queue,
+    stack,
+    submit,
+    worker,
+)
 from ad_cli.exits import Exit, exit_of
 from ad_platform.errors import AdctlError
 
@@ -45,7 +58,7 @@ def adctl(
     """
 
 
-for group in (stack, jobs, follow, promote):
+for group in (stack, jobs, follow, promote, doctor, config):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(queue.app, name="queue")

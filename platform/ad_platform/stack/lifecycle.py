@@ -122,6 +122,16 @@ def states(settings: Settings) -> list[ServiceState]:
     return control.states()
 
 
+def started_with(settings: Settings) -> dict[str, str] | None:
+    """Return the environment that the running services were started with; None where nobody may look."""
+    supervisor = _supervisor(Places(settings))
+    try:
+        found = supervisor.environ() if supervisor is not None else {}
+    except (psutil.Error, OSError):
+        return None
+    return found if found.get(MARK) == str(settings.home) else None
+
+
 def _require_parts(settings: Settings) -> None:
     if sys.platform == "win32":
         raise Unavailable("adctl up does not run on Windows itself; use WSL, or point ADCTL_* at a cluster")

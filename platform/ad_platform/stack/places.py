@@ -2,11 +2,14 @@
 
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from ad_platform.errors import Unavailable
 from ad_platform.settings import Settings
+
+LONGEST = 107 if sys.platform == "linux" else 103  # bytes of a socket's path
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,25 @@ class Places:
 
     def make(self) -> None:
         """Make every folder; raise Unavailable for one that cannot be made or is somebody else's."""
+        if too_long(self.settings.run_dir):
+            raise Unavailable(
+                f"{longest_socket(self.settings.run_dir)} is too long a path for a socket; "
+                "set TMPDIR to a shorter one, such as /tmp"
+            )
         make_private(self.settings.home)
         make_own(self.settings.run_dir)
         for folder in (self.stack, self.logs, self.broker_data):
             make_private(folder)
+
+
+def longest_socket(folder: Path) -> Path:
+    """Return the longest path among the sockets in a run folder: a doorbell's."""
+    return folder / "bells-01234567" / "01234567"
+
+
+def too_long(folder: Path) -> bool:
+    """Say whether a socket of a run folder would have a longer path than the system allows."""
+    return len(os.fsencode(longest_socket(folder))) > LONGEST
 
 
 def make_private(folder: Path) -> None:

@@ -1,0 +1,50 @@
+"""Asks an MLflow server one question, without MLflow, to see whether it answers and lets one in."""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+from ad_platform.addresses import shown
+from ad_platform.doctor.findings import Finding, ok, problem
+
+PATIENCE = 4.0  # seconds
+QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def ask_mlflow(uri: str, environ: Mapping[str, str], patience: float = PATIENCE) -> Finding:
+    """Return what came of asking for one experiment, with the account that the environment names."""
+    where = shown(uri)
+    request = urllib.request.Request(uri.rstrip("/") + QUESTION, headers=_account(environ))  # noqa: S310 - http(s)
+    try:
+        with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310
+            json.load(answer)
+    except urllib.error.HTTPError as error:
+        return _refused(where, error.code)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return problem(
+            "mlflow",
+            f"{where} does not answer as MLflow does: {reason}; runs are sent later, training goes on",
+            "start the server, or check MLFLOW_TRACKING_URI",
+        )
+    return ok("mlflow", f"{where} answers")
+
+
+def _refused(where: str, code: int) -> Finding:
+    remedies = {
+        401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        403: "start it with --allowed-hosts naming the host of MLFLOW_TRACKING_URI, or ask for rights",
+        404: "check MLFLOW_TRACKING_URI: no MLflow is at this address",
+    }
+    return problem("mlflow", f"{where} answers with {code}", remedies.get(code, "look at the server's log"))
+
+
+def _account(environ: Mapping[str, str]) -> dict[str, str]:
+    if token := environ.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    name, password = environ.get("MLFLOW_TRACKING_USERNAME"), environ.get("MLFLOW_TRACKING_PASSWORD")
+    if name is None or password is None:
+        return {}
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
