@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ad_platform.states import JobKind
+
 if TYPE_CHECKING:
     from ad_platform.records import Job
     from ad_platform.specs import Json
 
+IMAGE_AUROC = "test/image_auroc"
 # What a person looks for first. The store may give names back in another order than they were written in.
-HEADLINES = (
-    "test/image_auroc",
-    "test/pixel_auroc",
-    "test/aupro_30",
-    "validation/image_auroc",
-    "validation/pixel_auroc",
-)
+HEADLINES = {
+    IMAGE_AUROC: "image AUROC",
+    "test/pixel_auroc": "pixel AUROC",
+    "test/aupro_30": "AUPRO 0.3",
+    "validation/image_auroc": "validation image AUROC",
+    "validation/pixel_auroc": "validation pixel AUROC",
+}
 DEFECT_COLUMNS = {
     "IMAGE AUROC": "image_auroc",
     "PIXEL AUROC": "pixel_auroc",
     "AUPRO 0.3": "aupro_30",
     "AUPRO 0.05": "aupro_05",
 }
+NO_DEFECTS = "n/a: there were no anomalous test images, or no good ones"
 
 
 def in_order(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -35,9 +39,42 @@ def measures(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
     """Return each measure as text, with its 95 % interval where there is one."""
     intervals = _mapping(job.result.get("intervals"))
     named = {name: f"{value:.6g}{_interval(intervals.get(name))}" for name, value in metrics.items()}
+    if job.kind is JobKind.EVALUATE and job.result and IMAGE_AUROC not in metrics:
+        named = {IMAGE_AUROC: NO_DEFECTS, **named}
+    if point := operating_words(job):
+        named["threshold"] = point
+    if isinstance(images := job.result.get("images"), int):
+        named["test images"] = str(images)
     if isinstance(took := job.result.get("ms_per_image"), int | float):
         named["ms per image"] = f"{took:.4g}"
     return named
+
+
+def headlines(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return the measures of an evaluation that a person wants first, by the names people use."""
+    intervals = _mapping(job.result.get("intervals"))
+    found = {
+        words: f"{metrics[name]:.4f}{_interval(intervals.get(name))}"
+        for name, words in HEADLINES.items()
+        if name in metrics
+    }
+    if IMAGE_AUROC not in metrics:
+        found = {HEADLINES[IMAGE_AUROC]: NO_DEFECTS, **found}
+    if point := operating_words(job):
+        found["threshold"] = point
+    return found
+
+
+def operating_words(job: Job) -> str:
+    """Return the threshold in use and what is known of it; "" where none was calibrated."""
+    point = _mapping(job.result.get("operating_point"))
+    threshold, rate, normals = (point.get(name) for name in ("threshold", "rate", "normals"))
+    if not isinstance(threshold, int | float):
+        return ""
+    words = f"{threshold:.6g}"
+    if isinstance(rate, int | float) and point.get("certified") is True:
+        words += f"  at most {100 * rate:.3g} % false alarms, by {normals} normal images"
+    return words
 
 
 def defect_rows(job: Job) -> list[tuple[str, ...]]:

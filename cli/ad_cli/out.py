@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ad_cli.tables import Column
     from ad_platform.specs import Json
 
-FALLBACK_WIDTH = 100  # of a table that is not shown on a terminal
+LONGEST = 700  # characters of an error; what to do stands at its end
+FALLBACK_WIDTH = 80  # of a terminal that does not say
 
 
 @dataclass
@@ -68,7 +70,28 @@ def quiet() -> bool:
 
 def lively() -> bool:
     """Say whether stderr is a terminal that may be redrawn and coloured."""
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return sys.stderr.isatty() and _colours_wanted()
+
+
+def colourful() -> bool:
+    """Say whether stdout is a terminal that may be coloured."""
+    return sys.stdout.isatty() and _colours_wanted()
+
+
+def _colours_wanted() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def in_colour(words: str, colour: str) -> str:
+    """Return words in a colour if stdout shows colours; "" is none."""
+    from ad_cli.tables import painted
+
+    return painted(words, colour) if colourful() else words
+
+
+def width() -> int:
+    """Return how many columns the terminal has that stdout is; 0 where it is none."""
+    return shutil.get_terminal_size((FALLBACK_WIDTH, 24)).columns if sys.stdout.isatty() else 0
 
 
 def data(value: Json) -> None:
@@ -114,32 +137,37 @@ def error(words: str) -> None:
     """Say why nothing could be done, in one line."""
     # The pipe may be what broke; there is nobody left to tell then.
     with suppress(OSError):
-        sys.stderr.write(f"error: {' '.join(words.split())}\n")
+        sys.stderr.write(f"error: {_one_line(words)}\n")
         sys.stderr.flush()
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
-    """Print rows under headers, the last column cut to the width of the terminal."""
+def table(headers: Sequence[str | Column], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
+    """Print rows under headers, no line wider than the terminal."""
+    from ad_cli.tables import Column, layout
+
     if not rows:
         if empty:
             note(empty)
         return
-    widths = [max(len(row[i]) for row in (headers, *rows)) for i in range(len(headers))]
-    limit = shutil.get_terminal_size((FALLBACK_WIDTH, 24)).columns if sys.stdout.isatty() else 0
-    for row in (headers, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        _write(_cut("  ".join(cells).rstrip(), limit))
+    columns = [Column(name=header) if isinstance(header, str) else header for header in headers]
+    for words in layout(columns, rows, width(), coloured=colourful()):
+        _write(words)
 
 
-def pairs(values: Mapping[str, str]) -> None:
-    """Print names and values, one pair a line."""
-    width = max((len(name) for name in values), default=0)
+def pairs(values: Mapping[str, str], colours: Mapping[str, str] | None = None) -> None:
+    """Print names and values, one pair a line; `colours` are those of some values, by name."""
+    from ad_cli.tables import one_line
+
+    widest = max((len(name) for name in values), default=0)
     for name, value in values.items():
-        _write(f"{name.ljust(width)}  {value}".rstrip())
+        shown = in_colour(one_line(value).rstrip(), (colours or {}).get(name, ""))
+        _write(f"{name.ljust(widest)}  {shown}".rstrip())
 
 
-def _cut(words: str, limit: int) -> str:
-    return words if not limit or len(words) <= limit else words[: limit - 1] + "…"
+def _one_line(words: str) -> str:
+    """Return words that fit one line: nothing that moves the cursor, and of very many the middle left out."""
+    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(words.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 200]} … {line[-190:]}"
 
 
 def _write(words: str) -> None:

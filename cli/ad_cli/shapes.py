@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from ad_cli.measures import in_order
-from ad_platform.states import JobState
+from ad_cli.measures import IMAGE_AUROC, in_order
+from ad_platform.states import JobKind, JobState
 
 if TYPE_CHECKING:
     from ad_platform.records import Attempt, Champion, Event, Holding, Job, WorkerRecord
     from ad_platform.specs import Json
 
-JOB_COLUMNS = ("ID", "KIND", "STATE", "DETECTOR", "DATA", "PROGRESS", "AGE", "NAME")
+SHORT = 8  # characters of an id that people are shown
+COLOURS = {
+    "succeeded": "green",
+    "failed": "red",
+    "running": "yellow",
+    "cancelling": "yellow",
+    "cancelled": "dim",
+    "waiting": "dim",
+}
+UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 WORKER_COLUMNS = ("ID", "NODE", "STATE", "BUSY", "SLOTS", "QUEUES", "SEEN")
 
 
@@ -27,21 +36,6 @@ def job_json(job: Job) -> dict[str, Json]:
 def record_json(record: Attempt | Event | WorkerRecord | Champion | Holding) -> dict[str, Json]:
     """Return a record as JSON."""
     return cast("dict[str, Json]", asdict(record))
-
-
-def job_cells(job: Job, now: float | None = None) -> tuple[str, ...]:
-    """Return the cells of a job's row below JOB_COLUMNS."""
-    data = job.spec.dataset
-    return (
-        job.id,
-        job.kind.value,
-        state_words(job),
-        job.spec.detector,
-        f"{data.dataset}/{data.category}",
-        progress_words(job),
-        ago(job.created_at, now),
-        job.name,
-    )
 
 
 def worker_cells(worker: WorkerRecord, now: float | None = None) -> tuple[str, ...]:
@@ -57,6 +51,12 @@ def worker_cells(worker: WorkerRecord, now: float | None = None) -> tuple[str, .
     )
 
 
+def title(job: Job) -> str:
+    """Return what a job is: "train ddad on mvtec/bottle"."""
+    data = job.spec.dataset
+    return f"{job.kind} {job.spec.detector} on {data.dataset}/{data.category}"
+
+
 def state_words(job: Job) -> str:
     """Return the state, with what is about to happen to it."""
     return "cancelling" if job.cancel_requested and not job.state.terminal else job.state.value
@@ -64,12 +64,33 @@ def state_words(job: Job) -> str:
 
 def progress_words(job: Job) -> str:
     """Return how far a job has come, or what it ended with."""
-    if job.state is JobState.SUCCEEDED and (metrics := result_metrics(job)):
-        return metric_words(metrics, most=1)
+    if job.state is JobState.SUCCEEDED:
+        return headline(job) or "done"
     if job.state is JobState.FAILED and job.failure:
         return job.failure.value
+    return percent(job) or "-"
+
+
+def percent(job: Job) -> str:
+    """Return how far a job has come as "340/1000 (34%)", or "" if it has not said."""
     done = job.progress
-    return f"{done.step}/{done.of} ({100 * done.step // done.of}%)" if done.of else "-"
+    return f"{done.step}/{done.of} ({100 * done.step // done.of}%)" if done.of else ""
+
+
+def headline(job: Job) -> str:
+    """Return the one measure of an ended job that matters most, short: "AUROC 0.9413"."""
+    if job.kind is JobKind.EVALUATE:
+        found = result_metrics(job).get(IMAGE_AUROC)
+        return f"AUROC {'n/a' if found is None else f'{found:.4f}'}"
+    first = next(iter(in_order(result_metrics(job)).items()), None)
+    return f"{first[0].rpartition('/')[2]} {first[1]:.4g}" if first else ""
+
+
+def shortest(ids: Iterable[str]) -> int:
+    """Return how many characters tell these ids apart: a few, or more where they begin alike."""
+    texts = set(ids)
+    enough = range(SHORT, max(map(len, texts), default=0))
+    return next((n for n in enough if len({text[:n] for text in texts}) == len(texts)), SHORT)
 
 
 def result_metrics(job: Job) -> dict[str, float]:
@@ -91,6 +112,12 @@ def metric_words(metrics: Mapping[str, float], most: int = 4) -> str:
 def ago(at: float, now: float | None = None) -> str:
     """Return how long ago something was, short."""
     return span((time.time() if now is None else now) - at) if at else "-"
+
+
+def coarse(seconds: float) -> str:
+    """Return a length of time in its largest unit alone: 12s, 3m, 5h, 2d."""
+    whole = max(0, int(seconds))
+    return next((f"{whole // size}{unit}" for unit, size in UNITS if whole >= size), f"{whole}s")
 
 
 def span(seconds: float) -> str:

@@ -1,11 +1,19 @@
 """How `adctl show` lays out one job."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ad_cli import measures, out, shapes
+from ad_cli import measures, out, pages, shapes
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.specs import Json
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
+
+HIDDEN = {None, "", "-"}  # what an event or a fact need not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +24,31 @@ class Whole:
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     dependents: Sequence[Job]
+    files: str  # where its result lies; "" when there is none
+    run: str  # the address of its MLflow run; "" where no page shows it now
+
+
+def look(client: Client, job: Job) -> Whole:
+    """Return a job and all that belongs to it."""
+    bundle = job.result.get("bundle")
+    return Whole(
+        job=job,
+        attempts=client.attempts(job),
+        events=client.events(job),
+        dependents=client.dependents(job),
+        files=pages.stored(client.settings, bundle) if isinstance(bundle, str) else "",
+        run=pages.run_address(client, job),
+    )
+
+
+def show_config(job: Job) -> None:
+    """Print what `submit train --config` reads back."""
+    from ad_platform import run_file
+
+    if out.as_json():
+        out.data(shapes.job_json(job)["spec"])
+    else:
+        out.text(run_file.dump(job).rstrip("\n"))
 
 
 def show(whole: Whole) -> None:
@@ -26,8 +59,9 @@ def show(whole: Whole) -> None:
     if out.quiet():
         out.text(f"{whole.job.id} {whole.job.state}")
         return
-    out.pairs(_facts(whole))
-    _section("settings", {name: str(value) for name, value in sorted(whole.job.spec.config.items())})
+    state = shapes.state_words(whole.job)
+    out.pairs(_facts(whole), {"state": shapes.COLOURS.get(state, "")})
+    _section("settings", {name: _value(value) for name, value in sorted(whole.job.spec.config.items())})
     found = measures.in_order(shapes.result_metrics(whole.job))
     _section("result", measures.measures(whole.job, found))
     if rows := measures.defect_rows(whole.job):
@@ -46,6 +80,8 @@ def _json(whole: Whole) -> Json:
         "attempts": [shapes.record_json(attempt) for attempt in whole.attempts],
         "events": [shapes.record_json(event) for event in whole.events],
         "dependents": [job.id for job in whole.dependents],
+        "files": whole.files or None,
+        "run": whole.run or None,
     }
 
 
@@ -60,31 +96,50 @@ def _facts(whole: Whole) -> dict[str, str]:
         "error": job.error,
         "detector": f"{spec.detector}{f' ({spec.preset})' if spec.preset else ''}",
         "data": f"{spec.dataset.dataset}/{spec.dataset.category}  {spec.dataset.fingerprint[:12]}",
+        "of model": spec.source or "",
         "holdout": spec.holdout,
         "seed": str(spec.seed),
         "device": spec.device,
-        "progress": shapes.progress_words(job),
-        "metrics": shapes.metric_words(job.progress.metrics),
+        "progress": "" if job.state.terminal else shapes.percent(job) or job.progress.message,
+        "metrics": "" if job.state.terminal else shapes.metric_words(job.progress.metrics),
         "queue": f"{job.queue}, priority {job.priority}",
+        "group": job.group or "",
         "failures": f"{job.failures} of {job.max_attempts}" if job.failures else "",
         "worker": job.worker or "",
         "needs": " ".join(job.needs),
-        "needed by": " ".join(f"{other.id} ({other.kind})" for other in whole.dependents),
+        "needed by": " ".join(f"{other.id} ({other.kind}, {other.state})" for other in whole.dependents),
         "retry of": job.retry_of or "",
         "tags": " ".join(f"{name}={value}" for name, value in job.tags.items()),
         "user": job.user,
         "code": code,
         "submitted": shapes.moment(job.created_at),
         "started": shapes.moment(job.started_at),
-        "ended": shapes.moment(job.finished_at),
+        "ended": f"{shapes.moment(job.finished_at)}{_took(job)}" if job.finished_at else "",
+        "files": whole.files,
+        "mlflow": whole.run,
     }
-    return {name: value for name, value in facts.items() if value not in {"", "-"}}
+    return {name: value for name, value in facts.items() if value not in HIDDEN}
+
+
+def _took(job: Job) -> str:
+    if job.started_at is None or job.finished_at is None:
+        return ""
+    return f" after {shapes.span(job.finished_at - job.started_at)}"
+
+
+def _value(value: Json) -> str:
+    """Return a setting as `-S` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(_value(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def _attempt(attempt: Attempt) -> str:
     took = f" after {shapes.span(attempt.ended_at - attempt.started_at)}" if attempt.ended_at else ""
     why = f": {attempt.failure or ''} {attempt.error}".rstrip() if attempt.failure or attempt.error else ""
-    return f"{attempt.outcome}{took} on {attempt.worker}{why}"
+    return f"{attempt.outcome.replace('_', ' ')}{took} on {attempt.worker}{why}"
 
 
 def _details(event: Event) -> str:

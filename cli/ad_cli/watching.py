@@ -1,33 +1,29 @@
-"""Shows jobs until they end: live bars on a terminal, else one line per change."""
+"""Shows jobs until they end: live bars on a terminal, else one line per change that matters."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
-from ad_cli import out, shapes
+from ad_cli import ending, out, shapes
+from ad_cli.change_lines import ChangeLines
 from ad_cli.exits import Exit
+from ad_cli.hints import Hints
+from ad_cli.pace import Pace
 from ad_platform.client import Client
 from ad_platform.records import Job
 from ad_platform.requests import Snapshot
 from ad_platform.states import JobState
 
 
-def watch_to_the_end(client: Client, jobs: Sequence[Job]) -> Exit:
+def watch_to_the_end(
+    client: Client, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic
+) -> Exit:
     """Show jobs until all have ended, print their results and return the exit code that tells how."""
-    ids = [job.id for job in jobs]
-    try:
-        if out.as_json():
-            last = _stream(client, ids)
-        elif out.lively() and not out.quiet():
-            last = _bars(client, ids)
-        else:
-            last = _lines(client, ids)
-    except KeyboardInterrupt:
-        first = ids[0]
-        out.note(f"\nit goes on: look again with `adctl watch {first}`, end it with `adctl cancel {first}`")
-        return Exit.INTERRUPTED
-    if not out.as_json():
-        for job in last:
-            _print_end(job)
-    return end_code(last)
+    return _watch(client, [job.id for job in jobs], jobs, clock)
+
+
+def watch_everything(client: Client, clock: Callable[[], float] = time.monotonic) -> Exit:
+    """Show all that has not ended, and what is submitted meanwhile, until nothing is left."""
+    return _watch(client, None, (), clock)
 
 
 def end_code(jobs: Sequence[Job]) -> Exit:
@@ -38,53 +34,75 @@ def end_code(jobs: Sequence[Job]) -> Exit:
     return Exit.JOB_CANCELLED if JobState.CANCELLED in states else Exit.OK
 
 
-def _stream(client: Client, ids: Sequence[str]) -> tuple[Job, ...]:
-    seen: dict[str, Job] = {}
-    for snapshot in client.watch(ids):
+def _watch(
+    client: Client, ids: Sequence[str] | None, jobs: Sequence[Job], clock: Callable[[], float]
+) -> Exit:
+    last = Snapshot(jobs=tuple(jobs))
+    try:
+        for look in _shown(client, client.watch(ids), clock):
+            last = look
+    except KeyboardInterrupt:
+        _say_it_goes_on(last.jobs or tuple(jobs))
+        return Exit.INTERRUPTED
+    if not last.jobs:
+        out.note("nothing is waiting, queued or running")
+    elif not out.as_json():
+        ending.show_ends(last.jobs)
+    return end_code(last.jobs)
+
+
+def _shown(client: Client, looks: Iterator[Snapshot], clock: Callable[[], float]) -> Iterator[Snapshot]:
+    if out.as_json():
+        return _stream(looks)
+    hints = Hints(client, clock)
+    return (_bars if out.lively() and not out.quiet() else _lines)(looks, Pace(clock), hints)
+
+
+def _stream(looks: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """Print a line of JSON for every change of a job; a lease that was renewed is none."""
+    seen: dict[str, object] = {}
+    trouble = ""
+    for snapshot in looks:
         for job in snapshot.jobs:
-            if seen.get(job.id) != job:
-                out.line(shapes.job_json(job))
-                seen[job.id] = job
-    return tuple(seen[job_id] for job_id in ids)
+            value = shapes.job_json(job)
+            known = {**value, "lease_until": None}
+            if seen.get(job.id) != known:
+                out.line(value)
+                seen[job.id] = known
+        if snapshot.trouble and not trouble:
+            out.note(f"waiting: {snapshot.trouble}")
+        trouble = snapshot.trouble
+        yield snapshot
 
 
-def _lines(client: Client, ids: Sequence[str]) -> tuple[Job, ...]:
-    seen: dict[str, str] = {}
-    last = Snapshot(jobs=())
-    for last in client.watch(ids):
-        words = {job.id: change_words(job) for job in last.jobs}
-        if last.trouble:
-            words["trouble"] = last.trouble
-        for key, line in words.items():
-            if seen.get(key) != line:
-                out.note(line)
-        seen = words
-    return last.jobs
+def _lines(looks: Iterator[Snapshot], pace: Pace, hints: Hints) -> Iterator[Snapshot]:
+    lines = ChangeLines(pace, hints)
+    for snapshot in looks:
+        for line in lines.of(snapshot):
+            out.note(line)
+        yield snapshot
 
 
-def _bars(client: Client, ids: Sequence[str]) -> tuple[Job, ...]:
+def _bars(looks: Iterator[Snapshot], pace: Pace, hints: Hints) -> Iterator[Snapshot]:
     from ad_cli.bars import Bars
+    from ad_cli.watch_view import Shown, lines
 
-    last = Snapshot(jobs=())
     with Bars() as bars:
-        for last in client.watch(ids):
-            bars.show(last)
-    return last.jobs
+        for snapshot in looks:
+            shown = [Shown(job=job, speed=pace.speed(job), hint=hints.of(job)) for job in snapshot.jobs]
+            bars.show(lines(shown, snapshot.trouble, *bars.size))
+            yield snapshot
 
 
-def change_words(job: Job) -> str:
-    """Say in one line how a job stands."""
-    attempt = f" attempt {job.attempt}" if job.attempt > 1 else ""
-    state = f"{job.id}  {job.kind} {shapes.state_words(job)}{attempt}"
-    done = job.progress
-    if job.state is JobState.RUNNING and done.of:
-        return f"{state}  {shapes.progress_words(job)}  {shapes.metric_words(done.metrics)}".rstrip()
-    return f"{state}: {job.error}" if job.error and not job.state.terminal else state
-
-
-def _print_end(job: Job) -> None:
-    if job.state is JobState.SUCCEEDED:
-        words = shapes.metric_words(shapes.result_metrics(job)) or "done"
+def _say_it_goes_on(jobs: Sequence[Job]) -> None:
+    going = [job for job in jobs if not job.state.terminal]
+    if not going:
+        return
+    first = going[0].id[: shapes.SHORT]
+    if len(going) == 1:
+        out.note(f"\nit goes on: look again with `adctl watch {first}`, end it with `adctl cancel {first}`")
     else:
-        words = ": ".join(part for part in (str(job.failure or ""), job.error) if part)
-    out.text(f"{job.id}  {job.kind} {job.state}  {words}".rstrip())
+        ids = " ".join(job.id[: shapes.SHORT] for job in going[:4]) + (" ..." if len(going) > 4 else "")
+        out.note(
+            f"\n{len(going)} jobs go on: look again with `adctl watch`, end them with `adctl cancel {ids}`"
+        )

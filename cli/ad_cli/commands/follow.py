@@ -6,8 +6,6 @@ import typer
 
 from ad_cli import out, session
 from ad_cli.commands import options
-from ad_cli.exits import Exit
-from ad_platform.states import JobState
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,9 +15,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def watch(
-    job: Annotated[
-        str | None,
-        typer.Argument(metavar="[JOB]", help="All that has not ended, unless given.", show_default=False),
+    jobs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOB]...",
+            help="Ids, their first characters, or @last; all that has not ended, unless given.",
+            show_default=False,
+        ),
     ] = None,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
@@ -28,19 +30,14 @@ def watch(
 
     With the jobs that need it, such as its evaluation. Ctrl-C leaves them running.
     """
-    from ad_cli.watching import watch_to_the_end
+    from ad_cli.watching import watch_everything, watch_to_the_end
 
-    unfinished = [state for state in JobState if not state.terminal]
     with session.client() as client:
-        if job is None:
-            watched = client.jobs(states=unfinished)
-        else:
-            first = client.job(job)
-            watched = [first, *client.dependents(first)]
-        if not watched:
-            out.note("nothing is waiting, queued or running")
-            return
-        raise typer.Exit(watch_to_the_end(client, watched))
+        if not jobs:
+            raise typer.Exit(watch_everything(client))
+        named = [client.job(text) for text in jobs]
+        watched = [job for one in named for job in (one, *client.dependents(one))]
+        raise typer.Exit(watch_to_the_end(client, list({job.id: job for job in watched}.values())))
 
 
 def logs(
@@ -51,7 +48,12 @@ def logs(
     tail: Annotated[
         int | None,
         typer.Option(
-            callback=options.within(0), metavar="N", help="Only the last lines.", show_default=False
+            "--tail",
+            "-n",
+            callback=options.within(0),
+            metavar="N",
+            help="Only the last lines.",
+            show_default=False,
         ),
     ] = None,
     attempt: Annotated[
@@ -63,12 +65,8 @@ def logs(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Print what a job has written."""
+    """Print what a job has written. Ctrl-C ends the printing, not the job."""
     from ad_cli.logging_out import print_log
 
     with session.client() as client:
-        found = client.job(job)
-        try:
-            print_log(client, found, attempt, follow=follow, tail=tail)
-        except KeyboardInterrupt:
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        raise typer.Exit(print_log(client, client.job(job), attempt, follow=follow, tail=tail))

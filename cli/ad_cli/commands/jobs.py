@@ -1,13 +1,11 @@
-"""`adctl list`, `show`, `cancel` and `retry`: what was asked for, and how it stands."""
+"""`adctl list`, `show`, `cancel` and `retry`: what was asked for, how it stands, and how it goes on."""
 
 from typing import Annotated
 
 import typer
 
 from ad_cli import out, session, shapes
-from ad_cli.commands import options
-from ad_cli.exits import exit_of
-from ad_platform.errors import AdctlError
+from ad_cli.commands import options, steer
 from ad_platform.states import JobKind, JobState
 
 
@@ -15,85 +13,140 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to an application."""
     app.command("list")(list_jobs)
     app.command()(show)
-    app.command()(cancel)
-    app.command()(retry)
+    app.command()(steer.cancel)
+    app.command()(steer.retry)
 
 
 def list_jobs(
     state: Annotated[
-        list[JobState] | None, typer.Option(help="Only in this state; may be repeated.", show_default=False)
+        list[JobState] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            case_sensitive=False,
+            help="Only in this state; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
-    kind: Annotated[JobKind | None, typer.Option(help="Only of this kind.", show_default=False)] = None,
-    user: Annotated[str | None, typer.Option(help="Only of this user.", show_default=False)] = None,
+    kind: Annotated[
+        JobKind | None,
+        typer.Option("--kind", "-k", case_sensitive=False, help="Only of this kind.", show_default=False),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Only of this detector.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: options.Dataset = None,
+    category: options.Category = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="TEXT", help='Only of this name; "*" is anything.', show_default=False
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag", metavar="K[=V]", help="Only with this tag; may be repeated.", show_default=False
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this group.", show_default=False)
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this user.", show_default=False)
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this queue.", show_default=False)
+    ] = None,
+    worker: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only those it holds or held last.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only submitted since, as 90m, 2h, 3d or a date.", show_default=False
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(metavar="BY", help="age, state, kind, detector, data, name, user or a measure."),
+    ] = "age",
+    reverse: Annotated[
+        bool, typer.Option("--reverse", "-r", help="The other way round.", show_default=False)
+    ] = False,
     limit: Annotated[
         int, typer.Option("--limit", "-n", callback=options.within(1, 100_000), help="How many at most.")
     ] = 20,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first.
+
+    Sorted by a measure, such as image_auroc, the highest comes first and the column RESULT shows it.
+    """
+    from ad_cli import listing
+    from ad_platform.requests import JobFilter
+
+    wanted = listing.Wanted(
+        filter=JobFilter(
+            states=state or (),
+            kind=kind,
+            detector=detector,
+            dataset=dataset,
+            category=category,
+            name=name,
+            tags=listing.tags_of(tag or ()),
+            group=group,
+            user=user,
+            queue=queue,
+            worker=worker,
+        ),
+        since=None if since is None else listing.moment_of(since),
+        sort=sort,
+        reverse=reverse,
+        limit=limit,
+    )
     with session.client() as client:
-        jobs = client.jobs(states=state or (), kind=kind, user=user, limit=limit)
+        listed = listing.find(client, wanted)
+        if not listed.jobs and detector is not None:
+            client.catalogue().entry(detector)  # a mistyped name is said, not taken for one without jobs
     if out.as_json():
-        out.data([shapes.job_json(job) for job in jobs])
+        out.data([shapes.job_json(job) for job in listed.jobs])
     elif out.quiet():
-        for job in jobs:
+        for job in listed.jobs:
             out.text(job.id)
     else:
-        rows = [shapes.job_cells(job) for job in jobs]
-        out.table(shapes.JOB_COLUMNS, rows, empty="no jobs; submit one with: adctl submit train")
+        rows = [listing.cells(job, listed) for job in listed.jobs]
+        out.table(listing.columns(listed), rows, empty=listing.nothing(wanted))
+        if listed.more:
+            out.note(f"the first {limit}; more with: -n {limit * 5}")
 
 
-def show(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
+def show(
+    job: options.JobText,
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", help="Only what `submit train --config` reads, as YAML.", show_default=False
+        ),
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
     """Show a job: settings, attempts, events, result."""
     from ad_cli import showing
 
     with session.client() as client:
         found = client.job(job)
-        whole = showing.Whole(
-            job=found,
-            attempts=client.attempts(found),
-            events=client.events(found),
-            dependents=client.dependents(found),
-        )
-    showing.show(whole)
-
-
-def cancel(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB", help="Ids, or their first characters.")],
-    as_json: out.AsJson = False,
-    quiet: out.Quiet = False,
-) -> None:
-    """End jobs; one that runs is told within seconds."""
-    ended, first_error = [], 0
-    with session.client() as client:
-        for text in jobs:
-            try:
-                ended.append(client.cancel(text))
-            except AdctlError as error:
-                # One wrong id must not keep the others running.
-                out.error(str(error))
-                first_error = first_error or exit_of(error)
-    if out.as_json():
-        out.data([shapes.job_json(job) for job in ended])
-    else:
-        for job in ended:
-            out.text(job.id if out.quiet() else f"{job.id}  {shapes.state_words(job)}")
-    raise typer.Exit(first_error)
-
-
-def retry(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Run an ended job again, from its last checkpoint.
-
-    The ended job stays as it is; a new one goes on where it stopped. Only failed and cancelled jobs can be
-    run again.
-    """
-    with session.client() as client:
-        submitted = client.retry(job)
-    for warning in submitted.warnings:
-        out.warn(warning)
-    new = submitted.jobs[0]
-    if out.as_json():
-        out.data(shapes.job_json(new))
-    else:
-        out.text(new.id if out.quiet() else f"{new.id}  goes on for {new.retry_of}: {new.state}")
+        if config:
+            showing.show_config(found)
+        else:
+            showing.show(showing.look(client, found))

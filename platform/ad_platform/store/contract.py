@@ -345,6 +345,10 @@ class Shipments(ABC):
         Does nothing if another shipper has taken the claim over.
         """
 
+    @abstractmethod
+    def run_of(self, job_id: str) -> str | None:
+        """Return the id of the run a job was shipped to, if it ever was."""
+
 
 class Studies(ABC):
     """Durable searches; one process at a time advances one."""

@@ -40,6 +40,12 @@ class SqlShipments(contract.Shipments):
         )
         self._db.write(lambda tx: tx.run(told))
 
+    def run_of(self, job_id: str) -> str | None:
+        """Return the id of the run a job was shipped to, if it ever was."""
+        shipped = select(shipments.c.run_id).where(shipments.c.job_id == job_id)
+        row = self._db.read(lambda tx: tx.first(shipped))
+        return row.run_id if row is not None else None
+
 
 def _claim(tx: Transaction, owner: str, seconds: float, limit: int) -> list[Shipment]:
     free = (

@@ -1,0 +1,47 @@
+"""How a watch ends: what became of each job, as data."""
+
+from collections.abc import Sequence
+
+from ad_cli import measures, out, shapes
+from ad_platform.records import Job
+from ad_platform.states import JobKind, JobState
+
+DEFECTS_A_LINE = 4
+
+
+def show_ends(jobs: Sequence[Job]) -> None:
+    """Print how jobs ended: one line each, and the measures of evaluations below theirs."""
+    for job in jobs:
+        if out.quiet():
+            out.text(f"{job.id} {job.state}")
+            continue
+        state = out.in_colour(job.state.value, shapes.COLOURS.get(job.state.value, ""))
+        out.text(f"{job.id[: shapes.SHORT]}  {shapes.title(job)}: {state}{_took(job)}{_words(job)}")
+        if job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
+            _show_measures(job)
+
+
+def _took(job: Job) -> str:
+    if job.started_at is None or job.finished_at is None:
+        return ""
+    return f" after {shapes.span(job.finished_at - job.started_at)}"
+
+
+def _words(job: Job) -> str:
+    """Return what a line can hold of a result, or why there is none."""
+    if job.state is not JobState.SUCCEEDED:
+        why = ": ".join(part for part in (str(job.failure or ""), job.error) if part)
+        return f"  {why}" if why else ""
+    if job.kind is JobKind.EVALUATE:
+        return ""
+    words = shapes.metric_words(shapes.result_metrics(job))
+    return f"  {words}" if words else ""
+
+
+def _show_measures(job: Job) -> None:
+    found = measures.headlines(job, measures.in_order(shapes.result_metrics(job)))
+    out.pairs({f"  {name}": value for name, value in found.items()})
+    defects = [f"{row[0]} {row[1]}" for row in measures.defect_rows(job) if row[1] != "-"]
+    for start in range(0, len(defects), DEFECTS_A_LINE):
+        lead = "  image AUROC by defect  " if start == 0 else " " * 25
+        out.text(lead + "  ".join(defects[start : start + DEFECTS_A_LINE]))
