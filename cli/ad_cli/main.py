@@ -21,6 +21,7 @@ from ad_cli.commands import (
     jobs,
     promote,
     queue,
+    quickstart,
     stack,
     submit,
     worker,
@@ -58,7 +59,7 @@ def adctl(
     """
 
 
-for group in (stack, jobs, follow, promote, doctor, config):
+for group in (stack, quickstart, jobs, follow, promote, doctor, config):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(queue.app, name="queue")
