@@ -19,6 +19,8 @@ from ad_cli.commands import (
     doctor,
     follow,
     jobs,
+    models,
+    predict,
     promote,
     queue,
     quickstart,
@@ -59,9 +61,10 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, promote, doctor, config):
+for group in (stack, quickstart, jobs, follow, promote, predict, doctor, config):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
+app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")

@@ -1,0 +1,1 @@
+"""Scoring pictures on this machine with a fitted model; torch is loaded when a model is."""
