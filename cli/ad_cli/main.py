@@ -26,6 +26,7 @@ from ad_cli.commands import (
     quickstart,
     stack,
     submit,
+    ui,
     worker,
 )
 from ad_cli.exits import Exit, exit_of
@@ -61,7 +62,7 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, promote, predict, doctor, config):
+for group in (stack, quickstart, jobs, follow, promote, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,78 @@
+"""`adctl ui`: MLflow's pages in a browser, or at least their address."""
+
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from ad_cli import out, session
+from ad_platform.errors import Unavailable
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to an application."""
+    app.command("ui")(ui)
+
+
+def ui(
+    job: Annotated[
+        str, typer.Argument(metavar="[JOB]", help="Show the page of this job's run.", show_default=False)
+    ] = "",
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.", show_default=False)
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Open MLflow's pages in a browser and print their address.
+
+    Where there is no screen, with -q and with --json it is only printed.
+    """
+    from ad_platform.stack import pages
+
+    settings = session.settings()
+    page = pages.address(settings, _run_of(job) if job else None)
+    if out.as_json():
+        out.data({"url": page})
+        return
+    out.text(page)
+    if not _answers(page):
+        out.note("it does not answer yet: after adctl up its first page may take half a minute")
+    if not (no_browser or out.quiet()) and out.lively() and has_screen(os.environ) and webbrowser.open(page):
+        return
+    if "SSH_CONNECTION" in os.environ and "127.0.0.1" in page:
+        port = urlsplit(page).port
+        out.note(f"from your own machine: ssh -L {port}:127.0.0.1:{port} {settings.node}, then open it there")
+
+
+def has_screen(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Say whether a browser would have a window; without, Python would start one inside the terminal."""
+    if platform in ("darwin", "win32"):
+        return "SSH_CONNECTION" not in environ
+    return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+def _run_of(text: str) -> str:
+    with session.client() as client:
+        job = client.job(text)
+        run = client.store.shipments.run_of(job.id)
+    if run is None:
+        raise Unavailable(
+            f"MLflow has no page of job {job.id} yet ({job.state}): it is told once the job has begun"
+        )
+    return run
+
+
+def _answers(page: str) -> bool:
+    parts = urlsplit(page)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), timeout=1.0):
+            return True
+    except OSError:
+        return False
