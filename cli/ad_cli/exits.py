@@ -1,5 +1,6 @@
 """What each exit code of adctl means and which error gives it: the one table (people read docs/cli.md)."""
 
+import errno
 from enum import IntEnum
 
 from ad_platform.errors import (
@@ -9,6 +10,7 @@ from ad_platform.errors import (
     DiskFull,
     InvalidRequest,
     MissingExtra,
+    StoreDamaged,
     StoreMismatch,
     Unavailable,
 )
@@ -40,8 +42,20 @@ TABLE: tuple[tuple[type[AdctlError], Exit], ...] = (
     (MissingExtra, Exit.MISSING),
     (DiskFull, Exit.DAMAGED),
     (CorruptBundle, Exit.DAMAGED),
+    (StoreDamaged, Exit.DAMAGED),
     (AdctlError, Exit.BUG),
 )
+
+# What the system says of a file where nobody foresaw it; anything else may pass: unavailable.
+SYSTEM = {
+    errno.ENOSPC: Exit.DAMAGED,
+    errno.EDQUOT: Exit.DAMAGED,
+    errno.EFBIG: Exit.DAMAGED,
+    errno.ENOTDIR: Exit.USAGE,
+    errno.EISDIR: Exit.USAGE,
+    errno.EEXIST: Exit.USAGE,
+    errno.ENAMETOOLONG: Exit.USAGE,
+}
 
 
 def exit_of(error: AdctlError) -> Exit:

@@ -1,6 +1,5 @@
 """What a person can ask: the commands of adctl, and the one place where errors become exit codes."""
 
-import errno
 import gc
 import io
 import os
@@ -29,7 +28,8 @@ from ad_cli.commands import (
     ui,
     worker,
 )
-from ad_cli.exits import Exit, exit_of
+from ad_cli.exits import SYSTEM, Exit, exit_of
+from ad_cli.ordering import arrange, only
 from ad_platform.errors import AdctlError
 
 # No markup mode: help is plain text, and rich is not loaded for it.
@@ -71,6 +71,7 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
+arrange(app)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -84,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         return _say(error, exit_of(error))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        code = Exit.DAMAGED if error.errno in (errno.ENOSPC, errno.EDQUOT) else Exit.UNAVAILABLE
+        code = SYSTEM.get(error.errno or 0, Exit.UNAVAILABLE)
         return _say(error, code, f"{place}{error.strerror or error}")
     except Exception as error:  # noqa: BLE001 - the outermost edge
         words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
@@ -93,13 +94,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _call(arguments: Sequence[str]) -> int:
     """Let Typer make the call; what was mistyped becomes one line, not a page about usage."""
-    # The text of every option ends in a store or on a terminal.
-    if any(not text.isprintable() for text in arguments):
-        from ad_cli.mistakes import check_arguments
+    if any(not text or len(text) > 1000 or not text.isprintable() for text in arguments):
+        from ad_cli import mistakes, tree
 
-        check_arguments(arguments)
+        mistakes.check_arguments(arguments, tree.read(app))  # what is typed ends in a store or on a terminal
     try:
-        code = app(args=list(arguments), prog_name="adctl", standalone_mode=False)
+        # To build every command takes 30 ms, so the one that is called will do.
+        called = only(app, arguments[0]) if arguments else app
+        code = called(args=list(arguments), prog_name="adctl", standalone_mode=False)
     except typer.TyperException as error:
         from ad_cli import mistakes, tree
 

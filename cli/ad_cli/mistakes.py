@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,7 @@ from ad_platform.errors import InvalidRequest, suggest
 if TYPE_CHECKING:
     from ad_cli.tree import Command, Parameter
 
+LONGEST = 4096  # characters of an argument, as many as a path may have
 WANTED = {  # what pydantic calls a value that cannot be read, and what it should have been
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -28,8 +30,8 @@ class Mistyped(InvalidRequest):
     """A call that the command line does not understand."""
 
 
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise Mistyped for an argument that is no text: nothing that was typed is stored or shown unread."""
+def check_arguments(arguments: Sequence[str], root: Command) -> None:
+    """Raise Mistyped for an argument that is no text, or is empty where something has to be named."""
     for number, text in enumerate(arguments, 1):
         try:
             text.encode()
@@ -37,6 +39,15 @@ def check_arguments(arguments: Sequence[str]) -> None:
             raise Mistyped(f"argument {number} is not UTF-8: {text!a}; type it again") from None
         if found := re.search(r"[\x00-\x1f\x7f]", text):
             raise Mistyped(f"argument {number} holds {found[0]!a}: {text!a}; leave such characters out")
+        if len(text) > LONGEST:
+            raise Mistyped(f"argument {number} has {len(text)} characters; at most {LONGEST} make sense")
+    command = tree.reached(root, arguments)
+    for number, text in enumerate(arguments):
+        option = command.option(arguments[number - 1]) if number else None
+        value = option is not None and option.takes_value
+        if not text and (not value or (option is not None and option.kind is Path)):
+            what = arguments[number - 1] if value else f"argument {number + 1}"
+            raise Mistyped(f"{what} is empty; was it a variable that is not set? ({command.words} --help)")
 
 
 def explain(error: typer.TyperException, root: Command, arguments: Sequence[str]) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
+
+from ad_cli.ordering import parts
 
 ARGUMENT = type(typer.Argument())  # what Typer's two declarations give; the classes have no public name
 OPTION = type(typer.Option())
@@ -29,7 +30,7 @@ class Parameter:
     takes_value: bool = True
     repeated: bool = False
     choices: tuple[str, ...] = ()
-    is_path: bool = False
+    kind: object = str  # the type of one value
     complete: Callable[..., Sequence[str | tuple[str, str]]] | None = None
 
 
@@ -72,14 +73,14 @@ class Command:
 def read(app: typer.Typer, path: tuple[str, ...] = (), help: str = "") -> Command:
     """Return the tree of an application."""
     below: dict[str, Command] = {}
-    for group in app.registered_groups:
-        if group.name and group.typer_instance is not None:
+    for name, part in parts(app).items():
+        for group in part.registered_groups:
+            assert group.typer_instance is not None
             inner = group.typer_instance
-            below[group.name] = read(inner, (*path, group.name), _text(group.help) or _text(inner.info.help))
-    for one in app.registered_commands:
-        if one.callback is not None and not one.hidden:
-            name = one.name or one.callback.__name__.replace("_", "-")
-            below[name] = Command((*path, name), one.callback, _text(one.help) or _first(one.callback))
+            below[name] = read(inner, (*path, name), _text(group.help) or _text(inner.info.help))
+        for one in part.registered_commands:
+            if not one.hidden and one.callback is not None:
+                below[name] = Command((*path, name), one.callback, _text(one.help) or _first(one.callback))
     called = app.registered_callback.callback if app.registered_callback else None
     return Command(path, called, help or (_first(called) if called else ""), below)
 
@@ -117,7 +118,7 @@ def _parameter(name: str, hint: object) -> Parameter:
         takes_value=not flag,
         repeated=repeated,
         choices=tuple(str(member.value) for member in enum) if enum else (),
-        is_path=kind is Path,
+        kind=kind,
         complete=info.autocompletion,
     )
 

@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
-from ad_platform.store.database import Backend
+from ad_platform.store.database import Backend, explained
 from ad_platform.store.engine import backend_of
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 
@@ -113,9 +113,11 @@ def _answering(engine: Engine, where: str) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except OperationalError as error:
-        reason = " ".join(str(error.orig).split())[:300]
-        raise StoreDown(f"the store {where} does not answer: {reason}") from error
+    except DBAPIError as error:
+        told = explained(error, where)
+        if told is error:
+            raise
+        raise told from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ AdctlError                 something a person or a program can act on
 │   ├── StorageDown
 │   └── TrackingDown
 ├── StoreMismatch          the store's schema is older or newer than this program
+├── StoreDamaged           the store's file is no database, or a broken one
 ├── DiskFull               no room left where a result had to be written
 ├── CorruptBundle          a stored bundle does not match its manifest
 └── MissingExtra           a part of adctl that is not installed was needed
@@ -108,6 +109,10 @@ class TrackingDown(Unavailable):
 
 class StoreMismatch(AdctlError):
     """The store's schema is older or newer than this program."""
+
+
+class StoreDamaged(AdctlError):
+    """The store's file is no database, or a broken one."""
 
 
 class DiskFull(AdctlError):

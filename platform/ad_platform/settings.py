@@ -3,6 +3,7 @@
 import getpass
 import hashlib
 import json
+import math
 import os
 import socket
 import tempfile
@@ -62,7 +63,7 @@ def embedded_broker(home: Path) -> str:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment; raise InvalidValue for a number that is none."""
     env = os.environ if environ is None else environ
-    home = Path(env.get("ADCTL_HOME") or Path.home() / ".adctl").expanduser().absolute()
+    home = _home(env)
     weights = env.get("ADCTL_WEIGHTS")
     return Settings(
         home=home,
@@ -78,6 +79,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         tick=_seconds(env, "ADCTL_TICK", 5.0),
         grace=_seconds(env, "ADCTL_GRACE", 30.0),
     )
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    """Return the folder of everything; it need not exist yet, but a file must not be in its place."""
+    home = Path(env.get("ADCTL_HOME") or Path.home() / ".adctl").expanduser().absolute()
+    for place in (home, *home.parents):
+        try:
+            if place.is_dir():
+                break
+            if place.exists():
+                raise InvalidValue(f"ADCTL_HOME must be a folder, and {place} is a file; choose another one")
+        except OSError:
+            break  # who needs the folder says what is wrong with it
+    return home
 
 
 def _storage_url(env: Mapping[str, str], home: Path) -> str:
@@ -104,7 +119,7 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         raise InvalidValue(f"{name} must be a number of seconds, not '{text}'") from None
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise InvalidValue(f"{name} must be more than 0 seconds, not {text}")
     return value
 

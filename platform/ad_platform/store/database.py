@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
-from ad_platform.errors import StoreDown, StoreMismatch
+from ad_platform.errors import DiskFull, StoreDamaged, StoreDown, StoreMismatch
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
@@ -139,10 +139,24 @@ class Database:
     def _explain(self, error: DBAPIError) -> Exception:
         if self._backend.unmigrated(error):
             return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
-        if not _away(error):
-            return error
-        reason = " ".join(str(error.orig).split()) or type(error.orig).__name__
-        return StoreDown(f"the store {self.where} does not answer: {reason[:300]}")
+        return explained(error, self.where)
+
+
+def explained(error: DBAPIError, where: str) -> Exception:
+    """Return what a person can act on: the store is away, damaged or out of room; else the error itself."""
+    if not _away(error):
+        return error
+    reason = (" ".join(str(error.orig).split()) or type(error.orig).__name__)[:300]
+    code = getattr(error.orig, "sqlite_errorname", "")
+    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return StoreDamaged(
+            f"the store {where} is damaged: {reason}; put a copy back, or move it away and: adctl db upgrade"
+        )
+    if code.startswith("SQLITE_FULL"):
+        return DiskFull(f"no room for the store {where}: free some disk space, then try again")
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreDown(f"the store {where} cannot be opened: {reason}; look at whose files these are")
+    return StoreDown(f"the store {where} does not answer: {reason}")
 
 
 def _away(error: DBAPIError) -> bool:

@@ -7,30 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 from ad_cli import main as program
+from ad_cli import tree
 from ad_cli.exits import TABLE, Exit, exit_of
 from ad_platform import errors
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 
 
-def command_paths(app: typer.Typer, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Every command and group of an application."""
-    found = []
-    for command in app.registered_commands:
-        assert command.callback is not None
-        found.append((*above, command.name or command.callback.__name__.replace("_", "-")))
-    for group in app.registered_groups:
-        assert group.name is not None
-        assert group.typer_instance is not None
-        path = (*above, group.name)
-        found += [path, *command_paths(group.typer_instance, path)]
-    return found
-
-
-PATHS = [(), *command_paths(program.app)]
+PATHS = [command.path for command in tree.read(program.app).walk()]
 
 
 def all_errors(kind: type[errors.AdctlError]) -> list[type[errors.AdctlError]]:
