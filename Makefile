@@ -1,7 +1,6 @@
 # The everyday commands; `make` alone lists them.
 
 VENV ?= .venv
-DATA ?=
 BIN = $(VENV)/bin
 ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$(CURDIR)/migrations
 
@@ -11,11 +10,14 @@ ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-quickstart: ## Install, start the services and train DDAD (preset tiny) on the folder DATA=...
-	@test -n "$(DATA)" || { echo "say which images to train on: make quickstart DATA=/path/to/mvtec/bottle" >&2; exit 2; }
+quickstart: ## Install and try everything on drawn screws; DATA=DIR: train on your own images
 	@.ci/venv "$(VENV)" worker
+ifeq ($(origin DATA),command line)
 	"$(BIN)/adctl" up
-	"$(BIN)/adctl" submit train --model ddad --preset tiny --data "$(DATA)" --wait
+	"$(BIN)/adctl" submit train --model patchcore --data "$(DATA)" --wait
+else
+	"$(BIN)/adctl" quickstart
+endif
 
 install: ## Make the virtual environment VENV (.venv), or bring it up to date
 	@.ci/venv "$(VENV)" dev
