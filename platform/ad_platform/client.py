@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from ad_platform import planning
+from ad_platform import devices, planning
 from ad_platform.advice import advise
 from ad_platform.code_version import code_version
+from ad_platform.devices import DeviceChoice
 from ad_platform.errors import InvalidRequest
 from ad_platform.looking import Looking
 from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
@@ -33,8 +34,23 @@ class Client(Looking):
         return [train, self._evaluation(spec, request.dataset, scheduling, need=FIRST)]
 
     def submit_train(self, request: TrainRequest) -> Submitted:
-        """Submit a fit and, unless told not to, the evaluation that follows it, in one transaction."""
-        return self.submit(self.plan_train(request))
+        """Submit a fit and, unless told not to, the evaluation that follows it, in one transaction.
+
+        Raises InvalidRequest where all that could run it have a card that cannot be used.
+        """
+        plan = self.plan_train(request)
+        self.device_of(plan[0])
+        return self.submit(plan)
+
+    def device_of(self, submission: Submission) -> DeviceChoice:
+        """Say what a job will compute on, and why; raise InvalidRequest where no worker could honour it."""
+        spec, roster = submission.spec, self.store.workers.roster()
+        able = [
+            worker
+            for worker in roster
+            if submission.queue in worker.queues and spec.detector in worker.detectors
+        ]
+        return devices.choice(spec.device, able)
 
     def plan_evaluate(
         self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None

@@ -68,6 +68,9 @@ class Wish:
         return (other or self.preset is not None) and bool(below.base or below.settings or below.preset)
 
 
+NOTHING_SAID = Wish()
+
+
 def wish_of(asked: Job | JobSpec) -> Wish:
     """Return what would ask for the same training again; raise InvalidRequest for a job of another kind."""
     job = asked if isinstance(asked, Job) else None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ad_platform.errors import InvalidValue
+from ad_platform.errors import InvalidRequest, InvalidValue
 
 
 def within(low: float, high: float | None = None) -> Callable[[float | None], float | None]:
@@ -34,19 +34,62 @@ Dataset = Annotated[
 Category = Annotated[
     str | None, typer.Option("--category", "-c", metavar="NAME", help="A category of it.", show_default=False)
 ]
-Name = Annotated[str, typer.Option("--name", help="A name of your own.", show_default=False)]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="TEXT", help="A name of your own.", show_default=False)
+]
 Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="K=V", help="A tag; may be repeated.", show_default=False)
 ]
-QueueName = Annotated[str, typer.Option("--queue", help="The label of the workers that may take it.")]
-Priority = Annotated[int, typer.Option(callback=within(-100, 100), help="Higher goes first.")]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", metavar="NAME", help="What holds several jobs together.", show_default=False),
+]
+QueueName = Annotated[
+    str | None,
+    typer.Option(
+        "--queue", metavar="NAME", help="The label of the workers that may take it.", show_default=False
+    ),
+]
+Priority = Annotated[
+    int | None,
+    typer.Option(callback=within(-100, 100), help="Higher goes first. Default: 0.", show_default=False),
+]
 MaxAttempts = Annotated[
-    int, typer.Option(callback=within(1, 1000), help="Failures after which it is given up.")
+    int | None,
+    typer.Option(
+        callback=within(1, 1000), help="Failures after which it is given up. Default: 3.", show_default=False
+    ),
 ]
 Key = Annotated[
     str | None, typer.Option("--key", help="Submitting a key twice gives one job.", show_default=False)
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted.", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch it until it ends.", show_default=False)]
+
+
+def command_follows(context: typer.Context, unless: str) -> bool:
+    """Say whether a group was called for one of its commands, so that its own options have no say.
+
+    Raises InvalidRequest where they were given all the same, or where neither a command nor the option that
+    stands for one was given.
+    """
+    if not hasattr(context.command, "commands"):
+        return False
+    given = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
+    ]
+    own = [name for name in given if name not in ("--json", "--quiet")]
+    command = context.invoked_subcommand
+    path = context.command_path
+    if command is not None and own:
+        raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
+    if command is None and unless not in given:
+        raise InvalidRequest(
+            f"say what: {path} train, {path} evaluate, or {path} {unless} JOB ({path} --help)"
+        )
+    return command is not None
 
 
 def tags_of(texts: Sequence[str] | None) -> dict[str, str]:

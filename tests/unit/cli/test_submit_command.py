@@ -345,7 +345,7 @@ def test_wait_ends_with_the_result_and_the_exit_code_of_the_job(adctl, desk: Ben
     def work(seconds: float) -> None:
         desk.store.leases.finish(
             desk.lease(),
-            Outcome(outcome=AttemptOutcome.SUCCEEDED, result={"metrics": {"image_auroc": 0.875}}),
+            Outcome(outcome=AttemptOutcome.SUCCEEDED, result={"metrics": {"test/image_auroc": 0.875}}),
         )
 
     desk.client._pause = work
@@ -353,7 +353,7 @@ def test_wait_ends_with_the_result_and_the_exit_code_of_the_job(adctl, desk: Ben
     called = adctl("submit", "train", "-m", "toy", "--data", str(screw), "--wait")
 
     assert called.code == 0
-    assert called.out.count("image_auroc 0.875") == 2
+    assert called.out.count(" 0.875") == 2
 
 
 def test_a_store_that_goes_away_while_waiting_is_waited_for(adctl, desk: Bench, screw: Path, monkeypatch):

@@ -45,6 +45,7 @@ def run(desk: Desk) -> Done:
         lambda folder: states.save_model(folder, spec.detector, spec.config, detector.state()),
         {
             "steps": context.step,
+            "images": len(images),
             "fit_seconds": round(time.monotonic() - began, 3),  # of this attempt alone
             "metrics": {**context.last_metrics},
         },
