@@ -41,7 +41,10 @@ def show(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show what a model reached, who promoted it and why, and what came before."""
+    """Show how good a model is, and who promoted it.
+
+    With its measures and intervals, what each gate said, why it was promoted, and every decision before.
+    """
     from ad_platform import models
 
     with session.client() as client:

@@ -1,12 +1,17 @@
 """`adctl promote`: let a job's model carry an alias."""
 
-from typing import Annotated
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ad_cli import out, session, shapes
 from ad_cli.commands import options
 from ad_platform.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
+    from ad_platform.records import Champion
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,7 +20,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def promote(
-    job: options.JobText,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB",
+            help="A train job or an evaluation of one: its id, the first characters, @last; or NAME@ALIAS.",
+            show_default=False,
+        ),
+    ],
     alias: Annotated[str, typer.Option(help="The alias, such as champion.")] = "champion",
     force: Annotated[
         bool, typer.Option("--force", help="Even if a gate says no; needs --reason.", show_default=False)
@@ -37,12 +49,20 @@ def promote(
     if force and not reason.strip():
         raise InvalidRequest("--force goes past the gates, so say why: --reason TEXT")
     with session.client() as client:
-        promotion = client.promote(job, alias, force=force, reason=reason)
+        known = {(each.model, each.alias) for each in client.store.champions.history()}
+        promotion = client.promote(_job(client, job), alias, force=force, reason=reason)
         champion = promotion.champion
+        alias = champion.alias
         out.note(f"decided: {champion.model}@{alias} is job {champion.job_id} (revision {champion.revision})")
+        if meant := _nearly(champion, known):
+            out.warn(
+                f"{alias} is a new alias; was {meant} meant? adctl promote {champion.job_id} --alias {meant}"
+            )
         final = client.await_registry(promotion, wait)
     if out.as_json():
         out.data(shapes.record_json(final.champion))
+    elif out.quiet():
+        out.text(f"{champion.model}@{alias}")
     else:
         out.text(f"{champion.model}@{alias}  {champion.job_id}")
     if final.champion.revision != champion.revision:
@@ -51,3 +71,24 @@ def promote(
         out.note(f"registered: models:/{champion.model}@{alias} is version {final.champion.published}")
     else:
         out.warn("the decision stands, but MLflow's registry does not show it yet: a worker's node tells it")
+
+
+def _job(client: "Client", text: str) -> str:
+    """Return the job that is meant, which may be written as the model it is already."""
+    if "@" not in text.lstrip("@"):
+        return text
+    from ad_platform import models
+
+    found = models.find(client, text).job
+    if found is None:
+        raise InvalidRequest(f"{text} is a folder; promote a train job, or a model that has an alias")
+    return found.id
+
+
+def _nearly(champion: "Champion", known: "set[tuple[str, str]]") -> str:
+    """Return the alias that was perhaps meant where one is new; a mistyped one would go unnoticed."""
+    if (champion.model, champion.alias) in known:
+        return ""
+    others = {"champion", "challenger", *(alias for model, alias in known if model == champion.model)}
+    near = get_close_matches(champion.alias, others - {champion.alias}, n=1, cutoff=0.75)
+    return near[0] if near and champion.alias not in ("champion", "challenger") else ""

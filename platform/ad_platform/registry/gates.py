@@ -22,6 +22,7 @@ class Candidate:
 
     job: Job
     evaluation: Job | None
+    missed: Job | None = None  # where there is none: the newest that has not succeeded
 
     @property
     def auroc(self) -> float | None:
@@ -74,7 +75,7 @@ def _succeeded(job: Job) -> Verdict:
     return Verdict(
         gate="succeeded",
         passed=job.state is JobState.SUCCEEDED,
-        detail=f"the job is {job.state}",
+        detail=f"the job is {job.state}{_way_on(job)}",
         forcible=False,
     )
 
@@ -95,9 +96,19 @@ def _whole(job: Job, storage: Storage) -> Verdict:
     return Verdict(gate="whole", passed=True, detail=f"{len(manifest.files)} files match {manifest.sha256}")
 
 
+def _way_on(job: Job) -> str:
+    """Return what to do about a job that has not succeeded."""
+    if job.state is JobState.SUCCEEDED:
+        return ""
+    return f" (adctl retry {job.id})" if job.state.terminal else f" (adctl watch {job.id})"
+
+
 def _evaluated(candidate: Candidate) -> Verdict:
     if candidate.evaluation is None:
+        missed = candidate.missed
         detail = f"it was not evaluated (adctl submit evaluate {candidate.job.id})"
+        if missed is not None:
+            detail = f"its evaluation {missed.id} is {missed.state}{_way_on(missed)}"
         return Verdict(gate="evaluated", passed=False, detail=detail)
     if candidate.auroc is None:
         detail = f"evaluation {candidate.evaluation.id} has no {METRIC}: it needs normal and anomalous images"

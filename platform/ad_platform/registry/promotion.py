@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from ad_platform.errors import ChampionChanged, IllegalTransition, InvalidRequest, InvalidValue
+from ad_platform.errors import ChampionChanged, Conflict, InvalidRequest, InvalidValue
 from ad_platform.records import Champion, Job
 from ad_platform.registry.gates import METRIC, Candidate, Verdict, judge, refuse
 from ad_platform.results import result_of
@@ -27,15 +27,17 @@ def promote(
 ) -> Champion:
     """Make the model of a train job, or of the job an evaluation scored, carry an alias.
 
-    Promoting what already carries it, by the same evaluation, changes nothing. Raises GateRefused naming the
-    gate, InvalidValue for an alias that cannot be or force without a reason, and ChampionChanged when others
-    promoted twice in between.
+    An alias that the model has in another case is that alias. Promoting what already carries it, by the same
+    evaluation, changes nothing. Raises GateRefused naming the gate, InvalidValue for an alias that cannot be
+    or force without a reason, Conflict for an evaluation that has not succeeded, and ChampionChanged when
+    others promoted twice in between.
     """
     if not _ALIAS.fullmatch(alias):
         raise InvalidValue(f"'{alias}' cannot be an alias; use letters, digits, '-', '_': champion")
     if force and not reason.strip():
         raise InvalidValue("--force needs --reason TEXT: it is kept with the decision")
     candidate = _candidate(store, job)
+    alias = _as_spelled(store, model_name(candidate.job), alias)
     try:
         return _decide(store, storage, candidate, alias, user, force, reason)
     except ChampionChanged:
@@ -74,12 +76,36 @@ def _decide(
 
 def _candidate(store: Store, job: Job) -> Candidate:
     if job.kind is JobKind.TRAIN:
-        return Candidate(job=job, evaluation=_newest_evaluation(store, job))
+        evaluation = _newest_evaluation(store, job)
+        missed = (
+            None if evaluation else next(iter(store.jobs.search(kind=JobKind.EVALUATE, needs=job.id)), None)
+        )
+        return Candidate(job=job, evaluation=evaluation, missed=missed)
     if job.spec.source is None:
         raise InvalidRequest(f"job {job.id} names no train job; promote the train job itself")
     if job.state is not JobState.SUCCEEDED:
-        raise IllegalTransition(job.id, job.state, "a reason to promote")
+        raise Conflict(_no_reason(job, job.spec.source))
     return Candidate(job=store.jobs.get(job.spec.source), evaluation=job)
+
+
+def _no_reason(evaluation: Job, train: str) -> str:
+    """Say why an evaluation speaks for nothing, and what to do."""
+    if not evaluation.state.terminal:
+        return (
+            f"evaluation {evaluation.id} of job {train} is {evaluation.state}; wait for it with: "
+            f"adctl watch {evaluation.id}"
+        )
+    why = f" ({evaluation.error})" if evaluation.error else ""
+    return (
+        f"evaluation {evaluation.id} of job {train} is {evaluation.state}{why}; run it again with: "
+        f"adctl retry {evaluation.id}"
+    )
+
+
+def _as_spelled(store: Store, model: str, alias: str) -> str:
+    """Return an alias as the model has it, if it has it in any case."""
+    known = {decision.alias for decision in store.champions.history(model)}
+    return alias if alias in known else next((one for one in known if one.lower() == alias.lower()), alias)
 
 
 def _newest_evaluation(store: Store, job: Job) -> Job | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ad_platform.errors import ChampionChanged, GateRefused, IllegalTransition, InvalidValue
+from ad_platform.errors import ChampionChanged, Conflict, GateRefused, InvalidValue
 from ad_platform.records import Champion, Job, Outcome
 from ad_platform.registry.promotion import model_name, promote
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind
@@ -56,14 +56,33 @@ def test_a_job_that_did_not_succeed_is_refused_even_with_force(stories: Stories)
     lease = stories.lease(stories.submit())
     outcome = Outcome(outcome=AttemptOutcome.FAILED, failure=FailureClass.CODE)
     job = stories.store.leases.finish(lease, outcome)
-    with pytest.raises(GateRefused, match=r"gate 'succeeded' refuses .* is failed; .* cannot be forced"):
+    with pytest.raises(
+        GateRefused, match=r"gate 'succeeded' refuses .* is failed \(adctl retry .*cannot be forced"
+    ):
         decide(stories, job, force=True, reason="please")
 
 
 def test_an_evaluation_that_has_not_ended_speaks_for_nothing(stories: Stories) -> None:
     evaluation = stories.submit_evaluation(stories.trained(None))
-    with pytest.raises(IllegalTransition):
+    with pytest.raises(Conflict, match=f"is queued; wait for it with: adctl watch {evaluation.id}"):
         decide(stories, evaluation)
+
+
+def test_an_evaluation_that_failed_is_named_with_what_to_do(stories: Stories) -> None:
+    job = stories.trained(None)
+    lease = stories.lease(stories.submit_evaluation(job))
+    outcome = Outcome(outcome=AttemptOutcome.FAILED, failure=FailureClass.DATA, error="no such picture")
+    evaluation = stories.store.leases.finish(lease, outcome)
+    with pytest.raises(Conflict, match=rf"failed \(no such picture\); .* adctl retry {evaluation.id}"):
+        decide(stories, evaluation)
+    with pytest.raises(GateRefused, match=rf"evaluation {evaluation.id} is failed \(adctl retry"):
+        decide(stories, job)
+
+
+def test_an_alias_is_meant_in_any_case(stories: Stories) -> None:
+    decide(stories, stories.trained(0.8))
+    again = promote(stories.store, stories.storage, stories.trained(0.9), "Champion", "ann")
+    assert (again.alias, again.revision) == ("champion", 2)
 
 
 def test_a_broken_model_is_refused_naming_the_file_even_with_force(stories: Stories) -> None:

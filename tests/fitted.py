@@ -1,0 +1,110 @@
+"""A detector fitted to a few pictures and evaluated on them, and the jobs that would have done so."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from ad_detectors.data.fingerprint import fingerprint
+from ad_detectors.data.splits import Holdout
+from ad_detectors.evaluation import write_results
+from ad_detectors.local import evaluate_local, fit_local
+from ad_detectors.testing import pictures, with_defect
+from ad_platform.records import Capabilities, Holding, Job, Outcome
+from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
+from ad_platform.states import AttemptOutcome, JobKind
+from ad_platform.storage.contract import Storage
+from ad_platform.storage.layout import model_prefix, results_prefix
+from ad_platform.store.contract import Store
+
+HOLDOUT = "10/20"
+MODEL = "pixel_mean-parts-screw"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where it all lies, and what the evaluation's record says."""
+
+    category: Path
+    model: Path
+    results: Path
+    result: Mapping[str, Json]
+
+    def spec(self, kind: JobKind, **more: object) -> JobSpec:
+        """Return the spec of a job on these pictures."""
+        data = DatasetRef(
+            dataset="parts", category="screw", fingerprint=fingerprint(self.category), path=str(self.category)
+        )
+        spec = JobSpec(kind=kind, detector="pixel_mean", dataset=data, preset="tiny", holdout=HOLDOUT)
+        return replace(spec, **more)  # type: ignore[arg-type]
+
+
+def fit(folder: Path, side: int = 32) -> Fitted:
+    """Fit the pixel mean to forty pictures, ten of them held out, and evaluate it."""
+    category = folder / "parts" / "screw"
+    spoilt = with_defect(pictures(4, side, seed=5))
+    for place, images in {
+        "train/good": pictures(40, side),
+        "test/good": pictures(9, side, seed=4),
+        "test/cut": spoilt,
+    }.items():
+        (category / place).mkdir(parents=True)
+        for index, image in enumerate(images):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(category / place / f"{index}.png")
+    holdout = Holdout.parse(HOLDOUT)
+    config = {"image_size": side, "blur_sigma": 0.5}
+    detector = fit_local("pixel_mean", config, category, folder / "model", device="cpu", holdout=holdout)
+    evaluation = evaluate_local(detector, category, folder / "cache", holdout)
+    write_results(evaluation, folder / "results", "screw")
+    operating = json.loads((folder / "results" / "operating_point.json").read_text())
+    intervals = {f"test/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()}
+    result: dict[str, Json] = {
+        "operating_point": operating,
+        "metrics": {**evaluation.flat()},
+        "intervals": {**intervals},
+    }
+    return Fitted(category, folder / "model", folder / "results", result)
+
+
+def trained(store: Store, storage: Storage, fitted: Fitted) -> Job:
+    """Let a train job have fitted it."""
+    job = _submitted(store, fitted.spec(JobKind.TRAIN))
+    return _succeed(store, storage, job, model_prefix(job.id, 1), fitted.model, {})
+
+
+def evaluated(store: Store, storage: Storage, fitted: Fitted, train: Job, **more: Json) -> Job:
+    """Let an evaluation have scored it; `more` replaces parts of its result."""
+    job = _submitted(store, fitted.spec(JobKind.EVALUATE, source=train.id), needs=(train.id,))
+    return _succeed(store, storage, job, results_prefix(job.id, 1), fitted.results, {**fitted.result, **more})
+
+
+def _submitted(store: Store, spec: JobSpec, needs: tuple[str, ...] = ()) -> Job:
+    return store.jobs.submit([Submission(spec=spec, user="kim", needs=needs)])[0]
+
+
+def _succeed(
+    store: Store, storage: Storage, job: Job, prefix: str, folder: Path, result: Mapping[str, Json]
+) -> Job:
+    data = job.spec.dataset
+    store.workers.hold(
+        [
+            Holding(
+                node="here",
+                fingerprint=data.fingerprint,
+                dataset=data.dataset,
+                category=data.category,
+                path=data.path,
+            )
+        ]
+    )
+    able = Capabilities(worker="w1", node="here", detectors=frozenset({"pixel_mean"}))
+    lease = store.leases.lease(able, 60.0, hint=job.id)
+    assert lease is not None
+    assert lease.job_id == job.id
+    store.leases.note(lease, {"device": "cpu", "threads": 1})
+    manifest = storage.publish(prefix, folder)
+    place: dict[str, Json] = {"bundle": prefix, "manifest_sha256": manifest.sha256}
+    done = Outcome(outcome=AttemptOutcome.SUCCEEDED, result={**place, **result})
+    return store.leases.finish(lease, done)
