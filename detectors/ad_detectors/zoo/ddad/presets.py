@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 300,
         "batch_size": 8,
         "lr": 1e-3,
-        # The highest noise is easy to name and, below 300, never met: to train it too costs most of the skill.
+        # No reconstruction meets more noise than noise_step's, and the few steps are better spent on that.
         "noise_levels": 300,
         "backbone": "tf_efficientnet_lite0",
         "feature_strides": [4, 8],
