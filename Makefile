@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$(CURDIR)/migrations
 
+# Half of what the tests do is to wait. A file's tests stay together, since they share what they start.
+SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart install test check lint fmt up down slow bench
 
@@ -29,7 +32,7 @@ test: install ## Install, then check: what CI runs
 check lint slow bench: export PYTHONPATH = $(ROOTS)
 
 check: lint ## Lint, types, imports and tests
-	"$(BIN)/python" -m pytest
+	"$(BIN)/python" -m pytest $(SIDE_BY_SIDE)
 
 lint: ## Lint, types and imports alone
 	@test -x "$(BIN)/python" || { echo "no virtual environment at $(VENV); run: make install" >&2; exit 2; }
