@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ad_cli import shapes
 from ad_cli.hints import Hints
 from ad_cli.pace import Pace, Speed
-from ad_cli.watch_view import numbers, place_words
+from ad_cli.watch_view import begun_words, numbers, place_words
 from ad_platform.records import Job
 from ad_platform.requests import Snapshot
 from ad_platform.states import JobState
@@ -42,7 +42,7 @@ def change_words(job: Job, speed: Speed, hint: str = "") -> str:
     if job.state is JobState.RUNNING:
         far = shapes.percent(job)
         if not far:
-            return f"{head}  {job.progress.message or 'starting'}  {place_words(job)}"
+            return f"{head}  {begun_words(job, speed)}  {place_words(job)}"
         left = [] if speed.left is None else [f"ETA {shapes.span(speed.left)}"]
         return "  ".join([head, far, *left, *numbers(job, speed)])
     if job.state is JobState.WAITING and job.needs:

@@ -19,6 +19,16 @@ def show_ends(jobs: Sequence[Job]) -> None:
         out.text(f"{job.id[: shapes.SHORT]}  {shapes.title(job)}: {state}{_took(job)}{_words(job)}")
         if job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
             _show_measures(job)
+    _say_what_next(jobs)
+
+
+def _say_what_next(jobs: Sequence[Job]) -> None:
+    """Point to more of it: the log of what failed first, else everything about the last."""
+    failed = next((job for job in jobs if job.state is JobState.FAILED and job.attempt), None)
+    if failed is not None:
+        out.note(f"what it wrote: adctl logs {failed.id[: shapes.SHORT]} --tail 30")
+    elif jobs[-1].state is JobState.SUCCEEDED:
+        out.note(f"all of it: adctl show {jobs[-1].id[: shapes.SHORT]}")
 
 
 def _took(job: Job) -> str:
@@ -34,7 +44,7 @@ def _words(job: Job) -> str:
         return f"  {why}" if why else ""
     if job.kind is JobKind.EVALUATE:
         return ""
-    words = shapes.metric_words(shapes.result_metrics(job))
+    words = shapes.headline(job)
     return f"  {words}" if words else ""
 
 

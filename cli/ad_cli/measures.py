@@ -54,7 +54,7 @@ def headlines(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
     """Return the measures of an evaluation that a person wants first, by the names people use."""
     intervals = _mapping(job.result.get("intervals"))
     found = {
-        words: f"{metrics[name]:.4f}{_interval(intervals.get(name))}"
+        words: f"{metrics[name]:.4f}{_interval(intervals.get(name), '95 % ')}"
         for name, words in HEADLINES.items()
         if name in metrics
     }
@@ -86,9 +86,9 @@ def defect_rows(job: Job) -> list[tuple[str, ...]]:
     ]
 
 
-def _interval(ends: Json) -> str:
+def _interval(ends: Json, label: str = "") -> str:
     if isinstance(ends, list) and len(ends) == 2:
-        return f"  [{_number(ends[0])}, {_number(ends[1])}]"
+        return f"  {label}[{_number(ends[0])}, {_number(ends[1])}]"
     return ""
 
 

@@ -30,7 +30,7 @@ class _Seen:
 
 @dataclass
 class _Trail:
-    attempt: int
+    begun: tuple[int, bool]  # the attempt, and whether it makes steps yet
     seen: deque[_Seen] = field(default_factory=deque)
 
 
@@ -68,15 +68,16 @@ class Pace:
         done = job.progress
         trail = self._trails.get(job.id)
         last = trail.seen[-1] if trail else None
-        # A further attempt goes on from a checkpoint, which may lie behind, and counts its images anew.
+        # A further attempt goes on from a checkpoint, which may lie behind, and counts its images anew. What
+        # comes before the first step, such as reading the images, says nothing about the steps.
         if (
             trail is None
             or last is None
-            or trail.attempt != job.attempt
+            or trail.begun != (job.attempt, done.of > 0)
             or done.step < last.step
             or done.images < last.images
         ):
-            trail = self._trails[job.id] = _Trail(job.attempt)
+            trail = self._trails[job.id] = _Trail((job.attempt, done.of > 0))
             last = None
         if last is None or (done.step, done.images) != (last.step, last.images):
             trail.seen.append(_Seen(now, done.step, done.images))

@@ -61,13 +61,13 @@ def show(whole: Whole) -> None:
         return
     state = shapes.state_words(whole.job)
     out.pairs(_facts(whole), {"state": shapes.COLOURS.get(state, "")})
-    _section("settings", {name: _value(value) for name, value in sorted(whole.job.spec.config.items())})
     found = measures.in_order(shapes.result_metrics(whole.job))
     _section("result", measures.measures(whole.job, found))
     if rows := measures.defect_rows(whole.job):
         out.text("")
         out.table(("  DEFECT", *measures.DEFECT_COLUMNS), [(f"  {name}", *cells) for name, *cells in rows])
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
+    _section("settings", {name: _value(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:
         out.text("\nevents")
         for event in whole.events:

@@ -30,7 +30,7 @@ def lines(
     shown: Sequence[Shown], trouble: str, width: int, height: int, *, coloured: bool = True
 ) -> list[str]:
     """Return the lines of all jobs, no wider and no more than fit the terminal."""
-    usable = max(20, width - 1)  # a full line wraps on some terminals
+    usable = max(1, width - 1)  # a full line wraps on some terminals
     room = max(1, height - 2 - bool(trouble))
     drawn = [_of_job(one, usable, coloured=coloured) for one in shown]
     if sum(map(len, drawn)) > room:
@@ -84,7 +84,7 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
     if job.state is JobState.WAITING and job.needs:
         more = f"for {', '.join(need[: shapes.SHORT] for need in job.needs)}"
     elif job.state is JobState.RUNNING:
-        more = f"{job.progress.message or 'starting'}   {place_words(job)}{_silence(one.speed)}"
+        more = begun_words(job, one.speed)
     elif job.state.terminal:
         more = shapes.progress_words(job) if job.state is not JobState.CANCELLED else ""
     else:
@@ -93,7 +93,8 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
     more = cut(one_line(more), max(0, room))
     shown = painted(state, shapes.COLOURS.get(state, "")) if coloured else state
     first = cut(head, width) if room < 0 else f"{head} {shown} {more}".rstrip()
-    return [first, cut(" " * INDENT + one_line(one.hint), width)] if one.hint else [first]
+    second = place_words(job) if job.state is JobState.RUNNING else one_line(one.hint)
+    return [first, cut(" " * INDENT + second, width)] if second else [first]
 
 
 def numbers(job: Job, speed: Speed) -> list[str]:
@@ -113,6 +114,12 @@ def numbers(job: Job, speed: Speed) -> list[str]:
         found.append(f"{_rate(speed.steps)} steps/s")
     found.append(place_words(job) + _silence(speed))
     return found
+
+
+def begun_words(job: Job, speed: Speed) -> str:
+    """Say what a running job does before its first step."""
+    since = f" for {shapes.span(speed.silent)}" if speed.silent else ""
+    return f"{job.progress.message or 'starting'}{since}"
 
 
 def place_words(job: Job) -> str:

@@ -95,14 +95,14 @@ def _bars(looks: Iterator[Snapshot], pace: Pace, hints: Hints) -> Iterator[Snaps
 
 
 def _say_it_goes_on(jobs: Sequence[Job]) -> None:
-    going = [job for job in jobs if not job.state.terminal]
-    if not going:
+    going = {job.id: job for job in jobs if not job.state.terminal}
+    # A job that needs one of these goes, and ends, with it.
+    heads = [job.id[: shapes.SHORT] for job in going.values() if not going.keys() & set(job.needs)]
+    if not heads:
         return
-    first = going[0].id[: shapes.SHORT]
-    if len(going) == 1:
-        out.note(f"\nit goes on: look again with `adctl watch {first}`, end it with `adctl cancel {first}`")
+    if len(heads) == 1:
+        again, end = f"adctl watch {heads[0]}", f"adctl cancel {heads[0]}"
+        out.note(f"\nit goes on: look again with `{again}`, end it with `{end}`")
     else:
-        ids = " ".join(job.id[: shapes.SHORT] for job in going[:4]) + (" ..." if len(going) > 4 else "")
-        out.note(
-            f"\n{len(going)} jobs go on: look again with `adctl watch`, end them with `adctl cancel {ids}`"
-        )
+        ids = " ".join(heads[:4]) + (" ..." if len(heads) > 4 else "")
+        out.note(f"\nthey go on: look again with `adctl watch`, end them with `adctl cancel {ids}`")
