@@ -31,7 +31,6 @@ class Parameter:
     repeated: bool = False
     choices: tuple[str, ...] = ()
     kind: object = str  # the type of one value
-    complete: Callable[..., Sequence[str | tuple[str, str]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,6 @@ def _parameter(name: str, hint: object) -> Parameter:
         repeated=repeated,
         choices=tuple(str(member.value) for member in enum) if enum else (),
         kind=kind,
-        complete=info.autocompletion,
     )
 
 
