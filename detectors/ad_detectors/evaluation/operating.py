@@ -19,8 +19,8 @@ class OperatingPoint:
     normals: int  # calibration images that fixed it
     certified: bool  # whether those bound the rate: of a threshold set by hand nobody knows
 
-    def to_json(self) -> dict[str, float | int | bool | None]:
-        """Return it as plain values, exactly."""
+    def to_json(self) -> dict[str, float | None]:
+        """Return it as plain numbers, exactly."""
         return asdict(self)
 
     @classmethod

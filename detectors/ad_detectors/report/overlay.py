@@ -1,4 +1,4 @@
-"""Anomaly maps as colours on a fixed scale: nothing is yellow or red unless it exceeds the threshold.
+"""Anomaly maps as colours on a fixed scale: nothing is orange or red unless it exceeds the threshold.
 
 The colour of a place follows from its value and the threshold (the anchor) alone, never from the other
 values of its map: two pictures with the same colours are equally anomalous, and a good part stays calm.
@@ -20,17 +20,18 @@ from ad_detectors.errors import ConfigError, DataError, NoRoom
 
 TOP = 2.0  # of the scale, in multiples of the anchor; what is higher has the colour of the top
 
-# Position on the scale -> red, green, blue, and how opaque it lies on a picture. Up to 1, the anchor, green
-# and blue lead; the step there is between blue-green and yellow, which people with any colour blindness tell
-# apart, and above it colours darken from yellow through red.
+# Position on the scale -> red, green, blue, and how opaque it lies on a picture. Up to 1, the anchor, blue
+# and green lead; the step there is from blue-green to orange, which people with any colour blindness tell
+# apart, and above it colours darken through red.
 _STOPS = (
     (0.0, (20, 24, 60), 0.0),
     (0.5, (28, 70, 130), 0.0),
-    (1.0, (40, 150, 165), 0.45),
-    (1.0, (255, 214, 64), 0.55),
-    (1.2, (250, 140, 30), 0.65),
-    (1.5, (222, 40, 30), 0.75),
-    (TOP, (150, 0, 24), 0.8),
+    (0.75, (33, 108, 148), 0.0),
+    (1.0, (40, 150, 165), 0.3),
+    (1.0, (255, 176, 50), 0.6),
+    (1.15, (246, 110, 34), 0.65),
+    (1.4, (214, 28, 36), 0.75),
+    (TOP, (120, 0, 30), 0.8),
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _STEPS = 1000  # colours for one anchor's worth of values
@@ -47,7 +48,7 @@ def scale_position(anomaly_map: ArrayLike, anchor: float) -> NDArray[np.float64]
 
 
 def heat(anomaly_map: ArrayLike, anchor: float) -> NDArray[np.uint8]:  # (H, W, 3)
-    """Return a map as colours: dark blue to blue-green up to the anchor, yellow to dark red above it."""
+    """Return a map as colours: dark blue to blue-green up to the anchor, orange to dark red above it."""
     return _colours()[_entries(anomaly_map, anchor)]
 
 
@@ -56,7 +57,7 @@ def overlay(
 ) -> NDArray[np.uint8]:  # (H, W, 3)
     """Return a picture in grey under the colours of its map; far below the anchor nothing covers it.
 
-    Grey, since a red screw is not an anomaly: whatever is yellow or red exceeds the anchor.
+    Grey, since a red screw is not an anomaly: whatever is orange or red exceeds the anchor.
     """
     entries = _entries(anomaly_map, anchor)
     if image.shape != (*entries.shape, 3) or image.dtype != np.uint8:
@@ -79,7 +80,7 @@ def save_png(path: Path, picture: Image.Image) -> None:
     """Write a picture as PNG, making its folder; raise DataError naming the file, or NoRoom."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, format="PNG", compress_level=9)
+        picture.save(path, format="PNG", compress_level=4)
     except OSError as error:
         kind = NoRoom if error.errno in _FULL else DataError
         raise kind(

@@ -119,6 +119,9 @@ def test_the_record_of_an_evaluation_holds_measures_intervals_and_defects(
     assert result["defects"]["hole"]["pixel_auroc"] is None  # nobody drew it
     assert (result["images"], result["unmarked"]) == (7, 2)
     desk.storage.fetch(result["bundle"], tmp_path / "results")
+    drawn = {path.parent.name for path in (tmp_path / "results").rglob("*.png")}
+    assert drawn == {"gallery", "curves", "results"}
+    assert len(list((tmp_path / "results" / "gallery").glob("*.png"))) == 7
     operating = operating_file.load(tmp_path / "results")
     assert operating is not None
     assert (operating.normals, operating.rate, operating.certified) == (2, 1 / 3, True)
@@ -155,7 +158,8 @@ def test_a_drained_evaluation_goes_on_at_another_desk_to_the_same_end(
     again, supervisor = open_desk(category, fit=False)
     resumed = evaluate.run(again).result
     steps = [each.step for each in supervisor.receive() if isinstance(each, say.Report)]
-    assert steps == [1, 2, 3, 4, 5]  # what was restored, then validation, two of its copies, calibration
+    # What was restored, then validation, two of its copies, calibration; then pictures are drawn.
+    assert steps == [1, 2, 3, 4, 5, 5]
     whole, _ = open_desk(category, fit=False)
     (tmp_path / "storage" / "jobs" / "e").rename(tmp_path / "elsewhere")
     assert evaluate.run(whole).result["metrics"] == resumed["metrics"]

@@ -1,12 +1,14 @@
 """Score a category's test and held-out images with a fitted detector, and measure how well it does."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
 from ad_detectors.evaluation.outcome import TEST
+from ad_detectors.report.pictures import write_pictures
 from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
@@ -33,19 +35,24 @@ def run(desk: Desk) -> Done:
         Holdout.parse(desk.spec.holdout),
     )
     scored = _restored(beginning, desk.scratch)
+    reporter = _Reporter(desk, beginning, scored)
     evaluation = evaluate(
         detector,
         images.test,
-        _Reporter(desk, beginning, scored),
+        reporter,
         done=scored,
         validation=images.validation,
         calibration=images.calibration,
         scratch=desk.scratch,
     )
+    made = desk.scratch / "made"
+    write_results(evaluation, made, category.category)
+    title = f"{desk.spec.detector} on {category.dataset}/{category.category}"
+    write_pictures(evaluation, made, detector, images.test, title, reporter.drawing)
     return publish(
         desk,
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
-        lambda folder: write_results(evaluation, folder, category.category),
+        partial(_move, made),
         {**_result(evaluation), "seconds": round(time.monotonic() - began, 3)},
     )
 
@@ -56,11 +63,16 @@ def _result(evaluation: Evaluation) -> dict[str, Json]:
         "images": len(evaluation.images),
         "unmarked": len(evaluation.unmarked),
         "ms_per_image": evaluation.ms_per_image,
-        "operating_point": evaluation.operating.to_json() if evaluation.operating is not None else None,
+        "operating_point": {**evaluation.operating.to_json()} if evaluation.operating is not None else None,
         "metrics": {**evaluation.flat()},
         "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
         "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
     }
+
+
+def _move(made: Path, folder: Path) -> None:
+    for path in made.iterdir():
+        path.rename(folder / path.name)
 
 
 def _fetch_model(desk: Desk) -> Path:
@@ -84,6 +96,7 @@ class _Reporter:
 
     def __init__(self, desk: Desk, beginning: Start, scored: PartialEvaluation) -> None:
         self.desk, self.scored = desk, scored
+        self.of = 0
         self.checkpointer = Checkpointer(
             desk,
             save=lambda folder: states.save(scored.state(), folder, sync=False),
@@ -93,6 +106,13 @@ class _Reporter:
 
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
+        self.of = of
         doing = "scoring images" if batch < of else "measuring"
         self.desk.say(Report(step=batch, of=of, message=doing, images=self.scored.done))
         self.checkpointer.safe_point(batch, of)
+
+    def drawing(self, drawn: int, of: int) -> None:
+        """Report that so many pictures of all are drawn; there is nothing to go on from here."""
+        self.desk.obey()
+        message = f"drawing pictures: {drawn} of {of}"
+        self.desk.say(Report(step=self.of, of=self.of, message=message, images=self.scored.done))
