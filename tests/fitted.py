@@ -1,12 +1,14 @@
 """A detector fitted to a few pictures and evaluated on them, and the jobs that would have done so."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from ad_detectors.checkpoint import CONFIG, TENSORS, VALUES
 from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.splits import Holdout
 from ad_detectors.evaluation import write_results
@@ -55,7 +57,10 @@ def fit(folder: Path, side: int = 32) -> Fitted:
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(category / place / f"{index}.png")
     holdout = Holdout.parse(HOLDOUT)
     config = {"image_size": side, "blur_sigma": 0.5}
-    detector = fit_local("pixel_mean", config, category, folder / "model", device="cpu", holdout=holdout)
+    detector = fit_local("pixel_mean", config, category, folder / "fit", device="cpu", holdout=holdout)
+    (folder / "model").mkdir()
+    for name in (CONFIG, TENSORS, VALUES):  # not what helps to fit it again
+        shutil.copy(folder / "fit" / name, folder / "model")
     evaluation = evaluate_local(detector, category, folder / "cache", holdout)
     write_results(evaluation, folder / "results", "screw")
     operating = json.loads((folder / "results" / "operating_point.json").read_text())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -144,8 +145,7 @@ class Run:
 
     def _all(self) -> Iterator[Prediction]:
         size, batch = int(self._detector.config.image_size), self._detector.batch or BATCH
-        torch.set_num_threads(self._threads)
-        with ThreadPoolExecutor(min(batch, cpus.usable())) as pool:
+        with _with_threads(self._threads), ThreadPoolExecutor(min(batch, cpus.usable())) as pool:
             for start in range(0, len(self.pictures), batch):
                 chunk = self.pictures[start : start + batch]
                 read = list(pool.map(_reader(size), chunk))
@@ -191,6 +191,16 @@ class Run:
             anomalous=None if point is None else score > point.threshold,
             overlay=painted,
         )
+
+
+@contextmanager
+def _with_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _reader(size: int) -> "Callable[[Path], NDArray[np.uint8] | BadPicture]":
