@@ -163,7 +163,7 @@ def test_a_detector_without_maps_has_its_pictures_too(detector: GradualMean, tmp
     blind, test = like(Blind, detector), split(drawn=False)
     found = evaluate(blind, test, calibration=held_out(2))
     write_pictures(found, tmp_path, blind, test, "it")
-    assert len(list((tmp_path / "gallery").glob("*.png"))) == 8
+    assert len(list((tmp_path / "gallery").glob("*.png"))) == 9
 
 
 @pytest.mark.parametrize("normal", [0, 3])
