@@ -47,6 +47,8 @@ def entry(name: str) -> dict[str, Any]:
             {"name": stage.name, "version": stage.version, "fields": list(stage.fields)}
             for stage in known.stages
         ],
+        "exclusive": [list(group) for group in known.exclusive],
+        "rules": [{"holds": rule.holds, "message": rule.message} for rule in known.rules],
     }
 
 

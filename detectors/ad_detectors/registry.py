@@ -2,8 +2,8 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-STAGES, `stages_of_config`, SPACE and PAPER. Describing a detector imports no torch; listing the names imports
-nothing of it at all.
+RULES, EXCLUSIVE, STAGES, `stages_of_config`, SPACE and PAPER. Describing a detector imports no torch; listing
+the names imports nothing of it at all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from ad_detectors.api import Detector, Stage
 from ad_detectors.config import Paper, Published, build, nearest, to_json
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
+from ad_detectors.rules import Rule, overlaid
 
 GROUP = "adctl.detectors"
 ZOO = "ad_detectors.zoo"
@@ -44,6 +45,8 @@ class Description:
     own_stages: Callable[[Any], tuple[Stage, ...]] | None = None  # where fields depend on the config
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paper: Paper | None = None
+    rules: tuple[Rule, ...] = ()  # what several settings must be together; the Config checks them as well
+    exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not None
     module: str = ""  # the module that holds the Detector subclass
 
     def stages_of(self, config: Any) -> tuple[Stage, ...]:
@@ -117,7 +120,7 @@ def resolve(
     else:
         every = [*known.presets, *known.published]
         raise ConfigError(f"{known.name} has no preset '{chosen}'; {nearest(chosen, every)}")
-    return to_json(build(known.config, {**values, **overrides}))
+    return to_json(build(known.config, overlaid(values, overrides, known.exclusive)))
 
 
 def broken() -> dict[str, str]:
@@ -178,6 +181,8 @@ def _describe(name: str, path: str) -> Description:
         own_stages=getattr(module, "stages_of_config", None),
         space=getattr(module, "SPACE", {}),
         paper=getattr(module, "PAPER", None),
+        rules=tuple(getattr(module, "RULES", ())),
+        exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
         module=f"{path}.detector" if split else path,
     )
     _check_presets(known)

@@ -36,7 +36,7 @@ _COMPARISONS: Mapping[type[ast.cmpop], _Operate] = {
     ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,
 }
-_NAME = re.compile(r"\{(\w+)\}")
+_INSERTED = re.compile(r"\{([^{}]+)\}")
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {"min": min, "max": max, "len": len, "int": int}
 
 
@@ -45,7 +45,7 @@ class Rule:
     """A condition over several settings, and what to say when it does not hold."""
 
     holds: str
-    message: str  # names of settings in braces stand for their values
+    message: str  # an expression in braces stands for its value
 
 
 def conflict(
@@ -61,7 +61,7 @@ def conflict(
             return f"{' and '.join(group)} are both null; give one of them a number"
     for rule in rules:
         if not _holds(rule, config):
-            return _NAME.sub(lambda found: str(config.get(found[1])), rule.message)
+            return _INSERTED.sub(lambda found: _shown(found, config), rule.message)
     return None
 
 
@@ -80,13 +80,27 @@ def overlaid(
 
 def _holds(rule: Rule, config: Mapping[str, Json]) -> bool:
     try:
-        return bool(_value(ast.parse(rule.holds, mode="eval").body, config))
-    except (_Unread, SyntaxError, TypeError, ValueError, ArithmeticError, KeyError, RecursionError):
+        return bool(_read(rule.holds, config))
+    except _Unread:
         return True  # of a newer program, or not about such a config: the worker checks it, too
 
 
+def _shown(found: re.Match[str], config: Mapping[str, Json]) -> str:
+    try:
+        return str(_read(found[1], config))
+    except _Unread:
+        return found[0]
+
+
 class _Unread(Exception):
-    """A rule says something that this program cannot read."""
+    """An expression that this program cannot read, or that says nothing about such a config."""
+
+
+def _read(expression: str, config: Mapping[str, Json]) -> Any:
+    try:
+        return _value(ast.parse(expression, mode="eval").body, config)
+    except (SyntaxError, TypeError, ValueError, ArithmeticError, KeyError, RecursionError) as error:
+        raise _Unread from error
 
 
 def _value(node: ast.expr, config: Mapping[str, Json]) -> Any:

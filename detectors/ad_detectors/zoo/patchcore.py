@@ -9,7 +9,8 @@ from pydantic import Field
 
 from ad_detectors.api import Detector, FitContext, Images, Scores, Stage
 from ad_detectors.config import Paper
-from ad_detectors.errors import ConfigError, StateError
+from ad_detectors.errors import StateError
+from ad_detectors.rules import check, wide_blur
 
 if TYPE_CHECKING:
     import torch
@@ -79,11 +80,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""
-        if int(4.0 * self.blur_sigma + 0.5) >= self.image_size:
-            raise ConfigError(
-                f"blur_sigma = {self.blur_sigma} is too wide; at image_size = {self.image_size} "
-                f"it must be less than {(self.image_size - 0.5) / 4.0}"
-            )
+        check(self, RULES)
 
     @property
     def grid(self) -> int:
@@ -96,6 +93,8 @@ class Config:
 
 
 PatchCoreConfig: TypeAlias = Config  # within the detector `Config` is its own attribute
+
+RULES = (wide_blur(),)
 
 STAGES: tuple[Stage, ...] = (
     Stage(

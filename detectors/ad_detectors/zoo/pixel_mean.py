@@ -9,7 +9,8 @@ from pydantic import Field
 
 from ad_detectors.api import Detector, FitContext, Images, Scores, Stage
 from ad_detectors.config import Paper
-from ad_detectors.errors import ConfigError, StateError
+from ad_detectors.errors import StateError
+from ad_detectors.rules import check, wide_blur
 
 if TYPE_CHECKING:
     import torch
@@ -50,14 +51,12 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""
-        if int(4.0 * self.blur_sigma + 0.5) >= self.image_size:
-            raise ConfigError(
-                f"blur_sigma = {self.blur_sigma} is too wide; at image_size = {self.image_size} "
-                f"it must be less than {(self.image_size - 0.5) / 4.0}"
-            )
+        check(self, RULES)
 
 
 Settings: TypeAlias = Config  # within the detector, Config is its attribute
+
+RULES = (wide_blur(),)
 
 STAGES: tuple[Stage, ...] = (
     Stage("moments", ("image_size",)),

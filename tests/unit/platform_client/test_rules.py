@@ -126,9 +126,9 @@ def test_a_rule_that_cannot_be_read_is_left_to_the_worker_and_never_run(holds):
 
 
 def test_a_message_shows_values_and_reaches_into_nothing():
-    rule = Rule(holds="a > 1", message="a = {a}, {a.__class__}, {missing}")
+    rule = Rule(holds="a > 1", message="a = {a}, less than {(a + 3) / 2}, {a.__class__}, {missing}")
 
-    assert conflict({"a": 1}, [rule], []) == "a = 1, {a.__class__}, None"
+    assert conflict({"a": 1}, [rule], []) == "a = 1, less than 2.0, {a.__class__}, {missing}"
 
 
 def test_values_laid_over_a_config_leave_other_groups_alone():

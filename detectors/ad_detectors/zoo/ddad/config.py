@@ -9,16 +9,18 @@ from pydantic import Field
 
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
-from ad_detectors.errors import ConfigError
+from ad_detectors.rules import Rule, check, wide_blur
 from ad_detectors.zoo.ddad.presets import DEFAULT_PRESET, NO_BACKBONE, PRESETS
 from ad_detectors.zoo.ddad.published import PUBLISHED
 
 __all__ = [
     "DEFAULT_PRESET",
+    "EXCLUSIVE",
     "NO_BACKBONE",
     "PAPER",
     "PRESETS",
     "PUBLISHED",
+    "RULES",
     "SPACE",
     "STAGES",
     "Config",
@@ -135,22 +137,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""
-        if self.base_channels % self.heads:
-            raise ConfigError(f"heads = {self.heads} must divide base_channels = {self.base_channels}")
-        _one_of("steps", self.steps, "epochs", self.epochs)
-        _one_of("adapt_steps", self.adapt_steps, "adapt_epochs", self.adapt_epochs)
-        for prefix in ("", "adapt_"):
-            skip, noise_step = getattr(self, f"{prefix}skip"), getattr(self, f"{prefix}noise_step")
-            if skip > noise_step:
-                raise ConfigError(f"{prefix}skip = {skip} must be at most {prefix}noise_step = {noise_step}")
-        self._check_learnt("noise_step", self.noise_step)
-        if int(4.0 * self.blur_sigma + 0.5) >= self.image_size:
-            raise ConfigError(
-                f"blur_sigma = {self.blur_sigma} is too wide; at image_size = {self.image_size} "
-                f"it must be less than {(self.image_size - 0.5) / 4.0}"
-            )
-        if self.adapts:
-            self._check_adaptation()
+        check(self, RULES, EXCLUSIVE)
 
     @property
     def adapts(self) -> bool:
@@ -167,38 +154,39 @@ class Config:
             return 0
         return self.adapt_steps or (self.adapt_epochs or 0) * max(1, images // self.adapt_batch_size)
 
-    def _check_learnt(self, name: str, noise_step: int) -> None:
-        if noise_step > self.noise_levels:
-            raise ConfigError(
-                f"{name} = {noise_step} must be at most noise_levels = {self.noise_levels}: "
-                "the denoiser learns nothing beyond"
-            )
 
-    def _check_adaptation(self) -> None:
-        if not self.compat:
-            self._check_learnt("adapt_noise_step", self.adapt_noise_step)
-        deepest = max(self.adapt_strides)
-        if max(self.feature_strides) > deepest:
-            raise ConfigError(
-                f"feature_strides has {max(self.feature_strides)}, deeper than anything adapted; "
-                f"give adapt_strides that too, or set adapt_epochs = 0"
-            )
-        places = (self.image_size // deepest) ** 2
-        if self.adapt_batch_size // 2 * places < 2:
-            raise ConfigError(
-                f"adapt_batch_size = {self.adapt_batch_size} leaves batch norm a single value at stride "
-                f"{deepest}; make it at least 4"
-            )
+EXCLUSIVE = (("steps", "epochs"), ("adapt_steps", "adapt_epochs"))  # of each one is given, the other null
 
-
-def _one_of(name: str, value: int | None, other_name: str, other: int | None) -> None:
-    if value is not None and other is not None:
-        raise ConfigError(
-            f"{name} = {value} and {other_name} = {other} are both given; set one of them to null"
-        )
-    if value is None and other is None:
-        raise ConfigError(f"{name} and {other_name} are both null; give one of them a number")
-
+_ADAPTS = f"backbone != '{NO_BACKBONE}' and (adapt_steps or adapt_epochs)"
+RULES = (
+    Rule("base_channels % heads == 0", "heads = {heads} must divide base_channels = {base_channels}"),
+    Rule("skip <= noise_step", "skip = {skip} must be at most noise_step = {noise_step}"),
+    Rule(
+        "adapt_skip <= adapt_noise_step",
+        "adapt_skip = {adapt_skip} must be at most adapt_noise_step = {adapt_noise_step}",
+    ),
+    Rule(
+        "noise_step <= noise_levels",
+        "noise_step = {noise_step} must be at most noise_levels = {noise_levels}: the denoiser learns "
+        "nothing beyond",
+    ),
+    wide_blur(),
+    Rule(
+        f"compat or not ({_ADAPTS}) or adapt_noise_step <= noise_levels",
+        "adapt_noise_step = {adapt_noise_step} must be at most noise_levels = {noise_levels}: the denoiser "
+        "learns nothing beyond",
+    ),
+    Rule(
+        f"not ({_ADAPTS}) or max(feature_strides) <= max(adapt_strides)",
+        "feature_strides has {max(feature_strides)}, deeper than anything adapted; give adapt_strides that "
+        "too, or set adapt_epochs = 0",
+    ),
+    Rule(
+        f"not ({_ADAPTS}) or adapt_batch_size > 2 or image_size // max(adapt_strides) > 1",
+        "adapt_batch_size = {adapt_batch_size} leaves batch norm a single value at stride "
+        "{max(adapt_strides)}; make it at least 4",
+    ),
+)
 
 _DENOISER = Stage(
     "denoiser",
