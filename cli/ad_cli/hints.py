@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from ad_platform.advice import advise
 from ad_platform.client import Client
 from ad_platform.errors import Unavailable
 from ad_platform.records import Job
 from ad_platform.states import JobState
+from ad_platform.why import warnings
 
 EVERY = 5.0  # seconds an answer is good for
 PATIENCE = 2.0  # seconds a queued job is given to be taken before anybody asks why it was not
@@ -32,9 +32,7 @@ class Hints:
         return words
 
     def _ask(self, job: Job) -> str:
-        store = self._client.store
         try:
-            holdings = store.workers.holdings(fingerprint=job.spec.dataset.fingerprint)
-            return advise(job, store.workers.roster(), holdings) or ""
+            return next(iter(warnings(self._client, [job])), "")
         except Unavailable:
             return ""

@@ -27,6 +27,7 @@ from ad_cli.commands import (
     stack,
     submit,
     ui,
+    why,
     worker,
 )
 from ad_cli.exits import SYSTEM, Exit, exit_of
@@ -108,7 +109,7 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, promote, predict, doctor, config, ui):
+for group in (stack, quickstart, jobs, follow, why, promote, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(models.app, name="models")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import cached_property
 
 from ad_platform import devices, planning
-from ad_platform.advice import advise
 from ad_platform.code_version import code_version
 from ad_platform.devices import DeviceChoice
 from ad_platform.errors import InvalidRequest
@@ -15,6 +14,7 @@ from ad_platform.records import Holding, Job
 from ad_platform.requests import Promotion, Scheduling, Submitted, TrainRequest
 from ad_platform.specs import DatasetRef, JobSpec, Submission
 from ad_platform.states import JobKind
+from ad_platform.why import warnings as what_keeps
 
 FIRST = "#0"  # stands for the first job of the same submit
 
@@ -79,7 +79,7 @@ class Client(Looking):
         rung, trouble = self._ring()
         if trouble:
             warnings.append(f"{trouble}; the jobs are safe in the store and will be announced later")
-        warnings.extend(self._advice(jobs))
+        warnings.extend(what_keeps(self, jobs))
         return Submitted(jobs=tuple(jobs), rung=rung, warnings=tuple(dict.fromkeys(filter(None, warnings))))
 
     def cancel(self, text: str) -> Job:
@@ -91,7 +91,7 @@ class Client(Looking):
         """Run an ended job again as a new one that goes on from its checkpoints."""
         job = self.store.jobs.retry(self.job(text).id)
         rung, trouble = self._ring()
-        warnings = (*((trouble,) if trouble else ()), *self._advice([job]))
+        warnings = (*((trouble,) if trouble else ()), *what_keeps(self, [job]))
         return Submitted(jobs=(job,), rung=rung, warnings=warnings)
 
     def promote(self, text: str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
@@ -145,17 +145,6 @@ class Client(Looking):
                 )
             ]
         )
-
-    def _advice(self, jobs: Sequence[Job]) -> list[str]:
-        open_jobs = [job for job in jobs if not job.state.terminal]
-        if not open_jobs:
-            return []
-        roster = self.store.workers.roster()
-        found = []
-        for job in open_jobs:
-            holdings = self.store.workers.holdings(fingerprint=job.spec.dataset.fingerprint)
-            found.append(advise(job, roster, holdings))
-        return [line for line in dict.fromkeys(found) if line]
 
     def _submission(self, spec: JobSpec, scheduling: Scheduling, needs: tuple[str, ...] = ()) -> Submission:
         return Submission(

@@ -106,7 +106,8 @@ def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None)
             facts={},
         )
     )
-    tell(tx, job.id, job.attempt, "leased", {"worker": can.worker, "state": job.state.value})
+    told: dict[str, Json] = {"worker": can.worker, "seconds": seconds, "state": job.state.value}
+    tell(tx, job.id, job.attempt, "leased", told)
     mark_due(tx, job.id)
     return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds)
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,12 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     url: str = request.getfixturevalue("migrated_database")
     yield url
     empty(url)
+
+
+@pytest.fixture
+def wipe(store_url: str) -> Callable[[], None]:
+    """Empties this test's store."""
+    return lambda: empty(store_url)
 
 
 @pytest.fixture

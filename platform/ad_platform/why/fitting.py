@@ -1,0 +1,112 @@
+"""Which workers could do a job at all: the conditions of a lease, and what is missing where none holds."""
+
+from collections.abc import Collection, Sequence
+
+from ad_platform.records import Capabilities, Job, WorkerRecord
+from ad_platform.why.causes import Cause, Kind
+from ad_platform.why.situation import UNTOLD, Situation, capabilities_of
+from ad_platform.why.telling import ago, listed
+
+
+def lacks(job: Job, can: Capabilities, nodes: Collection[str]) -> frozenset[Kind]:
+    """Return what a worker lacks for a job, by the conditions of a lease; nothing if it could do it.
+
+    `nodes` are those that hold the job's images.
+    """
+    conditions = {
+        Kind.NO_QUEUE: job.queue in can.queues,
+        Kind.NO_DETECTOR: job.spec.detector in can.detectors and job.kind in can.kinds,
+        Kind.TOO_BIG: job.gpus <= can.gpus and job.memory_mb <= can.memory_mb,
+        Kind.NO_DATA: can.node in nodes,
+    }
+    return frozenset(kind for kind, met in conditions.items() if not met)
+
+
+def fitting(job: Job, situation: Situation, nodes: Collection[str]) -> list[WorkerRecord]:
+    """Return the online workers that could do a job."""
+    return [worker for worker in situation.online if not lacks(job, capabilities_of(worker), nodes)]
+
+
+def missing(job: Job, situation: Situation, nodes: Collection[str]) -> Cause | None:
+    """Say what no online worker has that a job needs, and what to do; None if one could do it."""
+    workers: Sequence[WorkerRecord] = situation.online
+    if not workers:
+        return _nobody(situation)
+    for kind in (Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_BIG, Kind.NO_DATA):
+        able = [worker for worker in workers if kind not in lacks(job, capabilities_of(worker), nodes)]
+        if not able:
+            return _CAUSES[kind](job, workers, nodes)
+        workers = able
+    return None
+
+
+def _nobody(situation: Situation) -> Cause:
+    leaving = [worker.id for worker in situation.roster if worker.state == "draining"]
+    last = max(situation.roster, key=lambda worker: worker.seen_at, default=None)
+    words = ""
+    if leaving:
+        words = f" ({listed(leaving)} {'is' if len(leaving) == 1 else 'are'} told to leave)"
+    elif last is not None:
+        words = f" ({last.id} was last heard of {ago(last.seen_at, situation.now)})"
+    return Cause(
+        kind=Kind.NO_WORKER,
+        words=f"no worker is online{words}, so the job waits",
+        advice="start one with: adctl worker start (or adctl up)",
+    )
+
+
+def _no_queue(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+    served = sorted({queue for worker in workers for queue in worker.queues})
+    return Cause(
+        kind=Kind.NO_QUEUE,
+        words=f"no online worker serves the queue '{job.queue}' (they serve {listed(served)})",
+        advice=f"start one with: adctl worker start --queues {job.queue}",
+    )
+
+
+def _no_detector(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+    return Cause(
+        kind=Kind.NO_DETECTOR,
+        words=f"no online worker of the queue '{job.queue}' has the detector '{job.spec.detector}'",
+        advice="install it where a worker runs and restart it: adctl worker start",
+    )
+
+
+def _too_big(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+    names = listed([worker.id for worker in workers])
+    cards = max(capabilities_of(worker).gpus for worker in workers)
+    if job.gpus > cards:
+        what = "a GPU" if job.gpus == 1 else f"{job.gpus} GPUs"
+        has = "one for a slot" if cards else "none"
+        return Cause(
+            kind=Kind.TOO_BIG,
+            words=f"it asks for {what}, and the fitting workers ({names}) have {has}",
+            advice="start one where there is a card, or submit the job again with --device cpu",
+        )
+    most = max(capabilities_of(worker).memory_mb for worker in workers)
+    has = "less" if most >= UNTOLD else f"{most} MB at most"
+    return Cause(
+        kind=Kind.TOO_BIG,
+        words=f"it asks for {job.memory_mb} MB of memory, and the fitting workers ({names}) have {has}",
+        advice="start one on a bigger machine, or submit the job again asking for less",
+    )
+
+
+def _no_data(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+    data = job.spec.dataset
+    here = listed(sorted({worker.node for worker in workers}))
+    there = f"they lie on {listed(sorted(nodes))}" if nodes else "no node has reported them"
+    return Cause(
+        kind=Kind.NO_DATA,
+        words=f"the images of {data.dataset}/{data.category} are not on a node with a fitting worker "
+        f"({here}), {there}",
+        advice="start one where they lie, or copy them below ADCTL_DATA first: adctl worker start",
+    )
+
+
+_CAUSES = {
+    Kind.NO_QUEUE: _no_queue,
+    Kind.NO_DETECTOR: _no_detector,
+    Kind.TOO_BIG: _too_big,
+    Kind.NO_DATA: _no_data,
+}

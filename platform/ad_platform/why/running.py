@@ -1,0 +1,74 @@
+"""How a running job stands: where it runs, whether it is heard of, what it was told."""
+
+from ad_platform.history import span
+from ad_platform.looking import Looking
+from ad_platform.records import Job
+from ad_platform.why.causes import Cause, Kind
+from ad_platform.why.situation import Situation
+from ad_platform.why.telling import ago, moment
+
+LATE = 2 / 3  # of a lease without a renewal: it is renewed at a third of its length
+
+
+def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
+    """Say that a job runs, and what may end it early."""
+    found = [Cause(kind=Kind.RUNNING, words=_where(client, job, situation))]
+    if job.cancel_requested:
+        asked = next((e.at for e in client.events(job) if e.kind == "cancel-requested"), situation.now)
+        words = f"it was told to end {ago(asked, situation.now)}, which it does at its next safe point"
+        found.append(Cause(kind=Kind.CANCELLING, words=words))
+    worker = situation.worker(job.worker)
+    if worker is not None and worker.state == "draining":
+        words = (
+            f"worker {worker.id} is told to leave: the job checkpoints, is queued again and keeps what it has"
+        )
+        found.append(Cause(kind=Kind.LEAVING, words=words))
+    silence = _silence(client, job, situation)
+    return (*found, silence) if silence else tuple(found)
+
+
+def _where(client: Looking, job: Job, situation: Situation) -> str:
+    now, worker = situation.now, situation.worker(job.worker)
+    attempts = client.attempts(job)
+    began = attempts[-1].started_at if attempts else job.started_at or now
+    words = f"it runs: attempt {job.attempt} on worker {job.worker}"
+    if worker is not None and worker.node != worker.id:
+        words += f" (node {worker.node})"
+    words += f", begun {ago(began, now)}"
+    if job.progress.of:
+        words += f", step {job.progress.step} of {job.progress.of}"
+    if job.progress.message:
+        words += f", {job.progress.message}"
+    kept = client.store.artifacts.checkpoints(job.id)
+    if kept:
+        words += f"; its last checkpoint is of step {kept[0].step}, {ago(kept[0].created_at, now)}"
+    renewed = _renewed(client, job)
+    return f"{words}; last heard of {ago(renewed, now)}" if renewed else words
+
+
+def _silence(client: Looking, job: Job, situation: Situation) -> Cause | None:
+    """Say that a lease is not renewed, and what will come of it."""
+    now = situation.now
+    if job.lease_until is None:
+        return None
+    if job.lease_until < now:
+        gone = f"worker {job.worker} has died, hangs or is cut off"
+        words = f"its lease ran out {ago(job.lease_until, now)}: {gone}"
+        return Cause(kind=Kind.SILENT, words=words, advice="the next look of any worker queues the job again")
+    renewed = _renewed(client, job)
+    if renewed is None or now - renewed < LATE * (job.lease_until - renewed):
+        return None
+    words = (
+        f"its lease was not renewed for {span(now - renewed)}: the job hangs, or worker {job.worker} is dead "
+        f"or cut off; unless it comes back, the job is queued again at {moment(job.lease_until, now)}"
+    )
+    return Cause(kind=Kind.SILENT, words=words, advice=f"see what it wrote: adctl logs {job.id}")
+
+
+def _renewed(client: Looking, job: Job) -> float | None:
+    """Return when the lease was last renewed; leases from before their length was told do not say."""
+    leased = next((event for event in reversed(client.events(job)) if event.kind == "leased"), None)
+    seconds = leased.data.get("seconds") if leased is not None else None
+    if job.lease_until is None or not isinstance(seconds, int | float):
+        return None
+    return job.lease_until - seconds

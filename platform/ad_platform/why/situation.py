@@ -1,0 +1,74 @@
+"""How things stand for all jobs: who works, what runs, what is paused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ad_platform.looking import Looking
+from ad_platform.queues import PausedQueue
+from ad_platform.records import Capabilities, Job, WorkerRecord
+from ad_platform.states import JobState
+from ad_platform.store.contract import Store
+
+MOST = 10_000  # running jobs that are looked at
+UNTOLD = 2**31  # of what a worker says nothing about it may have as much as anybody asks for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """One look at the store."""
+
+    now: float
+    roster: tuple[WorkerRecord, ...]
+    paused: Mapping[str, PausedQueue]
+    running: tuple[Job, ...]
+
+    @property
+    def online(self) -> tuple[WorkerRecord, ...]:
+        """Return the workers that take jobs."""
+        return tuple(worker for worker in self.roster if worker.state == "online")
+
+    def worker(self, name: str | None) -> WorkerRecord | None:
+        """Return the worker of an id, if it ever registered."""
+        return next((worker for worker in self.roster if worker.id == name), None)
+
+
+def look(client: Looking, *, running: bool = True) -> Situation:
+    """Return how things stand now; without what runs, where nobody asks for it."""
+    store = client.store
+    held = store.jobs.search(states=[JobState.RUNNING], limit=MOST) if running else ()
+    return Situation(
+        now=store.now(),
+        roster=tuple(store.workers.roster()),
+        paused={queue.name: queue for queue in store.queues.paused()},
+        running=tuple(held),
+    )
+
+
+def nodes_of(store: Store, job: Job) -> frozenset[str]:
+    """Return the nodes that hold the images of a job."""
+    held = store.workers.holdings(fingerprint=job.spec.dataset.fingerprint)
+    return frozenset(holding.node for holding in held)
+
+
+def capabilities_of(worker: WorkerRecord) -> Capabilities:
+    """Return what a free slot of a worker would ask for jobs with, by what the worker has reported."""
+    return Capabilities(
+        worker=worker.id,
+        node=worker.node,
+        detectors=frozenset(worker.detectors),
+        queues=frozenset(worker.queues),
+        gpus=_gpus(worker),
+        memory_mb=_memory(worker),
+    )
+
+
+def _gpus(worker: WorkerRecord) -> int:
+    slots = worker.facts.get("devices")
+    if not isinstance(slots, list):
+        return UNTOLD
+    return int(any(device != "cpu" for device in slots))  # a slot has one card or none
+
+
+def _memory(worker: WorkerRecord) -> int:
+    memory = worker.facts.get("memory_mb")
+    return memory if isinstance(memory, int) else UNTOLD
