@@ -29,6 +29,7 @@ MODEL = "pixel_mean-parts-screw"
 class Fitted:
     """Where it all lies, and what the evaluation's record says."""
 
+    detector: str
     category: Path
     model: Path
     results: Path
@@ -37,9 +38,12 @@ class Fitted:
     def spec(self, kind: JobKind, **more: object) -> JobSpec:
         """Return the spec of a job on these pictures."""
         data = DatasetRef(
-            dataset="parts", category="screw", fingerprint=fingerprint(self.category), path=str(self.category)
+            dataset=self.category.parent.name,
+            category=self.category.name,
+            fingerprint=fingerprint(self.category),
+            path=str(self.category),
         )
-        spec = JobSpec(kind=kind, detector="pixel_mean", dataset=data, preset="tiny", holdout=HOLDOUT)
+        spec = JobSpec(kind=kind, detector=self.detector, dataset=data, preset="tiny", holdout=HOLDOUT)
         return replace(spec, **more)  # type: ignore[arg-type]
 
 
@@ -55,14 +59,18 @@ def fit(folder: Path, side: int = 32) -> Fitted:
         (category / place).mkdir(parents=True)
         for index, image in enumerate(images):
             Image.fromarray(image.permute(1, 2, 0).numpy()).save(category / place / f"{index}.png")
+    return fit_to(folder, category, "pixel_mean", {"image_size": side, "blur_sigma": 0.5})
+
+
+def fit_to(folder: Path, category: Path, name: str, config: Mapping[str, Json]) -> Fitted:
+    """Fit a detector to a category and evaluate it."""
     holdout = Holdout.parse(HOLDOUT)
-    config = {"image_size": side, "blur_sigma": 0.5}
-    detector = fit_local("pixel_mean", config, category, folder / "fit", device="cpu", holdout=holdout)
+    detector = fit_local(name, config, category, folder / "fit", device="cpu", holdout=holdout)
     (folder / "model").mkdir()
     for name in (CONFIG, TENSORS, VALUES):  # not what helps to fit it again
         shutil.copy(folder / "fit" / name, folder / "model")
     evaluation = evaluate_local(detector, category, folder / "cache", holdout)
-    write_results(evaluation, folder / "results", "screw")
+    write_results(evaluation, folder / "results", category.name)
     operating = json.loads((folder / "results" / "operating_point.json").read_text())
     intervals = {f"test/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()}
     result: dict[str, Json] = {
@@ -70,7 +78,7 @@ def fit(folder: Path, side: int = 32) -> Fitted:
         "metrics": {**evaluation.flat()},
         "intervals": {**intervals},
     }
-    return Fitted(category, folder / "model", folder / "results", result)
+    return Fitted(name, category, folder / "model", folder / "results", result)
 
 
 def trained(store: Store, storage: Storage, fitted: Fitted) -> Job:
@@ -104,7 +112,7 @@ def _succeed(
             )
         ]
     )
-    able = Capabilities(worker="w1", node="here", detectors=frozenset({"pixel_mean"}))
+    able = Capabilities(worker="w1", node="here", detectors=frozenset({job.spec.detector}))
     lease = store.leases.lease(able, 60.0, hint=job.id)
     assert lease is not None
     assert lease.job_id == job.id
