@@ -67,8 +67,8 @@ def fit_to(folder: Path, category: Path, name: str, config: Mapping[str, Json]) 
     holdout = Holdout.parse(HOLDOUT)
     detector = fit_local(name, config, category, folder / "fit", device="cpu", holdout=holdout)
     (folder / "model").mkdir()
-    for name in (CONFIG, TENSORS, VALUES):  # not what helps to fit it again
-        shutil.copy(folder / "fit" / name, folder / "model")
+    for part in (CONFIG, TENSORS, VALUES):  # not what helps to fit it again
+        shutil.copy(folder / "fit" / part, folder / "model")
     evaluation = evaluate_local(detector, category, folder / "cache", holdout)
     write_results(evaluation, folder / "results", category.name)
     operating = json.loads((folder / "results" / "operating_point.json").read_text())
