@@ -11,7 +11,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def quickstart(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Try everything: draw screws, train, evaluate, promote and predict.
+    """Try everything once, on screws that are drawn here.
+
+    Starts the services, trains and evaluates two detectors, promotes the better one and predicts.
 
     Takes minutes on two CPU cores and no network. Repeated, it goes on where it was stopped and does nothing
     twice. The services are left running: adctl down stops them.

@@ -10,8 +10,8 @@ from ad_cli import datasets
 from ad_platform.errors import DiskFull, InvalidData, MissingExtra
 from ad_platform.settings import Settings
 
-# As few as say something: 96 to learn from, 12 to choose by, 12 to set a threshold by, and 37 to test on.
-TRAIN, TEST_GOOD, PER_DEFECT, SIZE = 120, 16, 3, 256
+# As few as say something: 160 to learn from, 20 to choose by, 20 to set a threshold by, and 37 to test on.
+TRAIN, TEST_GOOD, PER_DEFECT, SIZE = 200, 16, 3, 256
 HOLDOUT = "10/10"
 # The first good one, and the first of two kinds of defects that a person sees at once.
 SHOWN = ("test/good/000.png", "test/broken_tip/000.png", "test/rust/000.png")
