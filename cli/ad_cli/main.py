@@ -133,7 +133,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         code = SYSTEM.get(error.errno or 0, Exit.UNAVAILABLE)
-        return _say(error, code, f"{place}{error.strerror or error}")
+        hint = "; free some room, or write elsewhere" if code is Exit.DAMAGED else ""
+        return _say(error, code, f"{place}{error.strerror or error}{hint}")
     except Exception as error:  # noqa: BLE001 - the outermost edge
         words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
         return _say(error, Exit.BUG, words)

@@ -1,6 +1,7 @@
 """One transaction at a time on the store's database: begin, translate errors, try again after a deadlock."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], ColumnElement[float]]  # seconds since the epoch, read inside the statement
 T = TypeVar("T")
 
+_CROWDED = 1 << 20  # bytes left, too few for SQLite's own files
 _TRIES = 5  # against deadlocks, which PostgreSQL ends by failing one side
 
 
@@ -152,11 +154,19 @@ def explained(error: DBAPIError, where: str) -> Exception:
         return StoreDamaged(
             f"the store {where} is damaged: {reason}; put a copy back, or move it away and: adctl db upgrade"
         )
-    if code.startswith("SQLITE_FULL"):
+    if code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and _crowded(where)):
         return DiskFull(f"no room for the store {where}: free some disk space, then try again")
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreDown(f"the store {where} cannot be opened: {reason}; look at whose files these are")
     return StoreDown(f"the store {where} does not answer: {reason}")
+
+
+def _crowded(where: str) -> bool:
+    """Say whether the disk of a file is full: SQLite calls some of what follows a read or write error."""
+    try:
+        return shutil.disk_usage(Path(where).parent).free < _CROWDED
+    except OSError:
+        return False
 
 
 def _away(error: DBAPIError) -> bool:
