@@ -30,10 +30,10 @@ class ChangeLines:
             speed, hint = self._pace.speed(job), self._hints.of(job)
             done = job.progress
             part = PARTS * done.step // done.of if done.of and job.state is JobState.RUNNING else -1
-            now = (shapes.state_words(job), job.attempt, bool(speed.silent), hint, part)
+            now = (shapes.state_words(job), job.attempt, bool(speed.silent), hint.kind, part)
             if self._said.get(job.id) != now:
                 self._said[job.id] = now
-                yield change_words(job, speed, hint)
+                yield change_words(job, speed, hint.words)
 
 
 def change_words(job: Job, speed: Speed, hint: str = "") -> str:

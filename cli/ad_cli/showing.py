@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ad_cli import measures, out, pages, shapes
+from ad_cli import measures, out, shapes
+from ad_platform.addresses import shown
+from ad_platform.errors import InvalidRequest, Unavailable
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.specs import Json
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
+    from ad_platform.settings import Settings
 
 HIDDEN = {None, "", "-"}  # what an event or a fact need not say
 
@@ -36,9 +40,23 @@ def look(client: Client, job: Job) -> Whole:
         attempts=client.attempts(job),
         events=client.events(job),
         dependents=client.dependents(job),
-        files=pages.stored(client.settings, bundle) if isinstance(bundle, str) else "",
-        run=pages.run_address(client, job),
+        files=stored(client.settings, bundle) if isinstance(bundle, str) else "",
+        run=_run_address(client, job),
     )
+
+
+def stored(settings: Settings, path: str) -> str:
+    """Return where something lies in the storage, without what only a program needs to reach it."""
+    return f"{shown(settings.storage_url.partition('?')[0]).rstrip('/')}/{path}"
+
+
+def _run_address(client: Client, job: Job) -> str:
+    from ad_platform.stack import pages
+
+    run_id = client.store.shipments.run_of(job.id)
+    with suppress(Unavailable, InvalidRequest):  # nobody shows it now: that is no reason to show nothing
+        return pages.address(client.settings, run_id) if run_id else ""
+    return ""
 
 
 def show_config(job: Job) -> None:

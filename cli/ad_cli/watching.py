@@ -89,7 +89,7 @@ def _bars(looks: Iterator[Snapshot], pace: Pace, hints: Hints) -> Iterator[Snaps
 
     with Bars() as bars:
         for snapshot in looks:
-            shown = [Shown(job=job, speed=pace.speed(job), hint=hints.of(job)) for job in snapshot.jobs]
+            shown = [Shown(job=job, speed=pace.speed(job), hint=hints.of(job).words) for job in snapshot.jobs]
             bars.show(lines(shown, snapshot.trouble, *bars.size))
             yield snapshot
 
