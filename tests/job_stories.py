@@ -115,8 +115,10 @@ class Stories:
         )
         return manifest
 
-    def succeed(self, lease: Lease, files: Mapping[str, str] | Path, metrics: Mapping[str, float]) -> Job:
-        """Publish a bundle, from texts or a folder, and finish the job with it."""
+    def succeed(
+        self, lease: Lease, files: Mapping[str, str] | Path, metrics: Mapping[str, float], **more: Json
+    ) -> Job:
+        """Publish a bundle, from texts or a folder, and finish the job with it and what more it found."""
         train = lease.job.kind is JobKind.TRAIN
         prefix = (model_prefix if train else results_prefix)(lease.job_id, lease.attempt)
         manifest = self.storage.publish(prefix, files if isinstance(files, Path) else self._files(files))
@@ -124,6 +126,7 @@ class Stories:
             "bundle": prefix,
             "manifest_sha256": manifest.sha256,
             "metrics": dict(metrics),
+            **more,
         }
         self.time += 10
         return self.store.leases.finish(lease, Outcome(outcome=AttemptOutcome.SUCCEEDED, result=result))

@@ -6,6 +6,7 @@ from ad_platform.records import Attempt, Job
 from ad_platform.results import selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobState
+from ad_platform.tracking.notes import NOTE_TAG, note
 from ad_platform.tracking.protocol import RunState
 
 JOB_TAG = "adctl.job_id"  # by which a job's run is found again
@@ -44,6 +45,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
     newest: Mapping[str, Json] = attempts[-1].facts if attempts else {}
     found: dict[str, Json] = {
         JOB_TAG: job.id,
+        NOTE_TAG: note(job),
         "adctl.state": job.state,
         "adctl.kind": spec.kind,
         "adctl.attempts": len(attempts),

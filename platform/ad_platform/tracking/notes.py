@@ -1,0 +1,59 @@
+"""The description at the head of a run's page: what the job did, what came of it, where to look."""
+
+from collections.abc import Mapping
+
+from ad_platform.records import Job
+from ad_platform.results import result_of
+from ad_platform.specs import Json
+from ad_platform.states import JobKind, JobState
+
+NOTE_TAG = "mlflow.note.content"  # Markdown
+HEADLINE = {
+    "test/image_auroc": "image AUROC",
+    "test/pixel_auroc": "pixel AUROC",
+    "test/aupro_30": "AUPRO 0.3",
+    "validation/image_auroc": "AUROC on held-out images with synthetic defects",
+}
+
+
+def note(job: Job) -> str:
+    """Return the description of a job's run, in Markdown."""
+    lines = [_what(job)]
+    if job.state is JobState.SUCCEEDED and job.kind is JobKind.TRAIN:
+        lines.append("The fitted detector lies in `model/`; its curves are among the metrics.")
+    elif job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
+        lines += [_headline(result_of(job).metrics), _threshold(job.result.get("operating_point"))]
+        lines.append(
+            "To look at: `results/gallery/`, `results/curves/`, `results/histogram.png`; "
+            "to compute with: `results/results.csv`, `results/scores.csv`."
+        )
+    elif job.state.terminal:
+        lines.append(f"**{job.state}**{f': {job.error}' if job.error else ''}; the log is in `log.txt`.")
+    return "\n\n".join(line for line in lines if line)
+
+
+def _what(job: Job) -> str:
+    spec = job.spec
+    place = f"**{spec.dataset.dataset}/{spec.dataset.category}**"
+    preset = f", preset {spec.preset}" if spec.preset else ""
+    if spec.kind is JobKind.EVALUATE:
+        return f"Evaluates **{spec.detector}**{preset} of job `{(spec.source or '')[:8]}` on {place}."
+    return f"Trains **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
+
+
+def _headline(metrics: Mapping[str, float]) -> str:
+    found = [f"| {name} | {metrics[key]:.3f} |" for key, name in HEADLINE.items() if key in metrics]
+    return "\n".join(["| measure | |", "| --- | --- |", *found]) if found else ""
+
+
+def _threshold(point: Json) -> str:
+    """Say what the operating point is; the result is JSON that an older worker may have written."""
+    if not isinstance(point, dict):
+        return "No threshold: nothing was held out to calibrate on."
+    threshold, rate, normals = (point.get(name) for name in ("threshold", "rate", "normals"))
+    if not isinstance(threshold, int | float) or not isinstance(rate, int | float):
+        return ""
+    by = f"by {normals} calibration images" + ("" if point.get("certified") else ", not certified")
+    return (
+        f"Threshold on the image score: **{threshold:.4g}** (at most {100 * rate:.3g} % false alarms, {by})."
+    )

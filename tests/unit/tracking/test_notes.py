@@ -1,0 +1,48 @@
+"""A run's page opens with what the job did, what came of it and where to look."""
+
+from ad_platform.tracking import facts
+from ad_platform.tracking.notes import NOTE_TAG, note
+from job_stories import Stories
+
+POINT = {"threshold": 5.2470, "map_threshold": 5.0, "rate": 1 / 21, "normals": 20, "certified": True}
+
+
+def test_a_run_is_described_by_its_job(stories: Stories) -> None:
+    job = stories.trained(None)
+    assert (
+        facts.tags(job, [])[NOTE_TAG]
+        == note(job)
+        == (
+            "Trains **ddad**, preset tiny, seed 7, on **mvtec/bottle**.\n\n"
+            "The fitted detector lies in `model/`; its curves are among the metrics."
+        )
+    )
+
+
+def test_an_evaluation_shows_its_headline_results_and_threshold(stories: Stories) -> None:
+    train = stories.trained(None)
+    job = stories.succeed(
+        stories.lease(stories.submit_evaluation(train)),
+        {"results.csv": "a\n"},
+        {"test/image_auroc": 0.98765, "test/pixel_ap": 0.5},
+        operating_point=POINT,
+    )
+    text = note(job)
+    assert text.startswith(f"Evaluates **ddad**, preset tiny of job `{train.id[:8]}` on **mvtec/bottle**.")
+    assert "| image AUROC | 0.988 |" in text
+    assert "pixel" not in text
+    assert (
+        "Threshold on the image score: **5.247** (at most 4.76 % false alarms, by 20 calibration images)."
+        in text
+    )
+    assert "`results/gallery/`" in text
+
+
+def test_without_calibration_the_description_says_that_there_is_no_threshold(stories: Stories) -> None:
+    train = stories.trained(None)
+    text = note(stories.evaluated(train, 0.9))
+    assert "No threshold: nothing was held out to calibrate on." in text
+
+
+def test_a_running_job_is_described_by_what_it_does_alone(stories: Stories) -> None:
+    assert note(stories.submit()) == "Trains **ddad**, preset tiny, seed 7, on **mvtec/bottle**."
