@@ -16,6 +16,7 @@ from ad_cli.commands import (
     data,
     db,
     detectors,
+    diff,
     doctor,
     follow,
     jobs,
@@ -109,7 +110,7 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, why, promote, predict, doctor, config, ui):
+for group in (stack, quickstart, jobs, follow, why, diff, promote, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(models.app, name="models")
