@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy import ndimage
 
 from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.layout import open_category
-from ad_detectors.data.synth import make
+from ad_detectors.data.synth import category, make
 from ad_detectors.data.synth.category import category_make
 from ad_detectors.data.synth.contact import write_sheet
 from ad_detectors.data.synth.flawed import draw_flawed
@@ -26,7 +27,7 @@ from ad_detectors.metrics.ranking import auroc
 SIZE = 64
 
 
-def small(out: Path, **asked: int) -> Path:
+def small(out: Path, **asked: Any) -> Path:
     make(out, **{"train": 2, "test_good": 1, "per_defect": 1, "size": SIZE, **asked})
     return out
 
@@ -210,3 +211,23 @@ def test_a_contact_sheet_shows_every_kind_of_defect(tmp_path: Path) -> None:
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width == 150 * len(KINDS)
     assert (tmp_path / "sheet.jpg").stat().st_size < 300_000
+
+
+def test_drawing_that_is_interrupted_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        drawn.append(1)
+        return render(*arguments)
+
+    def interrupt(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(category, "render", counted)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path / "many", train=500, threads=1, told=interrupt)
+
+    assert len(drawn) < 50
+    assert list(tmp_path.iterdir()) == []

@@ -159,10 +159,13 @@ def _draw_all(
             pixels = exposed(render(scene, order.size), scene)
         Image.fromarray(pixels).save(folder / picture.name)
 
-    with ThreadPoolExecutor(min(WORKERS, usable()) if threads is None else threads) as pool:
+    pool = ThreadPoolExecutor(min(WORKERS, usable()) if threads is None else threads)
+    try:
         for done, _ in enumerate(pool.map(draw, pictures), start=1):
             if told is not None:
                 told(done, len(pictures))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for pictures that were not begun
 
 
 def _describe(folder: Path, order: Order) -> None:
