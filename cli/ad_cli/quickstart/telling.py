@@ -74,7 +74,7 @@ def _tell_all(settings: Settings, tour: Tour) -> None:
     out.note("\nimage AUROC on pictures held out (validation) and on test pictures; of pixels:")
     out.table(COLUMNS, contest_rows(tour.contenders))
     out.note("ddad has trained for seconds here (tiny): that it works is seen, not how well")
-    out.note(f"\n{champion.model}@{champion.alias} on a good, a broken and a rusty screw:")
+    out.note(f"\n{champion.model}@{champion.alias} on a good, a broken and a scratched screw:")
     out.table(
         ("SCORE", "DECISION", "IMAGE", "HEAT MAP"), [_prediction_row(tour, each) for each in seen.predictions]
     )
