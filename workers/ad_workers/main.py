@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -17,8 +17,9 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import catalogue, registry
+from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
-from ad_platform.errors import AdctlError
+from ad_platform.errors import AdctlError, Conflict
 from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_name
 from ad_platform.queue.doorbell import Doorbell
 from ad_platform.queue.protocol import WAKE
@@ -45,11 +46,17 @@ CELERY = 2.0  # seconds Celery has to end after the last attempt
 
 
 def start(
-    settings: Settings, *, slots: int | None = None, queues: tuple[str, ...] = ("default",), name: str = ""
+    settings: Settings,
+    *,
+    slots: int | None = None,
+    queues: tuple[str, ...] = ("default",),
+    name: str = "",
+    drained: int = os.EX_OK,
+    registered: Callable[[WorkerRecord], None] = lambda record: None,
 ) -> int:
-    """Run a worker until it is told to end, and return its exit code.
+    """Run a worker until it is told to end, and return its exit code: `drained` if it was told by the store.
 
-    Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch.
+    Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch, Conflict for a name in use.
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # On our own logger: Celery gives the root logger its level.
@@ -64,7 +71,8 @@ def start(
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)
     try:
-        return Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices).run()
+        worker = Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices, drained)
+        return worker.run(registered)
     finally:
         store.close()
         lock.release()
@@ -85,7 +93,7 @@ def _identity(settings: Settings, name: str) -> tuple[str, FileLock]:
         except Timeout:
             continue
         return candidate, lock
-    raise AdctlError(f"a worker named '{candidates[0]}' runs already on {settings.node}; give another --name")
+    raise Conflict(f"a worker named '{candidates[0]}' runs already on {settings.node}; give another --name")
 
 
 @dataclass
@@ -98,6 +106,7 @@ class Worker:
     queues: frozenset[str]
     devices: list[Gpu | None]
     machine: Devices = field(default_factory=Devices)
+    drained: int = os.EX_OK  # the exit code when the store told it to leave
     stopping: threading.Event = field(default_factory=threading.Event)
     never: threading.Event = field(default_factory=threading.Event)  # waiting for it passes time
 
@@ -124,13 +133,13 @@ class Worker:
             queue=self.queue,
             worker=self.id,
             silence=max(10.0, 2 * settings.tick),
-            drain=self.drain,
+            drain=self.dismiss,
             idle=lambda: not self.slots.free.empty(),
         )
 
-    def run(self) -> int:
+    def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
         """Serve until drained, then leave; the code is not 0 if the listener broke."""
-        self._register()
+        registered(self._register())
         for task in (self._tick, lambda: advertise(self.store, self.settings)):
             threading.Thread(target=task, daemon=True).start()
         with self._doorbell():
@@ -153,6 +162,12 @@ class Worker:
             return
         with closing(bell):
             yield
+
+    def dismiss(self) -> None:
+        """Drain since the store says so: whoever started this worker may want to know."""
+        if not self.slots.draining.is_set():
+            self.code = self.drained
+        self.drain()
 
     def drain(self) -> None:
         """Stop leasing and have every attempt give its job back; calling it again changes nothing."""
@@ -210,23 +225,23 @@ class Worker:
     def _tick(self) -> None:
         self.ticker.run(self.settings.tick, self.stopping)
 
-    def _register(self) -> None:
-        names = sorted(self.slots.detectors)
-        self.store.workers.publish(catalogue.build(), self.id)
-        self.store.workers.register(
-            WorkerRecord(
-                id=self.id,
-                node=self.settings.node,
-                pid=os.getpid(),
-                slots=len(self.devices),
-                queues=tuple(sorted(self.queues)),
-                detectors=tuple(names),
-                facts={
-                    "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
-                    **self.machine.to_json(),
-                },
-            )
+    def _register(self) -> WorkerRecord:
+        record = WorkerRecord(
+            id=self.id,
+            node=self.settings.node,
+            pid=os.getpid(),
+            slots=len(self.devices),
+            queues=tuple(sorted(self.queues)),
+            detectors=tuple(sorted(self.slots.detectors)),
+            facts={
+                "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
+                "adctl": package_version(),
+                **self.machine.to_json(),
+            },
         )
+        self.store.workers.publish(catalogue.build(), self.id)
+        self.store.workers.register(record)
+        return record
 
     def _leave(self) -> None:
         self.stopping.set()

@@ -78,7 +78,8 @@ class Nursery:
         ours, theirs = socket.socketpair()
         read, self._lifeline = os.pipe()
         # Threads that spin at every barrier made a step ten times slower beside another busy process.
-        calm = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        # And macOS ends a child forked by a process that has loaded Apple's libraries, unless told not to.
+        calm = {"OMP_WAIT_POLICY": "PASSIVE", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", **os.environ}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ad_workers.zygote", str(theirs.fileno()), str(read)],

@@ -110,18 +110,9 @@ class Zygote:
 
     def _bury(self) -> None:
         """Report every child that ended, after killing what is left of its process group."""
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            # Before the pid is free again, so that the group cannot be somebody else's.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(ended.si_pid, signal.SIGKILL)
-            _, status = os.waitpid(ended.si_pid, 0)
-            token = self.tokens.pop(ended.si_pid, None)
+        while (ended := reap()) is not None:
+            pid, status = ended
+            token = self.tokens.pop(pid, None)
             if token is not None:
                 self._tell({"ended": token, "status": os.waitstatus_to_exitcode(status)})
 
@@ -140,6 +131,30 @@ class Zygote:
     def _tell(self, message: dict[str, int]) -> None:
         with contextlib.suppress(OSError):  # the worker is gone: the lifeline will say so
             self.control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def reap() -> tuple[int, int] | None:
+    """Return pid and status of a child that has ended, after killing what is left of its group."""
+    try:
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                kill_group(pid)
+            return (pid, status) if pid else None
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        # Before the pid is free again, so that the group cannot be somebody else's.
+        kill_group(ended.si_pid)
+        return os.waitpid(ended.si_pid, 0)
+    except ChildProcessError:
+        return None
+
+
+def kill_group(pid: int) -> None:
+    """Kill what is left of a process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def die_with_parent(parent: int) -> None:

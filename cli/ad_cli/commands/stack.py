@@ -1,20 +1,20 @@
 """`adctl up`, `down` and `status`: the services of this machine."""
 
-import shutil
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ad_cli import out, session, shapes
+from ad_cli import out, session, standing
 from ad_cli.commands import options
-from ad_platform.errors import StoreDown
+from ad_platform.errors import StoreDown, StoreMismatch
+from ad_platform.states import JobState
 
 if TYPE_CHECKING:
-    from ad_platform.requests import Overview
     from ad_platform.settings import Settings
-    from ad_platform.specs import Json
-    from ad_platform.stack.control import ServiceState
     from ad_platform.stack.lifecycle import Running
+
+
+MOST = 1000  # running jobs that are shown
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,11 +48,11 @@ def up(
             {
                 "home": str(settings.home),
                 "ui": running.ui,
-                "services": [_service(one) for one in running.services],
+                "services": [standing.service_json(one) for one in running.services],
             }
         )
         return
-    _print_services(running.services)
+    standing.show_services(running.services)
     if running.already:
         out.note("the services ran already; change --slots or --no-ui with: adctl down, then adctl up")
     out.note(f"everything lies in {settings.home}; logs in {settings.home / 'logs'}")
@@ -99,31 +99,31 @@ def down(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
         out.note("nothing was running")
     else:
         for name in stopped.services:
-            out.text(f"{name}  stopped")
+            out.text(name if out.quiet() else f"{name}  stopped")
         if stopped.killed:
-            out.note(f"{stopped.killed} processes had been left behind; they were ended")
+            out.note(f"ended what was left behind: {_counted(stopped.killed)}")
 
 
 def status(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Show services, workers, jobs, queues and free disk space."""
+    """Show services, slots, jobs, queues, MLflow's address and free disk space."""
     from ad_platform.stack import lifecycle
 
     settings = session.settings()
     services = lifecycle.states(settings)
-    overview, trouble = None, ""
+    if not out.as_json():
+        standing.show_services(services)
     try:
         with session.client() as client:
             overview = client.overview()
-    except StoreDown as error:
-        trouble = str(error)
+            running = client.jobs(states=(JobState.RUNNING,), limit=MOST)
+    except (StoreDown, StoreMismatch) as error:
+        if out.as_json():
+            out.data(standing.as_json(settings, services, None, str(error)))
+        raise
     if out.as_json():
-        out.data(_status_json(settings, services, overview, trouble))
+        out.data(standing.as_json(settings, services, overview, ""))
     else:
-        _print_services(services)
-        if overview is not None:
-            _print_overview(settings, overview)
-    if overview is None:
-        raise StoreDown(trouble)
+        standing.show(settings, overview, running)
 
 
 def _elsewhere(settings: "Settings") -> list[str]:
@@ -139,62 +139,5 @@ def _elsewhere(settings: "Settings") -> list[str]:
     return words
 
 
-def _print_services(services: "tuple[ServiceState, ...] | list[ServiceState]") -> None:
-    rows = [
-        (one.name, one.state, str(one.pid or "-"), shapes.ago(one.since) if one.pid else one.detail or "-")
-        for one in services
-    ]
-    out.table(("SERVICE", "STATE", "PID", "SINCE"), rows, empty="no services run here; start them: adctl up")
-
-
-def _print_overview(settings: "Settings", overview: "Overview") -> None:
-    online = [worker for worker in overview.workers if worker.state != "gone"]
-    out.text("")
-    rows = [shapes.worker_cells(worker) for worker in online]
-    out.table(shapes.WORKER_COLUMNS, rows, empty="no worker is online; start one with: adctl worker start")
-    out.text("")
-    jobs = "  ".join(f"{state} {count}" for state, count in overview.jobs.items() if count)
-    depths = overview.depths
-    wakeups = "unknown" if depths is None else "  ".join(f"{name} {count}" for name, count in depths.items())
-    out.pairs(
-        {
-            "slots": f"{sum(one.busy for one in online)} of {sum(one.slots for one in online)} busy",
-            "jobs": jobs or "none",
-            "wake-ups": wakeups,
-            "disk": f"{_free(settings) / 1e9:.1f} GB free below {settings.home}",
-        }
-    )
-    if overview.trouble:
-        out.warn(overview.trouble)
-
-
-def _status_json(
-    settings: "Settings", services: "list[ServiceState]", overview: "Overview | None", trouble: str
-) -> "Json":
-    value: dict[str, Json] = {
-        "home": str(settings.home),
-        "services": [_service(one) for one in services],
-        "disk_free": _free(settings),
-        "trouble": trouble or (overview.trouble if overview else ""),
-    }
-    if overview is not None:
-        online = [worker for worker in overview.workers if worker.state != "gone"]
-        value |= {
-            "workers": [shapes.record_json(worker) for worker in online],
-            "slots": sum(worker.slots for worker in online),
-            "busy": sum(worker.busy for worker in online),
-            "jobs": {state.value: count for state, count in overview.jobs.items()},
-            "queues": None if overview.depths is None else dict(overview.depths),
-        }
-    return value
-
-
-def _service(one: "ServiceState") -> "Json":
-    return {"name": one.name, "state": one.state, "pid": one.pid, "since": one.since, "detail": one.detail}
-
-
-def _free(settings: "Settings") -> int:
-    home = settings.home
-    while not home.exists():
-        home = home.parent
-    return shutil.disk_usage(home).free
+def _counted(number: int) -> str:
+    return f"{number} process{'' if number == 1 else 'es'}"

@@ -1,6 +1,8 @@
 """`adctl worker`: start one here, list them, tell one to leave."""
 
 import gc
+import re
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +10,7 @@ import typer
 
 from ad_cli import out, session, shapes
 from ad_cli.commands import options
-from ad_platform.errors import AmbiguousId, InvalidRequest, MissingExtra, UnknownName
+from ad_platform.errors import InvalidRequest, MissingExtra, Unavailable, UnknownName
 
 if TYPE_CHECKING:
     from ad_platform.records import WorkerRecord
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 USUAL = (700, 10, 10)  # how often Python looks for garbage by itself
 
 app = typer.Typer(no_args_is_help=True, help="The processes that compute.")
+
+
+def _plain(name: str) -> str:
+    """Refuse a name that could be no file's: its lock has it."""
+    if name and not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+        raise typer.BadParameter(f"it may have letters, digits and . _ - alone, not '{name}'")
+    return name
 
 
 @app.command()
@@ -29,13 +38,24 @@ def start(
         ),
     ] = None,
     queues: Annotated[str, typer.Option(metavar="A,B", help="The queue labels it serves.")] = "default",
-    name: Annotated[str, typer.Option(help="Default: made from the node.", show_default=False)] = "",
+    name: Annotated[
+        str, typer.Option(callback=_plain, help="Default: made from the node.", show_default=False)
+    ] = "",
+    drained_code: Annotated[
+        int,
+        typer.Option(
+            callback=options.within(0, 255), metavar="N", help="Its exit code after: adctl worker drain."
+        ),
+    ] = 0,
+    as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
     """Run a worker here, until it is told to leave.
 
     SIGTERM or Ctrl-C: it checkpoints, gives back its jobs and leaves. A second one: at once.
     """
+    if sys.platform == "win32":
+        raise Unavailable("workers do not run on Windows itself; use WSL, or a worker on another machine")
     if find_spec("torch") is None:
         raise MissingExtra("a worker", "worker")
     labels = tuple(label.strip() for label in queues.split(",") if label.strip())
@@ -44,7 +64,22 @@ def start(
     from ad_workers.main import start as run_worker
 
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
-    raise typer.Exit(run_worker(session.settings(), slots=slots, queues=labels, name=name))
+    raise typer.Exit(
+        run_worker(
+            session.settings(), slots=slots, queues=labels, name=name, drained=drained_code, registered=_told
+        )
+    )
+
+
+def _told(worker: "WorkerRecord") -> None:
+    if out.as_json():
+        out.line(shapes.record_json(worker))
+    elif out.quiet():
+        out.text(worker.id)
+    else:
+        names = worker.facts.get("devices")
+        slots = ", ".join(str(name) for name in names) if isinstance(names, list) else worker.slots
+        out.note(f"{worker.id} is online on {slots}; Ctrl-C gives back what it runs and ends it")
 
 
 @app.command("list")
@@ -80,10 +115,12 @@ def drain(
     with session.client() as client:
         found = _find(worker, [one for one in client.workers() if one.state != "gone"])
         client.drain(found.id)
+        ours = client.settings.embedded and found.node == client.settings.node
     if out.as_json():
         out.data(shapes.record_json(found))
     else:
-        out.note(f"{found.id} on {found.node} gives back what it runs and leaves")
+        again = "; adctl up starts it again" if ours else ""
+        out.note(f"{found.id} on {found.node} gives back what it runs and leaves{again}")
 
 
 def _find(text: str, workers: "list[WorkerRecord]") -> "WorkerRecord":
@@ -93,5 +130,6 @@ def _find(text: str, workers: "list[WorkerRecord]") -> "WorkerRecord":
     if not fitting:
         raise UnknownName("worker", text, [worker.id for worker in workers])
     if len(fitting) > 1:
-        raise AmbiguousId(text, [worker.id for worker in fitting])
+        ids = ", ".join(worker.id for worker in fitting)
+        raise InvalidRequest(f"'{text}' fits several workers: {ids}; give more characters")
     return fitting[0]

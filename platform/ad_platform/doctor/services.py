@@ -35,8 +35,10 @@ def stack(settings: Settings) -> Iterator[Finding]:
     if up:
         yield ok("services", f"{', '.join(up)} run under supervisord")
     for one in found:
-        if one.state in ("fatal", "backoff", "exited"):
+        if one.state in ("fatal", "backoff"):
             yield _fallen(one, places)
+        elif one.state in ("exited", "stopped"):
+            yield warning("services", f"{one.name} was told to leave", "start it again: adctl up")
     if found:
         yield from _stale(settings)
     yield from _port(settings, running="mlflow" in up)

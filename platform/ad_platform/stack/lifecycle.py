@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,7 @@ from ad_platform.stack.services import (
 )
 
 Tell = Callable[[str], None]
+OTHERS = 180.0  # seconds that another `up` or `down` of the same home may take
 DOWN = frozenset({"stopped", "exited", "fatal"})
 
 
@@ -67,12 +68,7 @@ def up(
     _require_parts(settings)
     places = Places(settings)
     places.make()
-    lock = FileLock(places.stack / "up.lock")
-    try:
-        lock.acquire(timeout=180)
-    except Timeout:
-        raise Unavailable(f"another `adctl up` or `down` of {settings.home} is at work; try again") from None
-    with lock:
+    with _alone(settings, tell):
         if settings.embedded:
             migrate()
         if embeds_tracking(settings):
@@ -92,10 +88,17 @@ def up(
 
 def down(settings: Settings, tell: Tell = lambda words: None) -> Stopped:
     """Stop the services, workers first so that they can checkpoint, and whatever they left behind."""
+    if not Places(settings).stack.is_dir():
+        return Stopped(services=(), killed=0)  # nothing was ever started here
+    with _alone(settings, tell):
+        return _end(settings, tell)
+
+
+def _end(settings: Settings, tell: Tell) -> Stopped:
     places, control = Places(settings), Control(Places(settings).control)
     names: tuple[str, ...] = ()
     patience = settings.grace + settings.lease + 55.0
-    if control.answers():
+    if _supervised() and control.answers():
         states = control.states()
         names = tuple(state.name for state in states if state.pid)
         tell("waiting for the worker to checkpoint and leave")
@@ -117,7 +120,7 @@ def down(settings: Settings, tell: Tell = lambda words: None) -> Stopped:
 def states(settings: Settings) -> list[ServiceState]:
     """Return how the services stand; empty when none were started."""
     control = Control(Places(settings).control)
-    if find_spec("supervisor") is None or not control.answers():
+    if not _supervised() or not control.answers():
         return []
     return control.states()
 
@@ -130,6 +133,34 @@ def started_with(settings: Settings) -> dict[str, str] | None:
     except (psutil.Error, OSError):
         return None
     return found if found.get(MARK) == str(settings.home) else None
+
+
+@contextmanager
+def _alone(settings: Settings, tell: Tell) -> Iterator[None]:
+    """Let one `up` or `down` of a home work at a time; raise Unavailable if another one takes too long."""
+    lock = FileLock(Places(settings).stack / "up.lock")
+    try:
+        _acquire(lock, 0.0)
+        if not lock.is_locked:
+            tell(f"another adctl up or down of {settings.home} is at work; waiting for it")
+            _acquire(lock, OTHERS)
+        if not lock.is_locked:
+            raise Unavailable(
+                f"another adctl up or down of {settings.home} is still at work; try again later"
+            )
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, seconds: float) -> None:
+    with suppress(Timeout):
+        lock.acquire(timeout=seconds)
+
+
+def _supervised() -> bool:
+    """Say whether services can run here at all: without supervisord there are none."""
+    return find_spec("supervisor") is not None
 
 
 def _require_parts(settings: Settings) -> None:
@@ -172,6 +203,7 @@ def _prepare_tracking(settings: Settings, places: Places, tell: Tell) -> None:
 def _launch(
     settings: Settings, places: Places, control: Control, *, slots: int | None, ui: bool, tell: Tell
 ) -> None:
+    _refuse_other_sockets(settings)
     left = leftovers.marked(settings.home)
     if left:
         tell(f"ending {len(left)} processes that an earlier run left behind")
@@ -198,6 +230,16 @@ def _launch(
         with suppress(ProcessLookupError):
             os.kill(started.pid, signal.SIGTERM)
         raise Unavailable(f"the services could not be started: {last_words(output)}")
+
+
+def _refuse_other_sockets(settings: Settings) -> None:
+    """Raise Unavailable if the services run, but with sockets that this call does not know of."""
+    other = (started_with(settings) or {}).get("ADCTL_BROKER_URL", "")
+    if embeds_broker(settings) and other and other != settings.broker_url:
+        raise Unavailable(
+            f"the services of {settings.home} run with another TMPDIR, with sockets in "
+            f"{Path(other.partition('://')[2]).parent}; call adctl with that TMPDIR, or end them: adctl down"
+        )
 
 
 def _start_fallen(control: Control) -> None:

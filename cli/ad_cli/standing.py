@@ -1,0 +1,133 @@
+"""How the platform stands: services, slots, queues and disks, as text and as JSON."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ad_cli import out, shapes
+from ad_platform.errors import InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from ad_platform.records import Job, WorkerRecord
+    from ad_platform.requests import Overview
+    from ad_platform.settings import Settings
+    from ad_platform.specs import Json
+    from ad_platform.stack.control import ServiceState
+
+SLOT_COLUMNS = ("SLOT", "NODE", "STATE", "ON", "JOB", "WHAT", "PROGRESS")
+
+
+def show_services(services: Sequence[ServiceState]) -> None:
+    """Print one line per service of this machine."""
+    if out.quiet():
+        for one in services:
+            out.text(f"{one.name} {one.state}")
+        return
+    rows = [
+        (one.name, one.state, str(one.pid or "-"), shapes.ago(one.since) if one.pid else one.detail or "-")
+        for one in services
+    ]
+    out.table(("SERVICE", "STATE", "PID", "SINCE"), rows, empty="no services run here; start them: adctl up")
+
+
+def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None:
+    """Print every slot with what runs in it, then jobs, queues, MLflow's address and room on the disks."""
+    if out.quiet():
+        return
+    out.text("")
+    online = [worker for worker in overview.workers if worker.state != "gone"]
+    rows = [row for worker in online for row in slots(worker, running)]
+    out.table(SLOT_COLUMNS, rows, empty="no worker is online; start one with: adctl up")
+    out.text("")
+    jobs = "  ".join(f"{state} {count}" for state, count in overview.jobs.items() if count)
+    out.pairs(
+        {
+            "slots": f"{sum(one.busy for one in online)} of {sum(one.slots for one in online)} busy",
+            "jobs": jobs or "none",
+            "wake-ups": _queue_words(overview),
+            "mlflow": pages_of(settings) or "its pages do not run; start them: adctl up",
+            "disk": "; ".join(_rooms(settings)),
+        }
+    )
+    if overview.trouble:
+        out.warn(overview.trouble)
+
+
+def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each slot of a worker below SLOT_COLUMNS; which job is in which is not known."""
+    devices = worker.facts.get("devices")
+    names = [str(name) for name in devices] if isinstance(devices, list) else []
+    held = [job for job in running if job.worker == worker.id]
+    for number in range(max(worker.slots, len(held))):
+        job = held[number] if number < len(held) else None
+        yield (
+            f"{worker.id}/{number + 1}",
+            worker.node,
+            worker.state if worker.state != "online" else "busy" if job else "free",
+            names[number] if number < len(names) else "-",
+            job.id[: shapes.SHORT] if job else "-",
+            shapes.title(job) if job else "-",
+            shapes.progress_words(job) if job else "-",
+        )
+
+
+def as_json(
+    settings: Settings, services: Sequence[ServiceState], overview: Overview | None, trouble: str
+) -> dict[str, Json]:
+    """Return all of it; without a store there are no workers, jobs and queues."""
+    value: dict[str, Json] = {
+        "home": str(settings.home),
+        "services": [service_json(one) for one in services],
+        "ui": pages_of(settings),
+        "disk_free": _free(settings),
+        "trouble": trouble or (overview.trouble if overview else ""),
+    }
+    if overview is not None:
+        online = [worker for worker in overview.workers if worker.state != "gone"]
+        value |= {
+            "workers": [shapes.record_json(worker) for worker in online],
+            "slots": sum(worker.slots for worker in online),
+            "busy": sum(worker.busy for worker in online),
+            "jobs": {state.value: count for state, count in overview.jobs.items()},
+            "queues": None if overview.depths is None else dict(overview.depths),
+            "paused": [queue.name for queue in overview.queues if queue.paused],
+        }
+    return value
+
+
+def service_json(one: ServiceState) -> Json:
+    """Return a service as JSON."""
+    return {"name": one.name, "state": one.state, "pid": one.pid, "since": one.since, "detail": one.detail}
+
+
+def pages_of(settings: Settings) -> str | None:
+    """Return the address of MLflow's pages, or None while they do not run."""
+    from ad_platform.stack import pages
+
+    try:
+        return pages.address(settings)
+    except (Unavailable, InvalidRequest):
+        return None
+
+
+def _queue_words(overview: Overview) -> str:
+    if overview.depths is None:
+        return "unknown"
+    paused = {queue.name for queue in overview.queues if queue.paused}
+    return "  ".join(
+        f"{name} {count}{' (paused)' if name in paused else ''}" for name, count in overview.depths.items()
+    )
+
+
+def _rooms(settings: Settings) -> list[str]:
+    from ad_platform.doctor import places
+
+    return [finding.words for finding in places.disks(settings)]
+
+
+def _free(settings: Settings) -> int:
+    from ad_platform.doctor import places
+
+    return shutil.disk_usage(places.existing(settings.home)).free

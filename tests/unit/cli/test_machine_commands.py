@@ -1,0 +1,91 @@
+"""Promises of `adctl status` and `adctl worker` on a real store without services."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from ad_cli.exits import Exit
+from ad_platform.devices import Devices
+from ad_platform.errors import StoreMismatch
+from ad_platform.records import WorkerRecord
+from ad_platform.stack import lifecycle
+from ad_platform.stack.control import ServiceState
+from clientkit import Bench
+
+
+@pytest.fixture
+def two_slots(desk: Bench) -> None:
+    facts = {"devices": ["NVIDIA H100", "NVIDIA H100"], **Devices().to_json()}
+    worker = WorkerRecord(id="w1", node="here", pid=1, slots=2, detectors=("toy",), facts=facts)
+    desk.store.workers.register(worker)
+
+
+def test_status_shows_each_slot_with_what_runs_in_it(adctl, desk, two_slots, screw):
+    adctl("submit", "train", "-m", "toy", "--data", str(screw), "--no-evaluate", "--device", "cpu")
+    job = desk.lease().job
+
+    rows = [line.split() for line in adctl("status").out.splitlines() if line.startswith("w1/")]
+
+    assert [(row[0], row[2]) for row in rows] == [("w1/1", "busy"), ("w1/2", "free")]
+    assert job.id[:8] in rows[0]
+    assert "H100" in rows[1]
+
+
+def test_status_names_a_paused_queue_and_how_to_get_the_pages(adctl, desk, two_slots):
+    adctl("queue", "pause", "default")
+
+    said = adctl("status")
+
+    assert "default 0 (paused)" in said.out
+    assert "adctl up" in said.out
+    assert adctl("status", "--json").json["paused"] == ["default"]
+    assert adctl("status", "--json").json["ui"] is None
+
+
+def test_status_shows_the_services_also_when_the_store_does_not_fit(adctl, desk, monkeypatch):
+    state = ServiceState(name="broker", state="running", pid=7, since=1.0)
+    monkeypatch.setattr(lifecycle, "states", lambda settings: [state])
+
+    def other_schema():
+        raise StoreMismatch("the store is newer: upgrade adctl")
+
+    monkeypatch.setattr(desk.client, "overview", other_schema)
+
+    plain, as_json, brief = adctl("status"), adctl("status", "--json"), adctl("status", "-q")
+
+    assert plain.code == as_json.code == Exit.MISMATCH
+    assert "broker" in plain.out
+    assert as_json.json["services"][0]["name"] == "broker"
+    assert "upgrade adctl" in as_json.json["trouble"]
+    assert brief.out == "broker running\n"
+
+
+def test_a_worker_does_not_start_on_windows_or_under_a_name_that_is_no_files(adctl, monkeypatch):
+    named = adctl("worker", "start", "--name", "../w")
+    monkeypatch.setattr(sys, "platform", "win32")
+    windows = adctl("worker", "start")
+
+    assert (named.code, windows.code) == (Exit.USAGE, Exit.UNAVAILABLE)
+    assert "'../w'" in named.err
+    assert "use WSL" in windows.err
+
+
+def test_a_short_worker_id_that_fits_several_names_them(adctl, desk):
+    desk.online("gpu-1")
+    desk.online("gpu-2")
+
+    called = adctl("worker", "drain", "gpu")
+
+    assert called.code == Exit.USAGE
+    assert "fits several workers: " in called.err
+    assert {worker.state for worker in desk.store.workers.roster()} == {"online"}
+
+
+def test_draining_a_worker_of_another_machine_does_not_promise_its_return(adctl, desk):
+    desk.online("w1")
+    there = replace(desk.store.workers.roster()[0], id="w2", node="far")
+    desk.store.workers.register(there)
+
+    assert "adctl up starts it again" in adctl("worker", "drain", "w1").err
+    assert "adctl up" not in adctl("worker", "drain", "w2").err
