@@ -49,9 +49,8 @@ class Command:
             return ()
         hints = get_type_hints(self.callback, include_extras=True)
         signature = inspect.signature(self.callback).parameters
-        return tuple(
-            _parameter(name, hints[name]) for name in signature if get_origin(hints.get(name)) is Annotated
-        )
+        declared = [(name, hints[name]) for name in signature if get_origin(hints.get(name)) is Annotated]
+        return tuple(_parameter(name, hint) for name, hint in declared if not _declaration(hint).hidden)
 
     @property
     def words(self) -> str:
@@ -96,12 +95,11 @@ def reached(root: Command, arguments: Sequence[str]) -> Command:
 
 
 def _parameter(name: str, hint: object) -> Parameter:
-    declared = next((one for one in get_args(hint)[1:] if isinstance(one, ARGUMENT | OPTION)), None)
+    info = _declaration(hint)
     kind, repeated = _kind(get_args(hint)[0])
-    info: Any = declared
     flag = kind is bool
     names: tuple[str, ...] = ()
-    if isinstance(declared, OPTION):
+    if isinstance(info, OPTION):
         usual = "--" + name.replace("_", "-")
         # In `Annotated[...]` the first name stands where a default would.
         given = (info.default, *(info.param_decls or ()))
@@ -119,6 +117,11 @@ def _parameter(name: str, hint: object) -> Parameter:
         choices=tuple(str(member.value) for member in enum) if enum else (),
         kind=kind,
     )
+
+
+def _declaration(hint: object) -> Any:
+    """Return what Typer was told of a parameter."""
+    return next(one for one in get_args(hint)[1:] if isinstance(one, ARGUMENT | OPTION))
 
 
 def _kind(annotation: object) -> tuple[object, bool]:

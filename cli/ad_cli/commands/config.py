@@ -14,7 +14,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def config(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Show every setting, its value, and whether the environment sets it.
+    """Show every setting, its value and where it comes from.
 
     Passwords and keys are hidden. Settings are environment variables; there is no file of them.
     """

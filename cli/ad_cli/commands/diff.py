@@ -23,7 +23,7 @@ def diff(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show what differs between two jobs: config, code, data, environment, metrics.
+    """Show what differs between two jobs, from config to metrics.
 
     A train job is measured by its newest evaluation. Of two evaluations of the same images the difference has
     an interval. It is no error if they differ.

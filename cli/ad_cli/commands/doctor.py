@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Look whether everything adctl needs is there and fits, and say what to do.
+    """Look whether all that is needed is there, and say what to do.
 
     Nothing is changed. Ends with 12 if there is a problem; warnings are none. -q names problems only.
     """

@@ -18,7 +18,7 @@ def watch(
     jobs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[JOB]...",
+            metavar="JOB",
             help="Ids, their first characters, or @last; all that has not ended, unless given.",
             show_default=False,
         ),

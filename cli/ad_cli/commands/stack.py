@@ -105,7 +105,7 @@ def down(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
 
 
 def status(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Show services, slots, jobs, queues, MLflow's address and free disk space."""
+    """Show services, slots, jobs, queues and free disk space."""
     from ad_platform.stack import lifecycle
 
     settings = session.settings()

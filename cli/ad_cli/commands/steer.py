@@ -21,7 +21,7 @@ OPEN = [state for state in JobState if not state.terminal]
 def cancel(
     jobs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[JOB]...", help="Ids, their first characters, or @last.", show_default=False),
+        typer.Argument(metavar="JOB", help="Ids, their first characters, or @last.", show_default=False),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All of yours that have not ended.", show_default=False)
@@ -65,7 +65,7 @@ def cancel(
 def retry(
     jobs: Annotated[
         list[str],
-        typer.Argument(metavar="JOB...", help="Ids, their first characters, or @last.", show_default=False),
+        typer.Argument(metavar="JOB", help="Ids, their first characters, or @last.", show_default=False),
     ],
     wait: options.Wait = False,
     as_json: out.AsJson = False,

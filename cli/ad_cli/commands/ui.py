@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 def ui(
     job: Annotated[
-        str, typer.Argument(metavar="[JOB]", help="Show the page of this job's run.", show_default=False)
+        str, typer.Argument(metavar="JOB", help="Show the page of this job's run.", show_default=False)
     ] = "",
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address.", show_default=False)

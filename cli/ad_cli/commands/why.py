@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Say why a job is not running, what to do, and when it will start or end.
+    """Say why a job is not running, and when it will start or end.
 
     Of a job that runs: where, and whether it is heard of. Of one that failed: the error, and what may help.
     """
