@@ -62,5 +62,5 @@ def _first(reasons: Reasons) -> Hint:
     estimate = reasons.estimate
     when = ""
     if estimate is not None and estimate.starts_in is not None:
-        when = f"starts in about {shapes.span(estimate.starts_in)}: "
+        when = f"starts in about {shapes.coarse(estimate.starts_in)}: "
     return Hint(kind=cause.kind.value, words=when + cause.told()[0])

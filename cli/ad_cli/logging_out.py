@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from ad_cli import out, shapes
 from ad_cli.exits import Exit
 from ad_platform.client import Client
-from ad_platform.errors import UnknownName
+from ad_platform.errors import InvalidRequest
 from ad_platform.records import Job
 
 
 def print_log(client: Client, job: Job, attempt: int | None, *, follow: bool, tail: int | None) -> Exit:
-    """Print the log of an attempt; raise UnknownName for one that was never made."""
+    """Print the log of an attempt; raise InvalidRequest for one that was never made."""
     if attempt is not None and attempt > job.attempt:
-        raise UnknownName(f"attempt of job {job.id}", str(attempt), map(str, range(1, job.attempt + 1)))
+        made = f"its newest attempt is {job.attempt}" if job.attempt else "no attempt was made yet"
+        raise InvalidRequest(f"job {job.id} has no attempt {attempt}; {made}")
     short = job.id[: shapes.SHORT]
     if job.attempt == 0:
         wait = ", so this waits; Ctrl-C ends it" if follow and not job.state.terminal else ""

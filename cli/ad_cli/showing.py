@@ -12,6 +12,7 @@ from ad_platform.addresses import shown
 from ad_platform.errors import InvalidRequest, Unavailable
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.specs import Json
+from ad_platform.states import JobState
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
@@ -90,6 +91,8 @@ def show(whole: Whole) -> None:
         out.text("\nevents")
         for event in whole.events:
             out.text(f"  {shapes.moment(event.at)}  {event.kind}{_details(event)}")
+    if whole.job.state in (JobState.QUEUED, JobState.WAITING):
+        out.note(f"why it is not running: adctl why {whole.job.id[: shapes.SHORT]}")
 
 
 def _json(whole: Whole) -> Json:
@@ -123,7 +126,7 @@ def _facts(whole: Whole) -> dict[str, str]:
         "queue": f"{job.queue}, priority {job.priority}",
         "group": job.group or "",
         "failures": f"{job.failures} of {job.max_attempts}" if job.failures else "",
-        "worker": job.worker or "",
+        "worker" if job.state is not JobState.QUEUED else "last worker": job.worker or "",
         "needs": " ".join(job.needs),
         "needed by": " ".join(f"{other.id} ({other.kind}, {other.state})" for other in whole.dependents),
         "retry of": job.retry_of or "",
@@ -156,8 +159,10 @@ def _value(value: Json) -> str:
 
 def _attempt(attempt: Attempt) -> str:
     took = f" after {shapes.span(attempt.ended_at - attempt.started_at)}" if attempt.ended_at else ""
-    why = f": {attempt.failure or ''} {attempt.error}".rstrip() if attempt.failure or attempt.error else ""
-    return f"{attempt.outcome.replace('_', ' ')}{took} on {attempt.worker}{why}"
+    outcome = attempt.outcome.replace("_", " ")
+    failure = attempt.failure if attempt.failure and attempt.failure != attempt.outcome else ""
+    why = " ".join(part for part in (failure, attempt.error) if part)
+    return f"{outcome}{took} on {attempt.worker}" + (f": {why}" if why else "")
 
 
 def _details(event: Event) -> str:

@@ -10,6 +10,7 @@ from ad_platform.records import Job
 from ad_platform.states import JobState
 
 LABEL = 20  # columns of "detector category"
+ROOMY = 70  # columns of a terminal that has room for the kind of a job
 BAR = 40  # columns a bar has at most
 INDENT = 9  # of a job's second line: below its kind
 FULL, EMPTY = "━", "─"
@@ -56,8 +57,7 @@ def _fewer(shown: Sequence[Shown], drawn: Sequence[list[str]], room: int, width:
 
 def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
     job = one.job
-    what = cut(f"{job.spec.detector} {job.spec.dataset.category}", LABEL)
-    head = f"{job.id[: shapes.SHORT]} {job.kind.value:<8} {what}{' ' * (LABEL - width_of(what))}"
+    head = _head(job, width)
     if job.state is not JobState.RUNNING or not job.progress.of:
         return _standing(one, head, width, coloured=coloured)
     done = job.progress
@@ -75,6 +75,14 @@ def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
         first = f"{head} {bar} {tail}".rstrip()
     second = " " * INDENT + "   ".join(numbers(job, one.speed))
     return [first, cut(second, width)]
+
+
+def _head(job: Job, width: int) -> str:
+    """Return what a job is called, as wide for every job; a narrow terminal shows less of it."""
+    kind = f"{job.kind.value:<8} " if width >= ROOMY else ""
+    label = LABEL if width >= ROOMY - 10 else LABEL // 2
+    what = cut(f"{job.spec.detector} {job.spec.dataset.category}", label)
+    return f"{job.id[: shapes.SHORT]} {kind}{what}{' ' * (label - width_of(what))}"
 
 
 def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]:

@@ -250,7 +250,7 @@ def test_an_attempt_that_was_never_made_is_named(adctl, train):
     called = adctl("logs", train, "--attempt", "4")
 
     assert called.code == 2
-    assert "'4'" in called.err
+    assert "no attempt 4; no attempt was made yet" in called.err
 
 
 def test_promote_by_force_needs_a_reason(adctl, train):

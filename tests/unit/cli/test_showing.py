@@ -134,3 +134,19 @@ def test_ctrl_c_ends_the_following_and_not_the_job(adctl, desk: Bench, train):
     assert called.code == 130
     assert "it has written nothing yet" in called.err
     assert f"the job goes on: `adctl watch {train[:8]}`" in called.err
+
+
+def test_show_of_a_job_that_waits_points_to_why(adctl, train):
+    assert f"adctl why {train[:8]}" in adctl("show", train).err
+    assert adctl("show", train, "-q").out == f"{train} queued\n"
+    assert adctl("show", "@LAST", "-q").err == ""
+
+
+def test_an_attempt_that_was_lost_is_told_without_saying_so_twice(adctl, desk: Bench, train):
+    desk.lease(seconds=1e-6)
+    adctl("list")
+    desk.lease()
+
+    said = adctl("show", train).out
+
+    assert "lost after 0s on w1: the lease of attempt 1" in said
