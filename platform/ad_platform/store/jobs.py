@@ -74,7 +74,7 @@ class SqlJobs(contract.Jobs):
 
 
 def _find(tx: Transaction, text: str) -> Job:
-    if text == "@last":
+    if text.lower() == "@last":
         newest = tx.first(select(jobs).order_by(jobs.c.seq.desc()).limit(1))
         if newest is None:
             raise UnknownName("job", text, [])
