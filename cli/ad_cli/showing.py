@@ -160,8 +160,9 @@ def _value(value: Json) -> str:
 def _attempt(attempt: Attempt) -> str:
     took = f" after {shapes.span(attempt.ended_at - attempt.started_at)}" if attempt.ended_at else ""
     outcome = attempt.outcome.replace("_", " ")
-    failure = attempt.failure if attempt.failure and attempt.failure != attempt.outcome else ""
-    why = " ".join(part for part in (failure, attempt.error) if part)
+    failure = attempt.failure.value if attempt.failure else ""
+    # "lost" is the name of both, and "failed: lost" would say less than either.
+    why = " ".join(part for part in (failure if failure != outcome else "", attempt.error) if part)
     return f"{outcome}{took} on {attempt.worker}" + (f": {why}" if why else "")
 
 
