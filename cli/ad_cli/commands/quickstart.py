@@ -18,8 +18,9 @@ def quickstart(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     Takes minutes on two CPU cores and no network. Repeated, it goes on where it was stopped and does nothing
     twice. The services are left running: adctl down stops them.
     """
+    from ad_cli.commands import stack
     from ad_cli.quickstart.steps import tour
     from ad_cli.quickstart.telling import tell
 
     settings = session.settings()
-    tell(settings, tour(settings))
+    tell(settings, tour(settings, stack.start))

@@ -1,7 +1,7 @@
 """The tour, step by step: each does what a command of its own does, unless that was done before."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,7 +9,6 @@ import typer
 from filelock import FileLock
 
 from ad_cli import out, session, watching
-from ad_cli.commands import stack
 from ad_cli.exits import Exit
 from ad_cli.quickstart import contest, pictures, screws
 from ad_cli.quickstart.contest import Contender
@@ -66,11 +65,11 @@ class Tour:
     seconds: dict[str, float]
 
 
-def tour(settings: Settings) -> Tour:
-    """Make the tour; what was done before is found, not done again."""
+def tour(settings: Settings, start: Callable[[Settings], Running]) -> Tour:
+    """Make the tour, whose first step is `start`; what was done before is found, not done again."""
     diary = Diary()
     with diary.step(1):
-        running = stack.start(settings)
+        running = start(settings)
     with session.client() as client:
         with diary.step(2), _alone(settings):
             drawn = _draw(settings)

@@ -106,7 +106,7 @@ def test_a_measure_that_is_missing_never_wins(desk: Bench, drawn: Screws) -> Non
 def test_screws_are_drawn_once_and_half_drawn_ones_are_cleared_away(
     desk: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, count in (("TRAIN", 2), ("TEST_GOOD", 1), ("PER_DEFECT", 1), ("SIZE", 64)):
+    for name, count in (("TRAIN", 2), ("TEST_GOOD", 1), ("PER_DEFECT", 3), ("SIZE", 64)):
         monkeypatch.setattr(screws, name, count)
     settings = desk.client.settings
     scrap = screws.folder_of(settings).parent / ".screw-killed" / "new"
@@ -117,7 +117,7 @@ def test_screws_are_drawn_once_and_half_drawn_ones_are_cleared_away(
     again = screws.draw(settings, told=lambda done, of: told.append(done))
 
     assert (first.fresh, again.fresh) == (True, False)
-    assert told == list(range(1, 2 + 1 + 7 + 1))
+    assert told == list(range(1, 2 + 1 + 3 * 7 + 1))
     assert not scrap.parent.exists()
     assert all(picture.is_file() for picture in again.shown)
     assert again.found == first.found
