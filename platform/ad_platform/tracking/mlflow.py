@@ -24,6 +24,7 @@ METRICS, PARAMS, TAGS = 1000, 100, 100  # most that MLflow takes in one batch
 _PARAM_LENGTH, _TAG_LENGTH = 6000, 5000
 _STRANGE = re.compile(r"[^\w\-. :/]")  # not allowed in the name of a metric or parameter
 _ALL, _ACTIVE = 3, 1  # run views
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # else its pages open as for language models
 # What the server or the way to it is to blame for; the rest is a mistake of ours and must be seen.
 _TRANSIENT = frozenset(
     {
@@ -156,7 +157,7 @@ class MlflowTracker:
         if self._artifacts is not None:
             place = (self._artifacts / re.sub(r"[^\w.-]", "_", name)).as_uri()
         try:
-            return str(self.client.create_experiment(name, artifact_location=place))
+            return str(self.client.create_experiment(name, artifact_location=place, tags=_KIND))
         except MlflowException as error:
             # Another node was first, or a lost answer hid that we were.
             found = self._find_experiment(name)
