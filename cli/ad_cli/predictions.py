@@ -76,7 +76,8 @@ class Shown:
         """Print what comes after the last."""
 
     def _line(self, score: str, decision: str, path: str, painted: str) -> str:
-        return f"{score:<10}  {decision:<9}  {path:<{self._width}}  {painted}".rstrip()
+        line = f"{score:<10}  {decision:<9}  {path:<{self._width}}"
+        return (line if self.run.output is None else f"{line}  {painted}").rstrip()
 
     def _summary(self) -> None:
         counted = ", ".join(f"{number} {decision}" for decision, number in sorted(self.decided.items()))

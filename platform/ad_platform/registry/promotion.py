@@ -33,7 +33,10 @@ def promote(
     others promoted twice in between.
     """
     if not _ALIAS.fullmatch(alias):
-        raise InvalidValue(f"'{alias}' cannot be an alias; use letters, digits, '-', '_': champion")
+        raise InvalidValue(
+            f"'{alias}' cannot be an alias; one begins with a letter and has letters, digits, '-' and '_', "
+            "but is not latest or v1: champion"
+        )
     if force and not reason.strip():
         raise InvalidValue("--force needs --reason TEXT: it is kept with the decision")
     candidate = _candidate(store, job)

@@ -91,7 +91,7 @@ def test_the_first_line_says_which_model_where_and_from_which_score_on(adctl, pl
         placed.train.id,
         "on cpu (",
         f"anomalous above {point['threshold']:.6g}",  # type: ignore[index,call-overload]
-        "at most 11.11% false alarms, by 8 calibration images",
+        "at most 11.1 % false alarms, by 8 calibration images",
         placed.evaluation.id,
     ):
         assert words in first
@@ -101,7 +101,7 @@ def test_each_image_is_one_row_of_stable_width_with_its_decision(adctl, placed: 
     called = adctl("predict", "screw", str(placed.good / "1.png"), str(placed.cut / "0.png"))
 
     header, normal, anomalous = called.out.splitlines()
-    assert header.split() == ["SCORE", "DECISION", "IMAGE", "HEAT", "MAP"]
+    assert header.split() == ["SCORE", "DECISION", "IMAGE"]
     assert header.index("IMAGE") == normal.index(str(placed.good)) == anomalous.index(str(placed.cut))
     assert (normal.split()[1], anomalous.split()[1]) == ("normal", "anomalous")
     assert "1 anomalous, 1 normal" in called.err
@@ -195,6 +195,8 @@ def test_heat_maps_show_red_only_above_the_threshold(adctl, placed: Placed, tmp_
     called = adctl("predict", "screw", str(placed.good), str(placed.cut), "--out", str(out))
 
     assert "yellow to red" in called.err
+    assert called.out.splitlines()[0].endswith("HEAT MAP")
+    assert called.out.splitlines()[1].endswith("heat/good/0.png")
     table = rows((out / "scores.csv").read_text())
     assert len(table) == 13
     for row in table:

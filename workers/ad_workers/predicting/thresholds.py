@@ -99,7 +99,7 @@ def _by_calibration(point: OperatingPoint, named: str) -> str:
     images = f"{point.normals} calibration image{'s' * (point.normals != 1)}{named}"
     if not point.certified:
         return f"by {images}; its scores depend on each other, so that no rate is certified"
-    return f"at most {point.rate:.2%} false alarms, by {images}"
+    return f"at most {100 * point.rate:.3g} % false alarms, by {images}"
 
 
 def _not_evaluated(job: Job) -> str:
