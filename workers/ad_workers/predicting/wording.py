@@ -46,5 +46,5 @@ def in_our_words() -> Iterator[None]:
         if classify(error) is not FailureClass.OOM:
             raise
         raise Unavailable(
-            "there is not enough memory to score here; try --device cpu, or fewer at once"
+            "there is not enough memory to score here; try --device cpu, or free some"
         ) from error
