@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from ad_platform.doctor.findings import Finding
 
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to an application."""
@@ -51,7 +53,8 @@ def _show(findings: "Sequence[Finding]") -> None:
         return
     for finding in findings:
         words = "; ".join(filter(None, (finding.words, finding.remedy)))
-        out.text(f"{finding.level.value:<7}  {finding.about:<11}  {words}")
+        level = out.in_colour(f"{finding.level.value:<7}", COLOURS[finding.level.value])
+        out.text(f"{level}  {finding.about:<11}  {words}")
 
 
 def _counted(number: int, what: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ad_platform.addresses import shown
+from ad_platform.code_version import UNKNOWN, package_version
 from ad_platform.devices import Devices
 from ad_platform.doctor.findings import Finding, ok, problem, warning
 from ad_platform.errors import AdctlError, StoreDown
@@ -42,7 +43,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     with closing(opened):
         yield ok("store", f"{shown(settings.database_url)} answers, schema {HEAD} is up to date")
         yield clock(opened.now(), time.time())
-        yield from workers(opened.workers.roster(), settings.node)
+        yield from workers(opened.workers.roster(), settings.node, package_version())
 
 
 def damaged(file: Path) -> str:
@@ -72,8 +73,8 @@ def clock(there: float, here: float) -> Finding:
     )
 
 
-def workers(roster: Sequence[WorkerRecord], node: str) -> Iterator[Finding]:
-    """Say which workers are online, and which of them cannot use a card they have."""
+def workers(roster: Sequence[WorkerRecord], node: str, ours: str) -> Iterator[Finding]:
+    """Say which workers are online, and which of them run another adctl or cannot use a card they have."""
     online = [worker for worker in roster if worker.state == "online"]
     if not online:
         yield warning("workers", "none is online, so jobs wait", "adctl up, or: adctl worker start")
@@ -82,6 +83,11 @@ def workers(roster: Sequence[WorkerRecord], node: str) -> Iterator[Finding]:
     more = f" and {len(online) - 5} more" if len(online) > 5 else ""
     yield ok("workers", f"{len(online)} online with {sum(one.slots for one in online)} slots: {names}{more}")
     for worker in online:
+        theirs = str(worker.facts.get("adctl") or UNKNOWN)
+        if UNKNOWN not in (theirs, ours) and theirs != ours:
+            yield warning(
+                "workers", f"{worker.id} on {worker.node} runs adctl {theirs}, this is {ours}", "restart it"
+            )
         for card in Devices.from_facts(worker.facts).cards:
             # What the cards of this machine lack is said where they are looked at.
             if card.problem and worker.node != node:

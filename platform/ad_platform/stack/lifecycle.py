@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from ad_platform.errors import MissingExtra, Unavailable
+from ad_platform.errors import DiskFull, MissingExtra, Unavailable
 from ad_platform.settings import Settings
 from ad_platform.stack import leftovers, ports
 from ad_platform.stack.control import Control, ServiceState
@@ -196,6 +196,10 @@ def _prepare_tracking(settings: Settings, places: Places, tell: Tell) -> None:
     )
     if made.returncode != 0:
         words = made.stderr.strip().splitlines() or ["no reason given"]
+        if "disk is full" in words[-1]:
+            raise DiskFull(
+                f"no room for MLflow's tables in {settings.home}: free some disk space, then try again"
+            )
         raise Unavailable(f"MLflow's tables in {settings.tracking_uri} cannot be made: {words[-1]}")
     done.write_text(wanted)
 

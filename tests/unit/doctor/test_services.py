@@ -88,12 +88,24 @@ def test_a_card_elsewhere_that_cannot_be_used_is_a_problem_and_one_here_is_told_
         WorkerRecord(id=f"{node}-1", node=node, pid=1, slots=2, facts=facts) for node in ("here", "far")
     ]
 
-    found = list(stores.workers(roster, "here"))
+    found = list(stores.workers(roster, "here", "1.0"))
 
     assert found[0].words == "2 online with 4 slots: here-1 on here, far-1 on far"
     assert [(each.words, each.remedy) for each in found[1:]] == [
         ("H100 on node far cannot be used: its driver is old", "update it")
     ]
+
+
+def test_a_worker_of_another_adctl_is_told_unless_nobody_knows_which_it_is():
+    roster = [
+        WorkerRecord(id=f"w{version}", node="far", pid=1, slots=1, facts={"adctl": version})
+        for version in ("0.9", "1.0", "unknown")
+    ]
+
+    told = [each.words for each in stores.workers(roster, "here", "1.0")][1:]
+
+    assert told == ["w0.9 on far runs adctl 0.9, this is 1.0"]
+    assert len(list(stores.workers(roster, "here", "unknown"))) == 1
 
 
 def test_without_services_the_stack_and_its_broker_are_warnings(tmp_path):
