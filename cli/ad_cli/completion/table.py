@@ -37,6 +37,7 @@ OPTIONS: dict[str, Source] = {
     "--category": sources.categories,
     "--queue": sources.queues,
     "--queues": sources.queues,
+    "--sort": fixed("age", "state", "kind", "detector", "data", "name", "user", "image_auroc", "pixel_auroc"),
     "--user": sources.users,
     "--worker": sources.workers,
     "--device": fixed("auto", "cpu", "cuda", "mps"),
