@@ -187,6 +187,24 @@ def test_a_queued_job_that_nobody_will_take_says_what_to_do(adctl, desk: Bench, 
     assert adctl("watch", job).err.count("no worker is online") == 1
 
 
+def test_a_queued_job_behind_a_busy_worker_says_so_once_though_the_step_it_is_busy_with_grows(
+    adctl, desk: Bench, submit, monkeypatch
+):
+    desk.online()
+    submit("--no-evaluate")
+    lease = desk.lease()
+    (job,) = submit("--no-evaluate", "--seed", "1")
+    now = iter(range(0, 1000, 6))
+    monkeypatch.setattr("ad_cli.watching.watch_to_the_end.__defaults__", (lambda: float(next(now)),))
+    steps = [step(desk, lease, number, 9) for number in range(1, 7)]
+    Script(desk, *steps, lambda: desk.store.jobs.cancel(job))
+
+    said = adctl("watch", job).err
+
+    assert said.count("busy with") == 1
+    assert f"busy with {lease.job_id}" in said
+
+
 def running(number: int, **more) -> Job:
     return Job(
         id=f"{number:016x}",
