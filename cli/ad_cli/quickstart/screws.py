@@ -10,8 +10,8 @@ from ad_cli import datasets
 from ad_platform.errors import DiskFull, InvalidData, MissingExtra
 from ad_platform.settings import Settings
 
-# As few as say something: 160 to learn from, 20 to choose by, 20 to set a threshold by, and 37 to test on.
-TRAIN, TEST_GOOD, PER_DEFECT, SIZE = 200, 16, 3, 256
+# As few as say something: 128 to learn from, 16 to choose by, 16 to set a threshold by, and 66 to test on.
+TRAIN, TEST_GOOD, PER_DEFECT, SIZE = 160, 24, 6, 256
 HOLDOUT = "10/10"
 # The first good one, and two defects that PatchCore finds; how many it misses, the test's AUROC tells.
 SHOWN = ("test/good/000.png", "test/broken_tip/002.png", "test/scratch_neck/001.png")
