@@ -27,7 +27,7 @@ def broker_facts(url: str) -> BrokerFacts:
     """Ask a broker about itself; raise BrokerDown."""
     try:
         with CeleryQueue(url).app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+            connection.ensure_connection(max_retries=1, timeout=2, interval_start=0, interval_step=0)
             return read_info(connection.default_channel.client.info())
     except (BrokerError, KombuError, RedisError, OSError, ValueError) as error:
         raise BrokerDown(f"the broker at {shown(url)} does not answer: {error}") from error

@@ -1,5 +1,6 @@
 """Store, broker, storage and MLflow are judged by what they answer."""
 
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from ad_platform.doctor.web import ask_mlflow
 from ad_platform.queue.facts import read_info
 from ad_platform.records import WorkerRecord
 from ad_platform.settings import Settings
+from ad_platform.stack import ports
+from ad_platform.stack.places import Places
 from clientkit import migrated
 
 
@@ -117,6 +120,21 @@ def test_without_services_the_stack_and_its_broker_are_warnings(tmp_path):
     assert all("adctl up" in each.remedy for each in found)
 
 
+def test_a_port_that_somebody_took_is_told_and_up_takes_another(tmp_path):
+    here = settings(tmp_path)
+    places = Places(here)
+    places.stack.mkdir()
+    first = ports.choose(places)
+    assert ports.choose(places) == first == ports.kept(places)
+
+    with socket.create_server(("127.0.0.1", first)):
+        told = [each for each in services.stack(here) if each.about == "port"]
+        assert [(each.level, each.words) for each in told] == [
+            (Level.WARNING, f"{first}, where MLflow's pages were, is taken")
+        ]
+        assert ports.choose(places) not in (None, first)
+
+
 def test_a_broker_elsewhere_that_does_not_answer_is_a_problem_without_its_password(tmp_path):
     (found,) = services.broker(settings(tmp_path, ADCTL_BROKER_URL="redis://:geheim@127.0.0.1:1/0"))
 
@@ -199,7 +217,7 @@ def serve() -> Iterator[Serve]:
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}"
 
     yield start
