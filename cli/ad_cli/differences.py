@@ -78,8 +78,10 @@ def _show_metrics(comparison: Comparison, paired: Paired) -> None:
 
 
 def _ordered(found: Sequence[Metric]) -> list[Metric]:
+    """Return the headlines first, and what it cost last."""
     by_name = {one.name: one for one in found}
-    return [by_name[name] for name in measures.in_order(dict.fromkeys(by_name, 0.0))]
+    names = list(measures.in_order(dict.fromkeys(by_name, 0.0)))
+    return [by_name[name] for name in sorted(names, key=lambda name: "/" not in name)]
 
 
 def _metric_cells(one: Metric, paired: Paired) -> tuple[str, str, str, str]:

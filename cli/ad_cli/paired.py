@@ -1,6 +1,6 @@
 """How much two evaluations of the same images differ, with the interval of that difference."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -29,15 +29,27 @@ def paired(client: "Client", a: "Job", b: "Job") -> Paired:
     if any(find_spec(name) is None for name in ("numpy", "scipy")):
         return Paired(trouble="the interval of the difference needs more: pip install 'adctl[worker]'")
     from ad_detectors.errors import DetectorError
-    from ad_detectors.metrics.bootstrap import paired_difference
 
     try:
-        found = paired_difference(_evidence(client, b), _evidence(client, a))
+        return _drawn(_evidence(client, b), _evidence(client, a))
     except (AdctlError, DetectorError, ValueError) as error:
         return Paired(trouble=f"the difference has no interval: {error}")
-    return Paired(
-        differences={TEST + name: (each.point, each.low, each.high) for name, each in found.items()}
-    )
+
+
+def _drawn(first: "Evidence", second: "Evidence") -> Paired:
+    from ad_detectors.metrics.bootstrap import paired_difference
+
+    trouble = ""
+    try:
+        found = paired_difference(first, second)
+    except ValueError:
+        # At another size a mask may have other regions; whole images can still be compared.
+        found = paired_difference(replace(first, pixels=None), replace(second, pixels=None))
+        trouble = (
+            "pixel measures have no interval of their difference: the masks differ, as at other image sizes"
+        )
+    differences = {TEST + name: (each.point, each.low, each.high) for name, each in found.items()}
+    return Paired(differences=differences, trouble=trouble)
 
 
 def _evidence(client: "Client", job: "Job") -> "Evidence":

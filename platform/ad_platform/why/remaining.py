@@ -5,6 +5,8 @@ from ad_platform.looking import Looking
 from ad_platform.records import Attempt, Job
 from ad_platform.specs import JobSpec
 
+EARLY = 0.2  # of the steps, until which past runs tell more than the pace
+
 
 class Remaining:
     """Tells how long jobs take, asking the store once for each."""
@@ -26,7 +28,10 @@ class Remaining:
             attempts = self._client.attempts(job)
             attempt = attempts[-1] if attempts else None
             pace = by_progress(job, attempt, self._now)
-            self._left[job.id] = pace if pace is not None else self._by_history(job, attempt)
+            # The first steps come after everything that is done once, so their pace says little.
+            early = pace is None or job.progress.step < EARLY * job.progress.of
+            past = self._by_history(job, attempt) if early else None
+            self._left[job.id] = pace if past is None else past
         return self._left[job.id]
 
     def _by_history(self, job: Job, attempt: Attempt | None) -> float | None:

@@ -1,5 +1,6 @@
 """Promises of `adctl diff`: what differs between two jobs, by what it is about."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from ad_detectors.metrics import evidence_file
 from ad_detectors.metrics.bootstrap import Evidence, paired_difference
+from ad_detectors.metrics.counts import count
 from ad_platform.records import Outcome
 from ad_platform.states import AttemptOutcome, FailureClass
 from ad_platform.storage.layout import results_prefix
@@ -122,6 +124,32 @@ def test_two_evaluations_of_the_same_images_differ_by_an_interval_of_the_same_dr
     assert found == {"difference": expected.point, "low": expected.low, "high": expected.high}
     assert f"+0.2  [{expected.low:+.4f}, {expected.high:+.4f}]" in text.out
     assert "that of B - A on the same draws of the images" in text.err
+
+
+def test_masks_that_differ_leave_the_interval_of_whole_images(adctl, train):
+    def of(size: int, spread: float) -> Evidence:
+        evidence, mask = scored(spread), np.zeros((size, size), dtype=bool)
+        mask[: size // 4 + 1] = mask[size // 2 - 1] = (
+            True  # one region in the small picture, two in the large one
+        )
+        shown = [
+            (number, np.full((size, size), score, np.float32), mask & LABELS[number])
+            for number, score in enumerate(evidence.scores)
+        ]
+        return replace(evidence, pixels=count(shown, np.linspace(-4, 6, 20, dtype=np.float32)))
+
+    a = train(metrics=measured(0.7, 0.6, 0.8), evidence=of(8, 1.0))
+    b = train("--seed", "2", metrics=measured(0.9, 0.85, 0.95), evidence=of(16, 3.0))
+
+    called = adctl("diff", a, b, "--json")
+    assert called.err == ""
+    whole = called.json
+    assert whole["metrics"]["test/image_auroc"]["paired"]["low"] > 0
+    (note,) = whole["notes"]
+    assert (
+        note
+        == "pixel measures have no interval of their difference: the masks differ, as at other image sizes"
+    )
 
 
 @pytest.mark.parametrize(
