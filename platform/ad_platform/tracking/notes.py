@@ -42,8 +42,8 @@ def _what(job: Job) -> str:
 
 
 def _headline(metrics: Mapping[str, float]) -> str:
-    found = [f"| {name} | {metrics[key]:.3f} |" for key, name in HEADLINE.items() if key in metrics]
-    return "\n".join(["| measure | |", "| --- | --- |", *found]) if found else ""
+    # One line: a page shows but the first few of a description.
+    return ", ".join(f"{name} **{metrics[key]:.3f}**" for key, name in HEADLINE.items() if key in metrics)
 
 
 def _threshold(point: Json) -> str:
