@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from ad_cli import out, session
-from ad_platform.errors import StoreMismatch
 
 if TYPE_CHECKING:
     from ad_platform.settings import Settings
@@ -29,15 +28,14 @@ def upgrade(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
 @app.command()
 def check(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     """Say whether the schema fits this adctl (exit code 5 if not)."""
+    from ad_migrations import check as require
     from ad_migrations import head, revision_of
 
-    found, wanted = revision_of(session.settings().database_url), head()
+    url = session.settings().database_url
     if out.as_json():
+        found, wanted = revision_of(url), head()
         out.data({"found": found, "wanted": wanted, "matches": found == wanted})
-    if found != wanted:
-        raise StoreMismatch(
-            f"the store is at {found or 'nothing'}, this adctl needs {wanted}: adctl db upgrade"
-        )
+    found = require(url)
     out.note(f"the store is up to date ({found})")
 
 

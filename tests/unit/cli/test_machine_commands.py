@@ -1,6 +1,8 @@
 """Promises of `adctl status` and `adctl worker` on a real store without services."""
 
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -89,3 +91,20 @@ def test_draining_a_worker_of_another_machine_does_not_promise_its_return(adctl,
 
     assert "adctl up starts it again" in adctl("worker", "drain", "w1").err
     assert "adctl up" not in adctl("worker", "drain", "w2").err
+
+
+def test_db_check_says_which_side_to_upgrade_and_never_makes_a_store(adctl, desk):
+    fits = adctl("db", "check", "--json")
+    with closing(sqlite3.connect(desk.home / "store.db")) as connection, connection:
+        connection.execute("UPDATE adctl_version SET version_num = '9999'")
+    newer, as_json = adctl("db", "check"), adctl("db", "check", "--json")
+    upgraded = adctl("db", "upgrade")
+    (desk.home / "store.db").unlink()
+    none = adctl("db", "check", "-q")
+
+    assert (fits.code, fits.json["matches"]) == (Exit.OK, True)
+    assert newer.code == as_json.code == upgraded.code == none.code == Exit.MISMATCH
+    assert "upgrade adctl" in newer.err
+    assert as_json.json["found"] == "9999"
+    assert "make one: adctl db upgrade" in none.err
+    assert not (desk.home / "store.db").exists()
