@@ -19,7 +19,7 @@ TABLE = [
     m("worker", 2, "adctl worker needs a command", "drain"),
     m("--verison", 2, "--verison", "did you mean --version?"),
     m("--json list", 2, "--json", "come after the command"),
-    m("submit --wait train -m toy", 2, "--wait", "adctl submit COMMAND --wait"),
+    m("submit --wait train -m toy", 2, "--wait", "adctl submit train --wait"),
     m("submit train --modle toy", 2, "--modle", "--model", "adctl submit train --help"),
     m("submit train -model toy", 2, "-model", "did you mean --model?"),
     m("submit train -m toy --data {screw} extra words", 2, "unexpected argument: extra words"),
