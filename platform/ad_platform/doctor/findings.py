@@ -66,7 +66,7 @@ def examine(looks: Sequence[tuple[str, Look]], patience: float = PATIENCE) -> li
     return [
         finding
         for about, _ in looks
-        for finding in found.get(about) or [problem(about, late, "see whether its address is reachable")]
+        for finding in found.get(about) or [problem(about, late, "it is slow, or out of reach")]
     ]
 
 
