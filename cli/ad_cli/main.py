@@ -166,13 +166,13 @@ def _call(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run adctl as a program."""
     _hold_standard_files()
+    # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
     if "_ADCTL_COMPLETE" in os.environ:
         from ad_cli import tree
         from ad_cli.completion.shells import answer
 
         return answer(lambda: tree.read(app), os.environ)
-    # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
-    gc.set_threshold(50_000, *gc.get_threshold()[1:])
     sys.exit(run(sys.argv[1:]))
 
 

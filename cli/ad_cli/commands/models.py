@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ad_cli import champions, out, session
+from ad_cli import out, session
 
 app = typer.Typer(no_args_is_help=True, help="Models that carry an alias.")
 
@@ -12,6 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Models that carry an alias.")
 @app.command("list")
 def list_models(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     """List models and their aliases."""
+    from ad_cli import champions
     from ad_platform import models
 
     with session.client() as client:
@@ -45,6 +46,7 @@ def show(
 
     With its measures and intervals, what each gate said, why it was promoted, and every decision before.
     """
+    from ad_cli import champions
     from ad_platform import models
 
     with session.client() as client:

@@ -81,6 +81,7 @@ def test_a_setting_of_the_environment_that_is_no_number_is_named(monkeypatch, ca
 
 def test_help_loads_nothing_heavy():
     heavy = ["torch", "mlflow", "celery", "kombu", "optuna", "sqlalchemy", "fsspec", "pydantic", "rich"]
+    heavy += ["ad_platform.records", "ad_detectors", "ad_workers", "yaml", "psutil"]
     script = (
         "import sys, json\n"
         "from ad_cli.main import run\n"
