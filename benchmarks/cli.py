@@ -1,9 +1,9 @@
-"""Measure how soon help and completion are there, and add the figures to RESULTS.md: `python benchmarks/cli.py`."""
+"""Measure how soon help and completion are there, and add it to RESULTS.md: `python benchmarks/cli.py`."""
 
 import sys
 from pathlib import Path
 
-# A script's folder comes first on the path, and there a neighbour would hide the standard library's `platform`.
+# A script's folder comes first on the path, and a file there would hide the standard library's `platform`.
 HERE = Path(__file__).resolve().parent
 sys.path[:] = [*(entry for entry in sys.path if entry and Path(entry).resolve() != HERE), str(HERE)]
 
