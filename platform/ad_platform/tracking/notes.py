@@ -12,7 +12,7 @@ HEADLINE = {
     "test/image_auroc": "image AUROC",
     "test/pixel_auroc": "pixel AUROC",
     "test/aupro_30": "AUPRO 0.3",
-    "validation/image_auroc": "AUROC on held-out images with synthetic defects",
+    "validation/image_auroc": "AUROC on synthetic defects",
 }
 
 
@@ -43,7 +43,8 @@ def _what(job: Job) -> str:
 
 def _headline(metrics: Mapping[str, float]) -> str:
     # One line: a page shows but the first few of a description.
-    return ", ".join(f"{name} **{metrics[key]:.3f}**" for key, name in HEADLINE.items() if key in metrics)
+    found = [f"{name} **{metrics[key]:.3f}**" for key, name in HEADLINE.items() if key in metrics]
+    return f"{', '.join(found)}." if found else ""
 
 
 def _threshold(point: Json) -> str:

@@ -29,7 +29,7 @@ def test_an_evaluation_shows_its_headline_results_and_threshold(stories: Stories
     )
     text = note(job)
     assert text.startswith(f"Evaluates **ddad**, preset tiny of job `{train.id[:8]}` on **mvtec/bottle**.")
-    assert "\n\nimage AUROC **0.988**\n\n" in text
+    assert "\n\nimage AUROC **0.988**.\n\n" in text
     assert "pixel" not in text
     assert (
         "Threshold on the image score: **5.247** (at most 4.76 % false alarms, by 20 calibration images)."
