@@ -78,8 +78,14 @@ def source(client: Client, job: str | None, file: Path | None) -> Source:
     if job is not None and file is not None:
         raise InvalidRequest("give either --from JOB or --config FILE, not both")
     if job is not None:
-        return Source(job=client.job(job))
+        return Source(job=_train_job(client, job))
     return Source(file=run_file.load(file)) if file is not None else Source()
+
+
+def _train_job(client: Client, text: str) -> Job:
+    """Return the job that is meant; the newest of all is mostly an evaluation, and a training is wanted."""
+    newest = client.jobs(kind=JobKind.TRAIN, limit=1) if text == "@last" else []
+    return newest[0] if newest else client.job(text)
 
 
 def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Plan:
@@ -100,7 +106,7 @@ def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Pla
 
 def plan_evaluate(client: Client, job: str, wish: Wish, images: Images) -> Plan:
     """Return what the evaluation of a train job's model comes to: on its own category unless told."""
-    trained = client.job(job)
+    trained = _train_job(client, job)
     found = None
     if images.said:
         like = wish_of(trained).data if trained.kind is JobKind.TRAIN else DataWish()

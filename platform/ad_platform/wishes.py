@@ -77,7 +77,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     spec = asked.spec if isinstance(asked, Job) else asked
     if spec.kind is not JobKind.TRAIN:
         which = f"job {job.id}" if job else "this"
-        fit = f"; it scores what job {spec.source} fitted" if spec.source else ""
+        fit = f"; its training is job {spec.source}" if spec.source else ""
         raise InvalidRequest(
             f"{which} is of kind {spec.kind}, and only train jobs can be asked for again{fit}"
         )

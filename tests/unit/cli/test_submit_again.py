@@ -37,10 +37,8 @@ def test_a_job_is_cloned_and_edited_and_says_what_differs(adctl, desk: Bench, fi
 
 
 def test_a_clone_says_in_words_what_differs(adctl, first: str):
-    changed = adctl("submit", "--from", "@last", "--no-evaluate")
     edited = adctl("submit", "--from", first, "-S", "clip=0.5", "-S", "layers=9")
 
-    assert changed.code == 2  # the newest is the evaluation
     assert f"as job {first}, but for layers 9 (was 3,4), clip 0.5 (was none)" in edited.err
 
 
@@ -51,6 +49,14 @@ def test_a_clone_with_nothing_changed_is_an_equal_job(adctl, desk: Bench, first:
     assert "with nothing changed" in called.err
     assert again != first
     assert desk.store.jobs.find(again).spec == desk.store.jobs.find(first).spec
+
+
+def test_the_last_job_means_the_last_training(adctl, desk: Bench, first: str):
+    cloned = adctl("submit", "--from", "@last", "--json")
+    evaluated = adctl("submit", "evaluate", "@last", "--dry-run", "--json")
+
+    assert cloned.json["from"] == first
+    assert evaluated.json[0]["source"] == cloned.json["jobs"][0]["id"]
 
 
 def test_a_clone_can_go_on_a_data_set_that_lies_elsewhere(adctl, desk: Bench, first: str, screw: Path):
@@ -111,7 +117,7 @@ def test_a_tag_that_says_what_settings_were_chosen_by_leaves_with_those_settings
     ("arguments", "words"),
     [
         (("--from", "ffff"), "no job named 'ffff'"),
-        (("--from", "@last"), "is of kind evaluate, and only train jobs can be asked for again"),
+        (("--from", "{evaluation}"), "is of kind evaluate, and only train jobs can be asked for again; its"),
         (("--from", "{first}", "--config", "x.yaml"), "either --from JOB or --config FILE"),
         (("--from", "{first}", "-S", "lrr=1"), "did you mean lr?"),
         (("--from", "{first}", "-S", "lr=2"), "lr must be a number above 0 and at most 1, not 2"),
@@ -123,8 +129,9 @@ def test_a_tag_that_says_what_settings_were_chosen_by_leaves_with_those_settings
 )
 def test_a_clone_that_cannot_be_is_refused_in_one_line(adctl, desk: Bench, first: str, arguments, words):
     before = len(desk.store.jobs.search())
+    (evaluation,) = desk.store.jobs.search(needs=first)
 
-    called = adctl("submit", *(text.format(first=first) for text in arguments))
+    called = adctl("submit", *(text.format(first=first, evaluation=evaluation.id) for text in arguments))
 
     assert called.code == 2
     assert any(each in called.err for each in words.split("|"))
