@@ -11,7 +11,7 @@ TABLE = [
     m("show ''", 2, "argument 2 is empty", "variable"),
     m("watch 9999", 2, "9999"),
     m("logs 9999", 2, "9999"),
-    m("logs {job} --attempt 9", 2, "attempt", "'9'", "there are: 1"),
+    m("logs {job} --attempt 9", 2, "aaaa000000000001", "attempt 9", "newest attempt is 1"),
     m("cancel 9999", 2, "9999"),
     m("cancel {job}", 3, "aaaa000000000001", "succeeded"),
     m("retry 9999", 2, "9999"),
