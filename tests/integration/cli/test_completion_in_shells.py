@@ -4,7 +4,7 @@ import os
 import re
 import select
 import shutil
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ import pytest
 from ad_cli.completion.shells import SHELLS, install
 from mistakes import CANCELLED
 
-pty = pytest.importorskip("pty")
+pytest.importorskip("pty")
 
 PATIENCE = 30.0  # seconds, on a machine that does much else
 START = {
@@ -34,12 +34,12 @@ READ = {
 class Terminal:
     """What a person sees of a shell."""
 
-    def __init__(self, file: int) -> None:
-        self.file, self.seen = file, ""
+    def __init__(self, keys: int, screen: int) -> None:
+        self.keys, self.screen, self.seen = keys, screen, ""
 
     def type(self, text: str) -> None:
         """Press keys."""
-        os.write(self.file, text.encode())
+        os.write(self.keys, text.encode())
 
     def wait_for(self, text: str) -> bool:
         """Read on until a text is there, whatever the shell does to draw it; False after a while."""
@@ -47,12 +47,9 @@ class Terminal:
         while text not in self.seen:
             if time.monotonic() > deadline:
                 return False
-            ready, _, _ = select.select([self.file], [], [], 0.5)
+            ready, _, _ = select.select([self.screen], [], [], 0.5)
             if ready:
-                try:
-                    self.seen += plain(os.read(self.file, 65536).decode(errors="replace"))
-                except OSError:
-                    return False
+                self.seen += plain(os.read(self.screen, 65536).decode(errors="replace"))
         return True
 
 
@@ -62,18 +59,21 @@ def plain(drawn: str) -> str:
 
 @contextmanager
 def shell(name: str, env: dict[str, str], script: Path) -> Iterator[Terminal]:
-    child, file = pty.fork()
-    if child == 0:
-        os.execvpe(START[name][0], START[name], env)
-    terminal = Terminal(file)
+    # A program of its own makes the terminal: this one may have threads, and must not fork.
+    spawn = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *START[name]]
+    child = subprocess.Popen(
+        spawn, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert child.stdin
+    assert child.stdout
+    terminal = Terminal(child.stdin.fileno(), child.stdout.fileno())
     try:
         terminal.type(READ[name].format(script=script) + "; echo 'rea''dy now'\n")
         assert terminal.wait_for("ready now"), terminal.seen
         yield terminal
     finally:
-        os.close(file)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        child.kill()
+        child.communicate()
 
 
 @pytest.fixture
