@@ -10,7 +10,7 @@ from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 
 MOST = 10_000  # running jobs that are looked at
-UNTOLD = 2**31  # of what a worker says nothing about it may have as much as anybody asks for
+UNTOLD = 2**31 - 1  # of what a worker says nothing about it may have as much as anybody can ask for
 
 
 @dataclass(frozen=True, kw_only=True)
