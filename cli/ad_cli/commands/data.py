@@ -91,6 +91,10 @@ def synth(
     test_good: Annotated[int, typer.Option(metavar="N", help="Normal test pictures.")] = 20,
     per_defect: Annotated[int, typer.Option(metavar="N", help="Test pictures of each defect.")] = 8,
     size: Annotated[int, typer.Option(metavar="PIXELS", help="Of each side.")] = 256,
+    fixture: Annotated[
+        bool,
+        typer.Option("--fixture", help="All screws held alike, under lights that stay.", show_default=False),
+    ] = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
@@ -101,7 +105,15 @@ def synth(
         out.note(
             f"drawing {train} pictures to train, {test_good} good and {per_defect} of each defect to test"
         )
-        make(target, seed=seed, train=train, test_good=test_good, per_defect=per_defect, size=size)
+        make(
+            target,
+            seed=seed,
+            train=train,
+            test_good=test_good,
+            per_defect=per_defect,
+            size=size,
+            fixture=fixture,
+        )
     _paths([target])
 
 

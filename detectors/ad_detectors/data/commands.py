@@ -39,6 +39,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     synth.add_argument("--test-good", type=int, default=20, metavar="N", help="normal test pictures")
     synth.add_argument("--per-defect", type=int, default=8, metavar="N", help="test pictures of each defect")
     synth.add_argument("--size", type=int, default=256, metavar="PIXELS", help="of each side")
+    synth.add_argument("--fixture", action="store_true", help="all screws held alike, under lights that stay")
     synth.add_argument("--contact-sheet", type=Path, metavar="FILE", help="also draw a sheet of all defects")
     synth.set_defaults(run=_synth)
 
@@ -71,13 +72,16 @@ def _prepare(options: argparse.Namespace) -> None:
 def _synth(options: argparse.Namespace) -> None:
     from ad_detectors.data.synth import make
 
-    wanted = {name: getattr(options, name) for name in ("seed", "train", "test_good", "per_defect", "size")}
+    wanted = {
+        name: getattr(options, name)
+        for name in ("seed", "train", "test_good", "per_defect", "size", "fixture")
+    }
     make(options.out, **wanted, told=lambda done, of: _say(f"\r{done}/{of}" + "\n" * (done == of)))
     sys.stdout.write(f"{options.out}\n")
     if options.contact_sheet is not None:
         from ad_detectors.data.synth.contact import write_sheet
 
-        write_sheet(options.contact_sheet, options.seed)
+        write_sheet(options.contact_sheet, options.seed, fixture=options.fixture)
         sys.stdout.write(f"{options.contact_sheet}\n")
 
 

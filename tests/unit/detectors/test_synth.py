@@ -231,3 +231,25 @@ def test_drawing_that_is_interrupted_ends_at_once_and_leaves_nothing(
 
     assert len(drawn) < 50
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fixture_holds_all_screws_alike_under_lights_that_stay() -> None:
+    free, held = category_make(0), category_make(0, fixture=True)
+    random = np.random.default_rng(1)
+    scenes = [draw_scene(held, random) for _ in range(40)]
+    angles = [scene.pose.angle for scene in scenes]
+    assert 0.01 < max(angles) - min(angles) < 0.07  # radians
+    assert max(abs(scene.pose.x - 0.5) for scene in scenes) < 0.011
+    assert len({(scene.light.azimuth, scene.light.table) for scene in scenes}) == 1
+    assert len({scene.pose.roll for scene in scenes}) == 40
+    loose = [draw_scene(free, random).pose.angle for _ in range(40)]
+    assert max(loose) - min(loose) > 3.0
+
+
+def test_a_fixture_is_part_of_what_was_ordered(tmp_path: Path) -> None:
+    folder = small(tmp_path / "screws", train=1, test_good=0, per_defect=0)
+    free = digests(folder)
+    small(folder, train=1, test_good=0, per_defect=0, fixture=True)
+    assert digests(folder)["train/good/000.png"] != free["train/good/000.png"]
+    small(folder, train=1, test_good=0, per_defect=0)
+    assert digests(folder) == free

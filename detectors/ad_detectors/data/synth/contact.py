@@ -23,9 +23,9 @@ ROWS = 4  # of cells for each defect
 INK, PAPER, OUTLINE = (40, 40, 40), (255, 255, 255), (220, 30, 30)
 
 
-def write_sheet(file: Path, seed: int = 0, size: int = 256) -> None:
+def write_sheet(file: Path, seed: int = 0, size: int = 256, fixture: bool = False) -> None:
     """Draw the sheet of a seed's category and save it in the format its name asks for."""
-    make, random = category_make(seed), np.random.default_rng([seed, 0])
+    make, random = category_make(seed, fixture), np.random.default_rng([seed, 0])
     normal = []
     for _ in KINDS:
         scene = draw_scene(make, random)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+HELD_ANGLE = math.radians(-35.0)  # in a fixture
 DRIVES = ("star", "hexagon", "cross", "slot")
 
 
@@ -23,6 +24,7 @@ class Make:
     ridge: float = 0.023  # how far a turn stands out
     pitch: float = 0.060  # from turn to turn
     taper: float = 0.85  # where the tip begins
+    fixture: Light | None = None  # the lights that never change, where a fixture holds every screw alike
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,16 @@ def draw_make(random: np.random.Generator) -> Make:
 
 def draw_scene(make: Make, random: np.random.Generator) -> Scene:
     """Draw one picture's scene."""
-    angle = random.uniform(0.0, math.tau)
-    length = random.uniform(0.74, 0.80)
-    # Whatever its angle, the whole screw stays in the picture.
-    room_x = 0.46 - length / 2 * abs(math.cos(angle)) - make.head * length * abs(math.sin(angle))
-    room_y = 0.46 - length / 2 * abs(math.sin(angle)) - make.head * length * abs(math.cos(angle))
-    pose = Pose(
-        angle=angle,
-        tilt=math.radians(random.uniform(13.0, 19.0)),
-        roll=random.uniform(0.0, math.tau),
-        x=0.5 + random.uniform(-1.0, 1.0) * min(0.07, max(0.0, room_x)),
-        y=0.5 + random.uniform(-1.0, 1.0) * min(0.07, max(0.0, room_y)),
-        length=length,
-    )
-    light = Light(
+    pose, light = _draw_pose(make, random), draw_light(random)
+    if make.fixture is not None:
+        pose = _held(pose)
+        light = replace(make.fixture, exposure=1.0 + (light.exposure - 1.0) / 4, noise=light.noise)
+    return Scene(make, pose, light, grain=int(random.integers(2**62)))
+
+
+def draw_light(random: np.random.Generator) -> Light:
+    """Draw how a picture is lit and photographed."""
+    return Light(
         azimuth=random.uniform(0.0, math.tau),
         height=math.radians(random.uniform(48.0, 72.0)),
         strength=random.uniform(0.75, 1.05),
@@ -106,4 +104,31 @@ def draw_scene(make: Make, random: np.random.Generator) -> Scene:
         blur=random.uniform(0.35, 0.6),
         noise=random.uniform(1.2, 2.0),
     )
-    return Scene(make, pose, light, grain=int(random.integers(2**62)))
+
+
+def _draw_pose(make: Make, random: np.random.Generator) -> Pose:
+    angle = random.uniform(0.0, math.tau)
+    length = random.uniform(0.74, 0.80)
+    # Whatever its angle, the whole screw stays in the picture.
+    room_x = 0.46 - length / 2 * abs(math.cos(angle)) - make.head * length * abs(math.sin(angle))
+    room_y = 0.46 - length / 2 * abs(math.sin(angle)) - make.head * length * abs(math.cos(angle))
+    return Pose(
+        angle=angle,
+        tilt=math.radians(random.uniform(13.0, 19.0)),
+        roll=random.uniform(0.0, math.tau),
+        x=0.5 + random.uniform(-1.0, 1.0) * min(0.07, max(0.0, room_x)),
+        y=0.5 + random.uniform(-1.0, 1.0) * min(0.07, max(0.0, room_y)),
+        length=length,
+    )
+
+
+def _held(pose: Pose) -> Pose:
+    """Return the pose in a fixture: the same deviations, most of them taken away; the roll is left."""
+    return replace(
+        pose,
+        angle=HELD_ANGLE + math.radians((pose.angle / math.tau - 0.5) * 4.0),
+        tilt=math.radians(16.0) + (pose.tilt - math.radians(16.0)) / 6,
+        x=0.5 + (pose.x - 0.5) / 7,
+        y=0.5 + (pose.y - 0.5) / 7,
+        length=0.77 + (pose.length - 0.77) / 6,
+    )
