@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -88,20 +87,3 @@ def test_scripts_parse_stop_at_errors_and_may_be_run(script: str) -> None:
     assert os.access(path, os.X_OK)
     assert "set -euo pipefail" in path.read_text()
     subprocess.run(["bash", "-n", str(path)], check=True)
-
-
-def commands(page: str) -> list[str]:
-    """Return the command words of every `$ adctl ...` line, without names, values and options."""
-    lines = re.findall(r"\badctl ((?:[a-z]+ ?)+)", "\n".join(re.findall(r"^\$ (.*)$", page, re.M)))
-    return sorted({line.strip() for line in lines})
-
-
-@pytest.mark.parametrize("words", commands((ROOT / "README.md").read_text()))
-def test_commands_of_the_readme_exist(words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ad_cli", *words.split(), "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
