@@ -74,7 +74,7 @@ def _tell_all(settings: Settings, tour: Tour) -> None:
     out.note("\nimage AUROC on pictures held out (validation) and on test pictures; of pixels:")
     out.table(COLUMNS, contest_rows(tour.contenders))
     out.note("ddad has trained for seconds here (tiny): that it works is seen, not how well")
-    out.note(f"\n{champion.model}@{champion.alias} on a good, a broken and a scratched screw:")
+    out.note(f"\n{champion.model}@{champion.alias} on a good, a broken and a rusty screw:")
     out.table(
         ("SCORE", "DECISION", "IMAGE", "HEAT MAP"), [_prediction_row(tour, each) for each in seen.predictions]
     )
@@ -82,7 +82,7 @@ def _tell_all(settings: Settings, tour: Tour) -> None:
         out.note(textwrap.fill(words, WIDTH, break_on_hyphens=False))
     out.note("")
     for name, words in _way_on(settings, tour).items():
-        out.note(f"{name:<10}{words}")
+        out.note(f"{name:<11}{words}")
 
 
 def _way_on(settings: Settings, tour: Tour) -> dict[str, str]:
@@ -92,6 +92,7 @@ def _way_on(settings: Settings, tour: Tour) -> dict[str, str]:
         "heat maps": str(tour.seen.folder),
         "MLflow": f"{ui} (its first page may take half a minute)" if ui else settings.tracking_uri,
         "your own": f"adctl submit train --model {tour.chosen.detector} --data DIR",
+        "predict": f"adctl predict {tour.champion.model} IMAGE --out DIR",
         "all jobs": "adctl list",
         "stop": "adctl down",
     }
