@@ -96,7 +96,7 @@ def logs(folder: Path) -> str:
 def test_the_quickstart_shows_two_detectors_three_pictures_and_the_way_on(started: Started) -> None:
     for detector in ("ddad", "patchcore"):
         assert f"\n{detector} " in f"\n{started.out}"
-    for picture in ("good/000.png", "broken_tip/002.png", "scratch_neck/001.png"):
+    for picture in ("good/000.png", "broken_tip/000.png", "rust/000.png"):
         assert f"test/{picture}" in started.out
         with Image.open(started.home / "quickstart" / picture) as heat_map:
             heat_map.verify()
