@@ -116,8 +116,9 @@ def _train(client: Client, drawn: Screws) -> list[Contender]:
     ended = contest.again(client, asked)
     for job in (job for each in ended for job in (each.train, each.evaluate)):
         if code := watching.end_code([job]):
-            out.error(f"{job.kind} job {job.id} {job.state}: {job.error}; look with: adctl logs {job.id}")
             out.note(_where_it_stands(3))
+            why = f": {job.error}" if job.error else ""
+            out.error(f"{job.kind} job {job.id} {job.state}{why}; look with: adctl logs {job.id}")
             raise typer.Exit(code)
     return ended
 

@@ -1,12 +1,12 @@
 """Promises of the tour's parts: nothing is asked for twice, what was broken goes on, the better one wins."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ad_cli import datasets
+from ad_cli import datasets, session
 from ad_cli.commands import stack
 from ad_cli.main import run
 from ad_cli.quickstart import contest, screws
@@ -14,7 +14,7 @@ from ad_cli.quickstart.contest import Contender
 from ad_cli.quickstart.screws import Screws
 from ad_platform.errors import Unavailable
 from ad_platform.specs import Json
-from ad_platform.states import JobState
+from ad_platform.states import JobKind, JobState
 from clientkit import ENTRY, Bench, make_category
 
 
@@ -103,11 +103,19 @@ def test_a_measure_that_is_missing_never_wins(desk: Bench, drawn: Screws) -> Non
     )
 
 
-def test_screws_are_drawn_once_and_half_drawn_ones_are_cleared_away(
-    desk: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def small(desk: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the tour begin with few small screws, and services that seem to run."""
     for name, count in (("TRAIN", 2), ("TEST_GOOD", 1), ("PER_DEFECT", 3), ("SIZE", 64)):
         monkeypatch.setattr(screws, name, count)
+    monkeypatch.setattr(stack, "start", lambda settings: None)
+    desk.store.workers.publish({name: {**ENTRY, "name": name} for name in ("ddad", "patchcore")}, "w0")
+    (desk.home / "stack").mkdir()
+    with session.lend(desk.client):
+        yield
+
+
+def test_screws_are_drawn_once_and_half_drawn_ones_are_cleared_away(desk: Bench, small: None) -> None:
     settings = desk.client.settings
     scrap = screws.folder_of(settings).parent / ".screw-killed" / "new"
     scrap.mkdir(parents=True)
@@ -124,20 +132,15 @@ def test_screws_are_drawn_once_and_half_drawn_ones_are_cleared_away(
 
 
 def test_a_step_that_fails_is_named_with_what_to_do_and_what_still_runs(
-    desk: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    desk: Bench, small: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise Unavailable("the broker does not start: no room")
 
-    from ad_cli import session
-
-    with session.lend(desk.client):
-        monkeypatch.setattr(stack, "start", broken)
-        first = run(["quickstart"]), capsys.readouterr().err
-        monkeypatch.setattr(stack, "start", lambda settings: None)
-        (desk.home / "stack").mkdir()
-        monkeypatch.setattr(screws, "draw", broken)
-        second = run(["quickstart"]), capsys.readouterr().err
+    monkeypatch.setattr(screws, "draw", broken)
+    second = run(["quickstart"]), capsys.readouterr().err
+    monkeypatch.setattr(stack, "start", broken)
+    first = run(["quickstart"]), capsys.readouterr().err
 
     assert (first[0], second[0]) == (4, 4)
     assert "stopped in step 1 of 5, start the services: go on with adctl quickstart" in first[1]
@@ -145,3 +148,44 @@ def test_a_step_that_fails_is_named_with_what_to_do_and_what_still_runs(
     assert first[1].endswith("error: the broker does not start: no room\n")
     assert "stopped in step 2 of 5" in second[1]
     assert "the services run on, adctl down stops them" in second[1]
+
+
+def test_an_interrupted_tour_leaves_its_jobs_and_the_next_one_takes_them_up(
+    desk: Bench,
+    small: None,
+    drawn: Screws,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(ids: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(screws, "draw", lambda settings, told: drawn)
+    monkeypatch.setattr(desk.client, "watch", interrupted)
+
+    codes = [run(["quickstart", "--json"]) for _ in range(2)]
+
+    assert codes == [130, 130]
+    assert "stopped in step 3 of 5" in capsys.readouterr().err
+    assert [job.state for job in desk.client.jobs() if job.kind is JobKind.TRAIN] == [JobState.QUEUED] * 2
+
+
+def test_a_tour_whose_job_was_cancelled_says_which_and_ends_as_a_watch_does(
+    desk: Bench,
+    small: None,
+    drawn: Screws,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cancelled(ids: Sequence[str]) -> tuple[()]:
+        desk.client.cancel(ids[0])
+        return ()
+
+    monkeypatch.setattr(screws, "draw", lambda settings, told: drawn)
+    monkeypatch.setattr(desk.client, "watch", cancelled)
+
+    assert run(["quickstart", "-q"]) == 11
+    (train,) = desk.client.jobs(states=[JobState.CANCELLED])
+    assert capsys.readouterr().err == (
+        f"error: train job {train.id} cancelled; look with: adctl logs {train.id}\n"
+    )
