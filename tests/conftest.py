@@ -1,15 +1,32 @@
 """Fixtures that any test may ask for: the real services and the real images."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 import services
+import taking_turns
 
 # Read when torch is loaded. Threads that spin while they wait make a shared machine tens of times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the machine before a test's time begins to count."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    with taking_turns.turn(item.nodeid, run):
+        return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no locks behind."""
+    if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        taking_turns.tidy(run)
 
 
 @pytest.fixture(scope="session")
