@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$(CURDIR)/migrations
 
-# Half of what the tests do is to wait. A file's tests stay together, since they share what they start.
-SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
+# In two processes, where that is wanted: make check SIDE_BY_SIDE="-n 2 --dist loadfile --no-loadscope-reorder"
+# A file's tests stay together, since they share what they start.
+SIDE_BY_SIDE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart install test check lint fmt up down slow bench

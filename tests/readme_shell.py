@@ -66,7 +66,10 @@ class Shell:
         (clone / ".venv" / ".adctl-place").write_text(f"{(clone / '.venv').resolve()}\n")
         (clone / ".venv" / ".adctl-checkout").write_text(f"{clone}\n")
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("ADCTL_", "MLFLOW_"))
+            name: value
+            for name, value in os.environ.items()
+            # VENV and what make hands down would lead to the environment of whoever runs the tests.
+            if not name.startswith(("ADCTL_", "MLFLOW_", "VENV", "MAKE", "MFLAGS"))
         }
         ours = {
             "PYTHONPATH": os.pathsep.join(sys.path),

@@ -10,7 +10,7 @@ from shutil import copy
 import pytest
 from sqlalchemy import text
 
-from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
+from ad_platform.errors import InvalidValue, StoreDamaged, StoreDown, StoreMismatch
 from ad_platform.store.engine import SqlStore, backend_of, open_store
 from store_cases import CAN, SUCCESS, holding, submit, take
 
@@ -103,7 +103,7 @@ def test_a_missing_file_is_not_made_by_looking_for_it(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("these are notes, and rather more than a hundred bytes of them, " * 5)
-    with pytest.raises(StoreDown, match=r"notes.db does not answer: file is not a database"):
+    with pytest.raises(StoreDamaged, match=r"notes.db is damaged: file is not a database"):
         open_store(f"sqlite:///{path}")
 
 
