@@ -1,7 +1,7 @@
 """Which fitted model a person means: a name with an alias, a train job, or a folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -165,15 +165,7 @@ def _carrying(client: Client, name: str, alias: str) -> Model:
     model = _model(name, _names(decisions))
     champion = _decision(decisions, model, alias)
     found = of_job(client, client.store.jobs.get(champion.job_id))
-    return Model(
-        name=champion.model,
-        alias=champion.alias,
-        champion=champion,
-        job=found.job,
-        bundle=found.bundle,
-        manifest_sha256=found.manifest_sha256,
-        operating_job=found.operating_job,
-    )
+    return replace(found, name=champion.model, alias=champion.alias, champion=champion)
 
 
 def _split(text: str) -> tuple[str, str]:
