@@ -19,7 +19,7 @@ from clientkit import ENTRY, make_category, migrated
 # Jobs by what has become of them. Two ids begin alike.
 TRAINED, TRAINED_TOO, EVALUATION = "aaaa000000000001", "aaaa000000000002", "eeee000000000001"
 FAILED, CANCELLED, RUNNING, QUEUED = (letter * 4 + "000000000001" for letter in "fcdb")
-TABLES = ("jobs", "attempts", "edges", "events", "outbox", "champions", "holdings", "studies")
+TABLES = ("jobs", "attempts", "edges", "events", "outbox", "champions", "holdings", "studies", "trials")
 CONFIG: dict[str, Json] = dict(ENTRY["presets"]["tiny"])  # type: ignore[index]
 
 

@@ -101,11 +101,28 @@ def _connected(backend: Backend) -> Iterator[Connection]:
     engine = backend.engine()
     try:
         with _answering(engine, backend.where) as plain:
-            connection = backend.writing(plain)
+            connection = backend.writing(_without_references(plain))
             with connection.begin():
                 yield connection
+                _check_references(connection)
     finally:
         engine.dispose()
+
+
+def _without_references(connection: Connection) -> Connection:
+    """Let SQLite make a table anew that others refer to; it heeds this only outside a transaction."""
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        driver.cursor().execute("PRAGMA foreign_keys = OFF")
+    return connection
+
+
+def _check_references(connection: Connection) -> None:
+    """Undo a migration after which a row refers to one that is not there."""
+    if connection.dialect.name == "sqlite":
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        assert lost is None, f"a migration left {lost[0]} referring to nothing in {lost[2]}"
 
 
 @contextmanager

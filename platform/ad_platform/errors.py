@@ -8,7 +8,8 @@ AdctlError                 something a person or a program can act on
 │   └── InvalidData        a folder or file of images that cannot be used
 ├── Conflict               what was asked clashes with what has happened since
 │   ├── LeaseLost          the writer no longer holds the job
-│   ├── IllegalTransition  a job cannot go from one state to the other
+│   ├── ClaimLost          whoever advanced a study no longer may
+│   ├── IllegalTransition  a job or study cannot go from one state to the other
 │   ├── GateRefused        a promotion gate said no
 │   └── ChampionChanged    somebody else promoted in between
 ├── Unavailable            a service or file cannot be reached now
@@ -44,11 +45,11 @@ class UnknownName(InvalidRequest):
 
 
 class AmbiguousId(InvalidRequest):
-    """A short id fits several jobs."""
+    """A short id fits several jobs, or several studies."""
 
-    def __init__(self, prefix: str, ids: Sequence[str]) -> None:
+    def __init__(self, prefix: str, ids: Sequence[str], what: str = "jobs") -> None:
         self.prefix, self.ids = prefix, list(ids)
-        super().__init__(f"id '{prefix}' fits several jobs: {', '.join(ids)}; give more characters")
+        super().__init__(f"id '{prefix}' fits several {what}: {', '.join(ids)}; give more characters")
 
 
 class InvalidValue(InvalidRequest):
@@ -71,12 +72,20 @@ class LeaseLost(Conflict):
         super().__init__(f"attempt {attempt} no longer holds job {job_id}; nothing was written")
 
 
-class IllegalTransition(Conflict):
-    """A job cannot go from one state to the other."""
+class ClaimLost(Conflict):
+    """Whoever advanced a study no longer may: its claim ran out, and somebody else may have gone on."""
 
-    def __init__(self, job_id: str, old: str, new: str) -> None:
+    def __init__(self, study_id: str, owner: str) -> None:
+        self.study_id, self.owner = study_id, owner
+        super().__init__(f"{owner} no longer advances study {study_id}; nothing was written")
+
+
+class IllegalTransition(Conflict):
+    """A job or study cannot go from one state to the other."""
+
+    def __init__(self, job_id: str, old: str, new: str, what: str = "job") -> None:
         self.job_id, self.old, self.new = job_id, old, new
-        super().__init__(f"job {job_id} is {old} and cannot become {new}")
+        super().__init__(f"{what} {job_id} is {old} and cannot become {new}")
 
 
 class GateRefused(Conflict):

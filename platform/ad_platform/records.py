@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ad_platform.specs import JobSpec, Json
-from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind, JobState
+from ad_platform.states import (
+    AttemptOutcome,
+    Directive,
+    FailureClass,
+    JobKind,
+    JobState,
+    StudyState,
+    TrialOrigin,
+    TrialState,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,7 @@ class Job:
     worker: str | None = None  # who holds or last held it
     lease_until: float | None = None
     cancel_requested: bool = False
+    prune_requested: bool = False  # it is a trial not worth finishing
     progress: Progress = field(default_factory=Progress)
     failure: FailureClass | None = None
     error: str = ""  # one line: why it failed, or why it was given back
@@ -221,10 +231,34 @@ class Study:
     """A durable search over configs."""
 
     id: str
-    name: str
-    state: str  # running, paused, stopped, finished
-    spec: Mapping[str, Json]
+    name: str  # also the group of its jobs
+    state: StudyState
+    spec: Mapping[str, Json]  # sweeps.study_spec.StudySpec as JSON; never changes
+    user: str = ""
+    wanted: int = 0  # trials; a person may ask for more, or for no more
+    parallel: int = 1  # trials at a time
     created_at: float = 0.0
+    finished_at: float | None = None
+    summary: Mapping[str, Json] = field(default_factory=dict)  # as it stood when it was last advanced
+    version: int = 0  # grows with every change worth showing
+    shipped_version: int = 0  # up to which the tracking server was told
+    run_id: str | None = None  # of the tracking server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One set of settings that a study tries; it has one job for each seed."""
+
+    study_id: str
+    number: int  # 0, 1, ... as Optuna counts them
+    state: TrialState
+    origin: TrialOrigin = TrialOrigin.ASKED
+    params: Mapping[str, Json] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None  # one for each objective; of a pruned one what was last seen
+    error: str = ""
+    retry_of: int | None = None  # the failed trial in whose place this one stands
+    asked_at: float = 0.0
+    ended_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,12 +37,14 @@ class JobSpec:
     checkpoint_every: int | None = None  # steps; None lets the cost of a checkpoint decide
     threads: int | None = None  # CPU threads; None lets the worker decide at the first attempt
     holdout: str = NO_HOLDOUT  # percent of the normal images for validation and calibration, as "10/10"
+    measures: tuple[str, ...] = ()  # trial: what is compared, the first also while it is being measured
 
     def to_json(self) -> dict[str, Json]:
         """Return the spec as plain JSON values."""
         value: dict[str, Json] = asdict(self)
         value["config"] = dict(self.config)
         value["kind"] = self.kind.value
+        value["measures"] = list(self.measures)
         return value
 
     @classmethod
@@ -50,7 +52,10 @@ class JobSpec:
         """Build a spec from what `to_json` gave; fields of a newer program are ignored."""
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         dataset = {name: value["dataset"][name] for name in DatasetRef.__dataclass_fields__}  # type: ignore[index,call-overload]
-        return cls(**{**known, "kind": JobKind(known["kind"]), "dataset": DatasetRef(**dataset)})  # type: ignore[arg-type]
+        measures = tuple(value.get("measures") or ())  # type: ignore[arg-type]
+        kind = JobKind(known.pop("kind"))  # type: ignore[arg-type]
+        del known["dataset"]
+        return cls(**{**known, "kind": kind, "dataset": DatasetRef(**dataset), "measures": measures})  # type: ignore[arg-type]
 
     @property
     def key(self) -> str:
@@ -58,6 +63,8 @@ class JobSpec:
         meaning = self.to_json()
         if self.holdout == NO_HOLDOUT:
             del meaning["holdout"]  # a spec from before there were holdouts keeps its key
+        if not self.measures:
+            del meaning["measures"]  # and so does one from before there were trials
         canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -8,6 +8,7 @@ class JobKind(StrEnum):
 
     TRAIN = "train"
     EVALUATE = "evaluate"
+    TRIAL = "trial"  # of a study: fits what is missing and measures only what the study compares
 
 
 class JobState(StrEnum):
@@ -80,3 +81,39 @@ class Directive(StrEnum):
     DRAIN = "drain"  # checkpoint, give the job back
     PRUNE = "prune"  # stop, the trial is not worth finishing
     LOST = "lost"  # the lease is gone: stop without writing anything
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  # asks for no more; what runs goes on
+    STOPPED = "stopped"  # ended by a person, with nothing made of it
+    FINISHED = "finished"  # all trials have ended, and the best one was trained and evaluated
+
+
+# A finished or stopped study goes on when it is extended or resumed.
+STUDY_ALLOWED: dict[StudyState, frozenset[StudyState]] = {
+    StudyState.RUNNING: frozenset({StudyState.PAUSED, StudyState.STOPPED, StudyState.FINISHED}),
+    StudyState.PAUSED: frozenset({StudyState.RUNNING, StudyState.STOPPED}),
+    StudyState.STOPPED: frozenset({StudyState.RUNNING}),
+    StudyState.FINISHED: frozenset({StudyState.RUNNING}),
+}
+
+
+class TrialState(StrEnum):
+    """How a trial of a study stands or ended; an ended one never changes again."""
+
+    RUNNING = "running"  # asked for; its jobs may still be waiting
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+class TrialOrigin(StrEnum):
+    """Where the settings of a trial come from, which decides what it counts for."""
+
+    ASKED = "asked"  # of the sampler
+    RETRY = "retry"  # those of a failed trial once more, in whose place it stands
+    WARM = "warm"  # with its values, from another study: nothing was computed
+    RULED_OUT = "ruled-out"  # of the sampler, but settings that do not go together: nothing was computed

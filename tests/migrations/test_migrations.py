@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from sqlalchemy import Connection, inspect, text
 
 import ad_migrations
 from ad_migrations.steps import _config
-from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
+from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch, UnknownName
+from ad_platform.states import Directive, JobKind
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
 from ad_platform.store.tables import metadata
-from store_cases import submit
+from store_cases import SPEC, holding, submit, take
 
 
 @contextmanager
@@ -110,6 +112,24 @@ def test_jobs_survive_the_way_back_and_up_again_and_a_pause_does_not(empty_url: 
     with closing(open_store(empty_url)) as store:
         assert store.jobs.get(job.id) == job
         assert store.queues.paused() == []
+
+
+def test_trials_fall_on_the_way_down_and_nothing_else_does(empty_url: str) -> None:
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        store.workers.hold([holding()])
+        job = submit(store)
+        trial = submit(store, spec=replace(SPEC, kind=JobKind.TRIAL), needs=(job.id,))
+        lease = take(store)
+        kept = store.jobs.get(job.id)
+    ad_migrations.downgrade(empty_url, "0002")
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        assert store.jobs.get(job.id) == kept
+        assert store.leases.look(lease).directive is Directive.CONTINUE
+        with pytest.raises(UnknownName):
+            store.jobs.get(trial.id)
+        assert submit(store).seq > job.seq
 
 
 def test_an_upgrade_of_an_upgraded_store_changes_nothing(empty_url: str) -> None:

@@ -36,12 +36,12 @@ from ad_platform.records import (
     Renewal,
     Shipment,
     StageRecord,
-    Study,
     WorkerRecord,
 )
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
+from ad_platform.store.study_contract import Studies
 
 
 class Jobs(ABC):
@@ -93,6 +93,19 @@ class Jobs(ABC):
         """
 
     @abstractmethod
+    def prune(self, job_id: str) -> Job:
+        """Ask for a trial to end since it is not worth finishing, and return its job.
+
+        A waiting or queued one is `cancelled` at once, with the error "pruned". A running one is marked: its
+        next renewal answers PRUNE, and it ends `cancelled` unless it succeeds before it heard of that. An
+        ended job is returned as it is. A cancel goes before a prune.
+        """
+
+    @abstractmethod
+    def of_keys(self, keys: Sequence[str]) -> dict[str, Job]:
+        """Return the jobs of these submit keys by key; keys that nobody used are left out."""
+
+    @abstractmethod
     def retry(self, job_id: str) -> Job:
         """Run an ended job again as a new one that goes on from its checkpoints, and return the new job.
 
@@ -129,9 +142,9 @@ class Leases(ABC):
     def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
         """Lengthen the lease to `lease.seconds` from now, keep the progress, and say what to do next.
 
-        The answer is CANCEL once a cancel was asked for, DRAIN once the worker was told to drain, CONTINUE
-        otherwise. A lease that ran out but was not reaped is still held and can be renewed.
-        Raises LeaseLost.
+        The answer is CANCEL once a cancel was asked for, PRUNE once a prune was, DRAIN once the worker was
+        told to drain, CONTINUE otherwise. A lease that ran out but was not reaped is still held and can be
+        renewed. Raises LeaseLost.
         """
 
     @abstractmethod
@@ -152,15 +165,17 @@ class Leases(ABC):
         SUCCEEDED ends the job `succeeded` and queues the jobs that waited for it alone. FAILED with a class
         in RETRYABLE counts one failure and queues the job again, `not_before` 2 to the power of the failures
         seconds from now (60 at most), unless that was failure number `max_attempts`; any other class ends the
-        job `failed` at once, and the jobs that need it become `failed` with class `needs`. CANCELLED, or
-        any outcome after a cancel was asked for, ends it `cancelled`. Raises LeaseLost.
+        job `failed` at once, and the jobs that need it become `failed` with class `needs`. CANCELLED, any
+        outcome after a cancel was asked for, and FAILED after a prune was, end it `cancelled`. Raises
+        LeaseLost.
         """
 
     @abstractmethod
     def give_back(self, lease: Lease, reason: str) -> Job:
         """Queue the job again, keeping its checkpoints and counting no failure. Raises LeaseLost.
 
-        An outbox row wakes another worker. After a cancel was asked for, the job ends `cancelled` instead.
+        An outbox row wakes another worker. After a cancel or a prune was asked for, the job ends `cancelled`
+        instead.
         """
 
     @abstractmethod
@@ -348,26 +363,6 @@ class Shipments(ABC):
     @abstractmethod
     def run_of(self, job_id: str) -> str | None:
         """Return the id of the run a job was shipped to, if it ever was."""
-
-
-class Studies(ABC):
-    """Durable searches; one process at a time advances one."""
-
-    @abstractmethod
-    def create(self, study: Study) -> Study:
-        """Remember a study; the same name again returns the first."""
-
-    @abstractmethod
-    def get(self, name: str) -> Study:
-        """Return a study by name or id; raise UnknownName."""
-
-    @abstractmethod
-    def claim(self, study_id: str, owner: str, seconds: float) -> bool:
-        """Take the right to advance a study for a while; False if somebody else holds it."""
-
-    @abstractmethod
-    def release(self, study_id: str, owner: str) -> None:
-        """Give that right back, if still held."""
 
 
 class Store(ABC):

@@ -12,6 +12,7 @@ from ad_platform.store.tables import attempts, edges, is_state, jobs
 from ad_platform.store.transitions import move
 
 LONGEST_PAUSE = 60.0  # seconds between a failure and the next attempt
+PRUNED = "pruned: not worth finishing by what was seen of it"
 
 
 def end_attempt(tx: Transaction, job: Job, outcome: AttemptOutcome, ended: Outcome) -> None:
@@ -73,6 +74,21 @@ def cancel(tx: Transaction, job: Job, error: str = "") -> None:
     """End a job `cancelled`, and fail every job that needs it."""
     move(tx, job, JobState.CANCELLED, "cancelled", failure=None, error=storable(error), cancel_requested=True)
     fail_dependents(tx, job.id, JobState.CANCELLED)
+
+
+def prune(tx: Transaction, job: Job) -> None:
+    """End a trial's job `cancelled` since it is not worth finishing, and fail every job that needs it."""
+    move(tx, job, JobState.CANCELLED, "pruned", failure=None, error=PRUNED, prune_requested=True)
+    fail_dependents(tx, job.id, JobState.CANCELLED)
+
+
+def give_up(tx: Transaction, job: Job, error: str = "") -> bool:
+    """End a job that somebody asked to end, whatever became of its attempt; say whether it was one."""
+    if job.cancel_requested:
+        cancel(tx, job, error)
+    elif job.prune_requested:
+        prune(tx, job)
+    return job.cancel_requested or job.prune_requested
 
 
 def fail_dependents(tx: Transaction, job_id: str, state: JobState) -> None:

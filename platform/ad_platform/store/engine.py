@@ -39,7 +39,7 @@ class SqlStore(contract.Store):
         self.artifacts = SqlArtifacts(database)
         self.champions = SqlChampions(database)
         self.shipments = SqlShipments(database)
-        self.studies = SqlStudies(database)
+        self.studies = SqlStudies(database, new_id)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

@@ -62,6 +62,16 @@ class SqlJobs(contract.Jobs):
         """Ask for a job to end, and return it."""
         return self._db.write(lambda tx: _cancel(tx, job_id))
 
+    def prune(self, job_id: str) -> Job:
+        """Ask for a trial to end since it is not worth finishing, and return its job."""
+        return self._db.write(lambda tx: _prune(tx, job_id))
+
+    def of_keys(self, keys: Sequence[str]) -> dict[str, Job]:
+        """Return the jobs of these submit keys by key."""
+        found = select(jobs).where(jobs.c.key.in_(list(keys)))
+        listed = self._db.read(lambda tx: jobs_of(tx, tx.rows(found))) if keys else []
+        return {job.key: job for job in listed if job.key is not None}
+
     def retry(self, job_id: str) -> Job:
         """Run an ended job again as a new one that goes on from its checkpoints, and return the new job."""
         return self._db.write(lambda tx: retry(tx, job_id, self._new_id))
@@ -102,5 +112,19 @@ def _cancel(tx: Transaction, job_id: str) -> Job:
         asked = update(jobs).where(jobs.c.id == job_id, is_state(JobState.RUNNING))
         tx.run(asked.values(cancel_requested=True))
         tell(tx, job_id, job.attempt, "cancel-requested", {})
+        mark_due(tx, job_id)
+    return endings.current(tx, job)
+
+
+def _prune(tx: Transaction, job_id: str) -> Job:
+    job = lock_job(tx, job_id)
+    if job.state.terminal or job.prune_requested or job.cancel_requested:
+        return job
+    if job.state is not JobState.RUNNING:
+        endings.prune(tx, job)
+    else:
+        asked = update(jobs).where(jobs.c.id == job_id, is_state(JobState.RUNNING))
+        tx.run(asked.values(prune_requested=True))
+        tell(tx, job_id, job.attempt, "prune-requested", {})
         mark_due(tx, job_id)
     return endings.current(tx, job)

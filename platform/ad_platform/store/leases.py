@@ -174,7 +174,7 @@ def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 def _orders() -> tuple[ColumnElement[Any], ...]:
     state = select(workers.c.state).where(workers.c.id == jobs.c.worker).scalar_subquery()
-    return (jobs.c.cancel_requested, state.label("worker_state"))
+    return (jobs.c.cancel_requested, jobs.c.prune_requested, state.label("worker_state"))
 
 
 def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
@@ -182,6 +182,8 @@ def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
         raise LeaseLost(lease.job_id, lease.attempt)
     if row.cancel_requested:
         return Directive.CANCEL
+    if row.prune_requested:
+        return Directive.PRUNE
     return Directive.DRAIN if row.worker_state == "draining" else Directive.CONTINUE
 
 
@@ -197,9 +199,13 @@ def _finish(tx: Transaction, lease: Lease, outcome: Outcome) -> Job:
     job = held(tx, lease)
     if job is None:
         return _said_before(tx, lease, outcome.outcome, outcome.failure)
-    if job.cancel_requested or outcome.outcome is AttemptOutcome.CANCELLED:
+    failed = outcome.outcome is AttemptOutcome.FAILED
+    # What was to be pruned and has succeeded all the same is worth more complete.
+    unwanted = job.cancel_requested or (job.prune_requested and failed)
+    if unwanted or outcome.outcome is AttemptOutcome.CANCELLED:
         endings.end_attempt(tx, job, AttemptOutcome.CANCELLED, replace(outcome, failure=None))
-        endings.cancel(tx, job, outcome.error)
+        if not endings.give_up(tx, job, outcome.error):
+            endings.cancel(tx, job, outcome.error)
     elif outcome.outcome is AttemptOutcome.SUCCEEDED:
         endings.end_attempt(tx, job, AttemptOutcome.SUCCEEDED, replace(outcome, failure=None))
         endings.succeed(tx, job, outcome)
@@ -217,9 +223,7 @@ def _give_back(tx: Transaction, lease: Lease, reason: str) -> Job:
     endings.end_attempt(
         tx, job, AttemptOutcome.GIVEN_BACK, Outcome(outcome=AttemptOutcome.GIVEN_BACK, error=reason)
     )
-    if job.cancel_requested:
-        endings.cancel(tx, job, reason)
-    else:
+    if not endings.give_up(tx, job, reason):
         reason = storable(reason)
         move(tx, job, JobState.QUEUED, "given-back", {"reason": reason}, error=reason, failure=None)
     return endings.current(tx, job)
@@ -252,8 +256,6 @@ def _reap(tx: Transaction) -> list[Job]:
         error = f"the lease of attempt {job.attempt} on worker {job.worker} ran out"
         ended = Outcome(outcome=AttemptOutcome.LOST, failure=FailureClass.LOST, error=error)
         endings.end_attempt(tx, job, AttemptOutcome.LOST, ended)
-        if job.cancel_requested:
-            endings.cancel(tx, job, error)
-        else:
+        if not endings.give_up(tx, job, error):
             endings.fail_attempt(tx, job, FailureClass.LOST, error, pause=False)
     return [endings.current(tx, job) for job in lost]

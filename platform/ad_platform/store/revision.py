@@ -3,7 +3,11 @@
 from ad_platform.errors import StoreMismatch
 
 VERSION_TABLE = "adctl_version"  # Optuna and MLflow call theirs alembic_version
-REVISIONS = ("0001", "0002")  # a test holds this to the migrations, which this package must not import
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+)  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 
 

@@ -160,6 +160,7 @@ def _insert(tx: Transaction, submission: Submission, job_id: str, state: JobStat
             attempt=0,
             failures=0,
             cancel_requested=False,
+            prune_requested=False,
             progress=progress_json(Progress()),
             error="",
             result={},

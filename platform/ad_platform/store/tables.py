@@ -28,7 +28,15 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from ad_platform.specs import Json
-from ad_platform.states import AttemptOutcome, FailureClass, JobKind, JobState
+from ad_platform.states import (
+    AttemptOutcome,
+    FailureClass,
+    JobKind,
+    JobState,
+    StudyState,
+    TrialOrigin,
+    TrialState,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -110,6 +118,7 @@ jobs = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("rung_at", Double),  # when a worker was last woken for it
+    Column("prune_requested", Boolean, nullable=False),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("failures <= max_attempts AND failures <= attempt", name="failures"),
     sqlite_autoincrement=True,
@@ -262,12 +271,39 @@ studies = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("state", String(16), nullable=False),
+    Column("state", _one_of(StudyState, "state"), nullable=False),
     Column("spec", JsonText, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("parallel", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
     Column("owner", Text),  # who advances it, until when
     Column("owned_until", Double, nullable=False),
-    CheckConstraint("state IN ('running', 'paused', 'stopped', 'finished')", name="state"),
+    Column("summary", JsonText, nullable=False),
+    Column("version", BigInteger, nullable=False),  # grows with every change worth shipping
+    Column("shipped_version", BigInteger, nullable=False),  # up to which the tracking server was told
+    Column("run_id", Text),
+    CheckConstraint("wanted >= 0 AND parallel >= 1", name="sizes"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("study_id", Text, ForeignKey("studies.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", _one_of(TrialState, "state"), nullable=False),
+    Column("origin", _one_of(TrialOrigin, "origin"), nullable=False),
+    Column("params", JsonText, nullable=False),
+    Column("values", JsonText, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("retry_of", Integer),
+    Column("asked_at", Double, nullable=False),
+    Column("ended_at", Double),
+    CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="ended"),
+    Index("ix_trials_state", "study_id", "state"),
+    # A failed trial is run again once: whoever asks twice gets the same one.
+    UniqueConstraint("study_id", "retry_of"),
 )
 
 champions = Table(

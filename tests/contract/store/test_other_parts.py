@@ -1,11 +1,11 @@
-"""Workers and their data, what lies in the storage, champions, shipments and studies."""
+"""Workers and their data, what lies in the storage, champions and shipments."""
 
 from dataclasses import replace
 
 import pytest
 
 from ad_platform.errors import ChampionChanged, IllegalTransition, InvalidValue, UnknownName
-from ad_platform.records import Champion, CheckpointRecord, Job, Lease, Progress, StageRecord, Study
+from ad_platform.records import Champion, CheckpointRecord, Job, Lease, Progress, StageRecord
 from ad_platform.store.contract import Store
 from store_cases import MINUTE, START, SUCCESS, FakeClock, holding, submit, take, worker
 
@@ -242,29 +242,3 @@ def test_no_two_shippers_get_the_same_job_until_the_claim_runs_out(store: Store,
 def test_a_claim_of_no_time_is_refused(store: Store) -> None:
     with pytest.raises(InvalidValue, match="more than 0 seconds"):
         store.shipments.claim("s1", 0)
-
-
-STUDY = Study(id="s-1", name="sweep", state="running", spec={"trials": 9})
-
-
-def test_a_study_is_created_once_and_found_by_name_or_id(store: Store) -> None:
-    first = store.studies.create(STUDY)
-    assert first == replace(STUDY, created_at=START)
-    assert store.studies.create(replace(STUDY, id="s-2", spec={})) == first
-    assert store.studies.create(STUDY) == first
-    assert store.studies.get("sweep") == store.studies.get("s-1") == first
-    with pytest.raises(UnknownName, match="no study named 'sweeep'; did you mean sweep"):
-        store.studies.get("sweeep")
-
-
-def test_one_process_at_a_time_advances_a_study(store: Store, clock: FakeClock) -> None:
-    store.studies.create(STUDY)
-    assert store.studies.claim("s-1", "a", MINUTE)
-    assert store.studies.claim("s-1", "a", MINUTE)
-    assert not store.studies.claim("s-1", "b", MINUTE)
-    store.studies.release("s-1", "b")
-    assert not store.studies.claim("s-1", "b", MINUTE)
-    store.studies.release("s-1", "a")
-    assert store.studies.claim("s-1", "b", MINUTE)
-    clock.advance(MINUTE)
-    assert store.studies.claim("s-1", "a", MINUTE)
