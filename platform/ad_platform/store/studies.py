@@ -86,6 +86,17 @@ class SqlStudies(study_contract.Studies):
         """End a trial, and return it; an ended one stands as it is."""
         return self._db.write(lambda tx: trials.end(tx, study_id, number, state, values, error))
 
+    def retry(self, study_id: str) -> list[Trial]:
+        """Ask for every failed trial to be run once more, have the study run, and return those trials."""
+
+        def work(tx: Transaction) -> list[Trial]:
+            wanted = trials.want_again(tx, study_id)
+            if wanted:
+                _steer(tx, study_id, StudyState.RUNNING, None, None)
+            return wanted
+
+        return self._db.write(work)
+
     def trials(
         self, study_id: str, states: Sequence[TrialState] = (), after: int = -1, limit: int | None = None
     ) -> list[Trial]:

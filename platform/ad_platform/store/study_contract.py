@@ -67,6 +67,13 @@ class Studies(ABC):
         """End a trial, and return it; an ended one stands as it is. Raises UnknownName."""
 
     @abstractmethod
+    def retry(self, study_id: str) -> list[Trial]:
+        """Ask for every failed trial to be run once more, have the study run, and return those trials.
+
+        Left out are trials that were retried already, and those whose settings do not go together.
+        """
+
+    @abstractmethod
     def trials(
         self, study_id: str, states: Sequence[TrialState] = (), after: int = -1, limit: int | None = None
     ) -> list[Trial]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, exists, func, select, update
 
 from ad_platform.errors import UnknownName
 from ad_platform.records import Job, Trial
@@ -28,6 +28,7 @@ def begin(
         values=_listed(trial.values),
         error=storable(trial.error),
         retry_of=trial.retry_of,
+        again=False,
         asked_at=tx.now,
         ended_at=None if trial.state is TrialState.RUNNING else tx.now,
     )
@@ -56,6 +57,16 @@ def end(
         known = tx.rows(select(trials.c.number).where(trials.c.study_id == study_id))
         raise UnknownName("trial", str(number), [str(each.number) for each in known])
     return _trial(row)
+
+
+def want_again(tx: Transaction, study_id: str) -> list[Trial]:
+    """Mark the failed trials that can be run once more and are not yet; return them in order."""
+    later = trials.alias("later")
+    retried = exists().where(later.c.study_id == trials.c.study_id, later.c.retry_of == trials.c.number)
+    failed = (trials.c.state == TrialState.FAILED, trials.c.origin != TrialOrigin.RULED_OUT)
+    fitting = (trials.c.study_id == study_id, *failed, ~trials.c.again, ~retried)
+    rows = tx.rows(update(trials).where(*fitting).values(again=True).returning(*trials.c))
+    return sorted(map(_trial, rows), key=lambda trial: trial.number)
 
 
 def search(

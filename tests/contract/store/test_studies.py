@@ -183,3 +183,16 @@ def test_the_jobs_of_a_trial_are_waiting_for_what_they_need(store: Store) -> Non
     running(store)
     _, jobs = store.studies.begin_trial(FIRST, "me", [asked(key="k0"), asked(key="k1", needs=("#0",))])
     assert [job.state for job in jobs] == [JobState.QUEUED, JobState.WAITING]
+
+
+def test_failed_trials_are_wanted_again_once_and_have_the_study_run(store: Store) -> None:
+    running(store)
+    for number, origin in enumerate((TrialOrigin.ASKED, TrialOrigin.ASKED, TrialOrigin.RULED_OUT)):
+        store.studies.begin_trial(replace(FIRST, number=number, origin=origin), "me", [])
+        store.studies.end_trial("5a01", number, TrialState.FAILED, None)
+    store.studies.begin_trial(replace(FIRST, number=3), "me", [])
+    store.studies.begin_trial(replace(FIRST, number=4, origin=TrialOrigin.RETRY, retry_of=1), "me", [])
+    store.studies.summarise("5a01", "me", {}, finished=True)
+    assert [(trial.number, trial.again) for trial in store.studies.retry("5a01")] == [(0, True)]
+    assert store.studies.get("sweep").state is StudyState.RUNNING
+    assert store.studies.retry("5a01") == []

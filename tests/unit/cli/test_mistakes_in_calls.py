@@ -11,7 +11,7 @@ COMMANDS = [command for command in ROOT.walk() if command.path]
 
 TABLE = [
     m("sumbit train -m toy", 2, "adctl sumbit", "did you mean submit?"),
-    m("submit trian -m toy", 2, "adctl submit trian", "did you mean train?"),
+    m("submit trani -m toy", 2, "adctl submit trani", "did you mean train?"),
     m("train -m toy", 2, "adctl train", "did you mean adctl submit train?"),
     m("frobnicate", 2, "adctl frobnicate", "there are: ", "submit"),
     m("LIST", 2, "LIST", "did you mean list?"),
@@ -28,7 +28,7 @@ TABLE = [
     m("list --json=yes", 2, "--json is a switch"),
     m("list --no-json", 2, "--no-json", "did you mean --json?"),
     m("list --state runing", 2, "--state", "'runing'", "did you mean running?"),
-    m("list --kind trian", 2, "--kind", "'trian'", "did you mean train?"),
+    m("list --kind trani", 2, "--kind", "'trani'", "did you mean train?"),
     m("list --limit many", 2, "--limit", "'many' is not a whole number"),
     m("list --limit 0", 2, "--limit", "from 1 to"),
     m("list -x", 2, "no such option: -x", "adctl list --help"),
