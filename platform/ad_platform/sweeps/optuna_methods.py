@@ -35,14 +35,14 @@ def sampler(spec: StudySpec, number: int) -> "BaseSampler":
     seed, options = seed_of(spec, number), dict(spec.sampler.options)
     quiet = {"warn_independent_sampling": False}
     made: Mapping[str, Callable[[], BaseSampler]] = {
-        "tpe": lambda: samplers.TPESampler(seed=seed, **quiet, **options),  # type: ignore[arg-type]
+        "tpe": lambda: samplers.TPESampler(seed=seed, **options),  # type: ignore[arg-type]
         "cmaes": lambda: samplers.CmaEsSampler(seed=seed, **quiet, **options),  # type: ignore[arg-type]
         "gp": lambda: samplers.GPSampler(seed=seed, **quiet, **options),  # type: ignore[arg-type]
         "qmc": lambda: samplers.QMCSampler(
             seed=seed,
             scramble=True,
             warn_asynchronous_seeding=False,
-            **quiet,
+            warn_independent_sampling=False,
             **options,  # type: ignore[arg-type]
         ),
         "random": lambda: samplers.RandomSampler(seed=seed),

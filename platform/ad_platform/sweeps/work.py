@@ -132,7 +132,7 @@ def values_of(spec: StudySpec, jobs: Sequence[Job]) -> tuple[float, ...] | None:
 
 
 def rungs_of(jobs: Sequence[Job]) -> dict[int, float]:
-    """Return the mean of the first objective after each rung that every repeat has reached; rungs count from 1."""
+    """Return the mean of the first objective after each rung, from 1, that every repeat has reached."""
     reached = [_rungs(job) for job in jobs]
     common = set.intersection(*map(set, reached)) if reached else set()
     return {rung: sum(each[rung] for each in reached) / len(reached) for rung in sorted(common)}
