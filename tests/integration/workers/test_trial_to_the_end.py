@@ -1,4 +1,4 @@
-"""A trial comes to the same end wherever it dies, trains nothing twice, and agrees with train and evaluate."""
+"""A trial comes to the same end wherever it dies, trains nothing twice, and agrees with an evaluation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
