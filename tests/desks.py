@@ -22,15 +22,15 @@ from ad_workers.messages import Assignment
 SIDE = 16
 
 
-def make_category(folder: Path, test: bool, side: int = SIDE, masks: int = 2) -> Path:
-    """Write twenty normal pictures, and where wanted a test split with two kinds of defects, one drawn."""
-    split = {"train/good": pictures(20, side)}
+def make_category(folder: Path, test: bool, side: int = SIDE, normal: int = 20) -> Path:
+    """Write normal pictures, and where wanted a test split with two kinds of defects, one of them drawn."""
+    split = {"train/good": pictures(normal, side)}
     if test:
         spoilt = with_defect(pictures(4, side, seed=5))
         split |= {"test/good": pictures(3, side, seed=4), "test/cut": spoilt[:2], "test/hole": spoilt[2:]}
         (folder / "ground_truth" / "cut").mkdir(parents=True)
         changed = (spoilt[0] != pictures(4, side, seed=5)[0]).any(0)
-        for index in range(masks):
+        for index in range(2):
             Image.fromarray(changed.numpy()).save(folder / "ground_truth" / "cut" / f"{index}_mask.png")
     for place, images in split.items():
         (folder / place).mkdir(parents=True)
