@@ -130,7 +130,8 @@ def _each(texts: Sequence[str], act: "Callable[[str], Job]") -> "tuple[list[Job]
 def _cancel(client: "Client", text: str) -> "Job":
     job = client.job(text)
     if job.state.terminal:
-        raise Conflict(f"job {job.id} {ENDED[job.state]} already; there is nothing to cancel")
+        how = "was pruned" if job.pruned else ENDED[job.state]
+        raise Conflict(f"job {job.id} {how} already; there is nothing to cancel")
     return client.cancel(job.id)
 
 

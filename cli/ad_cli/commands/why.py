@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from ad_cli import out, session
+from ad_cli import out, session, shapes
 from ad_cli.commands import options
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = Fa
     elif out.quiet():
         out.text(" ".join(dict.fromkeys(cause.kind.value for cause in reasons.causes)))
     else:
-        out.text(f"{reasons.job.id}  {reasons.job.kind} {reasons.job.state}")
+        out.text(f"{reasons.job.id}  {reasons.job.kind} {shapes.state_words(reasons.job)}")
         for line in reasons.lines:
             out.text(f"  {line}")
 
