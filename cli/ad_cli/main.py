@@ -27,6 +27,7 @@ from ad_cli.commands import (
     quickstart,
     stack,
     submit,
+    sweep,
     ui,
     why,
     worker,
@@ -113,6 +114,7 @@ def adctl(
 for group in (stack, quickstart, jobs, follow, why, diff, promote, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
+app.add_typer(sweep.app, name="sweep")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")

@@ -8,7 +8,20 @@ from itertools import groupby
 import typer
 
 ORDER = (
-    *("quickstart", "up", "submit", "watch", "list", "show", "logs", "why", "diff", "cancel", "retry"),
+    *(
+        "quickstart",
+        "up",
+        "submit",
+        "watch",
+        "list",
+        "show",
+        "logs",
+        "why",
+        "diff",
+        "cancel",
+        "retry",
+        "sweep",
+    ),
     *("promote", "models", "predict", "leaderboard", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )

@@ -57,6 +57,11 @@ def title(job: Job) -> str:
     return f"{job.kind} {job.spec.detector} on {data.dataset}/{data.category}"
 
 
+def called(job: Job) -> str:
+    """Return how a job is named in a line about it: its short id, and what it is."""
+    return f"{job.id[:SHORT]}  {title(job)}"
+
+
 def state_words(job: Job) -> str:
     """Return the state, with what is about to happen to it."""
     return "cancelling" if job.cancel_requested and not job.state.terminal else job.state.value
@@ -107,6 +112,15 @@ def result_metrics(job: Job) -> dict[str, float]:
 def metric_words(metrics: Mapping[str, float], most: int = 4) -> str:
     """Return the few metrics that matter most as "name value"."""
     return "  ".join(f"{name} {value:.4g}" for name, value in list(in_order(metrics).items())[:most])
+
+
+def typed(value: Json) -> str:
+    """Return a setting as `-S` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(typed(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def ago(at: float, now: float | None = None) -> str:

@@ -141,12 +141,20 @@ def show(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show a job: settings, attempts, events, result."""
-    from ad_cli import showing
+    """Show a job: settings, attempts, events, result. Of a sweep, what `adctl sweep show` does."""
+    from ad_cli import showing, targets
+    from ad_platform.records import Study
 
     with session.client() as client:
-        found = client.job(job)
+        sweeps = session.sweeps(client)
         if config:
-            showing.show_config(found)
+            of_best = "the settings of its best: adctl sweep best {}"
+            showing.show_config(targets.job(client, sweeps, job, of_best))
+            return
+        found = targets.find(client, sweeps, job)
+        if isinstance(found, Study):
+            from ad_cli.sweeps import printing
+
+            printing.show(client, sweeps, found)
         else:
             showing.show(showing.look(client, found))

@@ -24,6 +24,57 @@ def within(low: float, high: float | None = None) -> Callable[[float | None], fl
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
 ]
+SweepText = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP",
+        help="A sweep's name, its id or the first characters of it, or @last.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
+]
+Preset = Annotated[str | None, typer.Option("--preset", "-p", help="Settings by name.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),
+]
+Source = Annotated[
+    str | None,
+    typer.Option("--from", metavar="JOB", help="As that job, but for other options.", show_default=False),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="As this YAML says (adctl show JOB --config).",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        callback=within(0, 2**63 - 1), help="Decides every random draw. Default: 0.", show_default=False
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1. Default: auto.", show_default=False),
+]
+ImageSize = Annotated[
+    int | None, typer.Option(callback=within(1), help="Short for -S image_size=N.", show_default=False)
+]
+Holdout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="V/C|none",
+        help="Percent of the normal images kept from training to validate and to calibrate on. "
+        "Default: 10/10, or none for a published preset.",
+        show_default=False,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="The folder of one category.", show_default=False),
@@ -87,7 +138,7 @@ def command_follows(context: typer.Context, unless: str) -> bool:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
     if command is None and unless not in given:
         raise InvalidRequest(
-            f"say what: {path} train, {path} evaluate, or {path} {unless} JOB ({path} --help)"
+            f"say what: {path} train, {path} evaluate, {path} sweep, or {path} {unless} JOB ({path} --help)"
         )
     return command is not None
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ad_platform.requests import TrainRequest
+from ad_platform.results import SELECTED_ON
 from ad_platform.sweeps.study_spec import StudySpec
+
+RESERVED = ("sweep", "trial", SELECTED_ON)  # tags that say where a job belongs and what chose its settings
 
 
 @dataclass(frozen=True, kw_only=True)

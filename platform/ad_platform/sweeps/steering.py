@@ -1,6 +1,6 @@
 """What a person can ask of sweeps: submit, look, hold back, go on, end, and take the best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ad_platform.client import Client
@@ -70,7 +70,7 @@ class Sweeps:
         """Return how a sweep stands."""
         raise NotImplementedError
 
-    def trials(self, study: Study) -> "list[TrialView]":
+    def trials(self, study: Study) -> Sequence[TrialView]:
         """Return the trials of a sweep, by number."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class Sweeps:
         """End a sweep and everything it has running, and make nothing of it."""
         raise NotImplementedError
 
-    def retry(self, text: str) -> "list[Trial]":
+    def retry(self, text: str) -> Sequence[Trial]:
         """Run the failed trials once more, and return them."""
         raise NotImplementedError
 

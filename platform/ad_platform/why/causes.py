@@ -28,6 +28,10 @@ class Kind(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    # Of a sweep alone:
+    PARALLEL = "parallel"  # it has as many trials at a time as it may, and there is room for more
+    STOPPED = "stopped"
+    FINISHED = "finished"
 
 
 # What somebody has to do something about; the rest passes by itself.
