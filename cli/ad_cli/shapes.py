@@ -22,6 +22,9 @@ COLOURS = {
     "cancelling": "yellow",
     "cancelled": "dim",
     "waiting": "dim",
+    "finished": "green",  # as sweeps stand
+    "paused": "yellow",
+    "stopped": "dim",
 }
 UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 WORKER_COLUMNS = ("ID", "NODE", "STATE", "BUSY", "SLOTS", "QUEUES", "SEEN")

@@ -15,16 +15,7 @@ if TYPE_CHECKING:
     from ad_platform.sweeps.steering import SweepView, TrialView
     from ad_platform.sweeps.study_spec import StudySpec
 
-COLOURS = {
-    "running": "yellow",
-    "finished": "green",
-    "complete": "green",
-    "failed": "red",
-    "paused": "yellow",
-    "pruned": "dim",
-    "stopped": "dim",
-    "ruled out": "dim",
-}
+COLOURS = {**shapes.COLOURS, "complete": "green", "pruned": "dim", "ruled out": "dim"}
 ENDED = (StudyState.STOPPED, StudyState.FINISHED)
 
 
