@@ -175,7 +175,7 @@ class FakeSweeps:
         job = self.view(study).final.get("train")
         if not isinstance(job, str):
             raise Conflict(
-                f"the best of sweep {study.name} is not evaluated yet; watch it: adctl sweep watch {study.name}"
+                f"the best of sweep {study.name} is not evaluated yet: adctl sweep watch {study.name}"
             )
         return self._client.promote(job, alias, force=force, reason=reason)
 

@@ -191,7 +191,7 @@ class Sweep:
         lease = Lease(job=current, attempt=current.attempt, worker=current.worker, seconds=1e9)
         outcome = Outcome(
             outcome=AttemptOutcome.FAILED if failed else AttemptOutcome.SUCCEEDED,
-            failure=FailureClass.OOM if failed else None,
+            failure=FailureClass.NAN if failed else None,
             error=error,
             result={"metrics": {}},
         )

@@ -44,9 +44,9 @@ def _retry(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
 
 def _retry_job(client: Client, job: Job) -> Job:
     if job.kind is JobKind.TRIAL:
+        which = f"trial {job.tags.get('trial', '')} of sweep {job.group}"
         raise Conflict(
-            f"job {job.id} is a trial of sweep {job.group}, which runs its trials itself; "
-            f"those that failed, once more: adctl retry {job.group}"
+            f"job {job.id} is {which}; its failed trials are run again with: adctl retry {job.group}"
         )
     if job.state is JobState.SUCCEEDED:
         raise Conflict(

@@ -117,7 +117,7 @@ def best(sweep: options.SweepText, as_json: out.AsJson = False, quiet: out.Quiet
 
     with session.client() as client:
         sweeps = session.sweeps(client)
-        printing.show_best(sweeps, sweeps.find(sweep))
+        printing.show_best(client, sweeps, sweeps.find(sweep))
 
 
 sweep_steering.add_to(app)

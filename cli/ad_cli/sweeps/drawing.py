@@ -136,10 +136,10 @@ class SweepLines:
         for job in now.values():
             before = self._others.get(job.id)
             if job.state is JobState.RUNNING and (before is None or before.state is not JobState.RUNNING):
-                yield f"{job.id[: shapes.SHORT]}  {job.kind} {_label(job)} runs on {job.worker}"
+                yield f"{job.id[: shapes.SHORT]}  {job.kind} {_label(job)}: running on {job.worker}"
         for job in self._others.values():
             if job.id not in now and job.state is JobState.RUNNING:
-                yield f"{job.id[: shapes.SHORT]}  {job.kind} {_label(job)} has ended"
+                yield f"{job.id[: shapes.SHORT]}  {job.kind} {_label(job)}: ended"
         self._others = now
 
 

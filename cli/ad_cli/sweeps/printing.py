@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ad_cli import out
-from ad_cli.sweeps import showing, words
+from ad_cli.sweeps import best, showing, words
 from ad_cli.sweeps import trials as table
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def show(client: Client, sweeps: Sweeps, study: Study) -> None:
     showing.show(view, _front(sweeps, view), client.settings)
 
 
-def show_best(sweeps: Sweeps, study: Study) -> None:
+def show_best(client: Client, sweeps: Sweeps, study: Study) -> None:
     """Print the settings of the best trial; of several objectives those of the whole front."""
     view = sweeps.view(study)
     front = _front(sweeps, view)
-    showing.show_best(view, None if front else sweeps.best(study.id), front)
+    best.show(client, view, None if front else sweeps.best(study.id), front)
 
 
 def list_trials(

@@ -1,4 +1,4 @@
-"""How `adctl sweep list`, `show` and `best` lay out sweeps, and what they point to next."""
+"""How `adctl sweep list` and `show` lay out sweeps, and what they point to next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ad_cli import measures, out, shapes
 from ad_cli.sweeps import words
 from ad_cli.tables import Column
-from ad_platform.errors import Conflict
 from ad_platform.states import StudyState
 
 if TYPE_CHECKING:
@@ -55,12 +54,9 @@ def show(view: SweepView, front: Sequence[TrialView], settings: Settings) -> Non
         return
     facts = _facts(view, settings)
     out.pairs(facts, {"state": words.COLOURS.get(view.study.state.value, "")})
-    out.text("\nspace")
-    out.pairs({f"  {each.name}": each.words for each in view.spec.space})
+    section("space", {each.name: each.words for each in view.spec.space})
     _show_best(view, front)
-    if view.final:
-        out.text("\nresult")
-        out.pairs({f"  {name}": value for name, value in result(view).items()})
+    section("result", result(view))
     for line in next_steps(view):
         out.note(line)
 
@@ -119,9 +115,7 @@ def _report(view: SweepView, settings: Settings) -> str:
 
 
 def _show_best(view: SweepView, front: Sequence[TrialView]) -> None:
-    if view.best is not None:
-        out.text("\nbest")
-        out.pairs({f"  {name}": value for name, value in best(view).items()})
+    section("best", best(view))
     if front:
         out.text("\nfront: trials that none is better than in everything")
         rows = [
@@ -129,6 +123,13 @@ def _show_best(view: SweepView, front: Sequence[TrialView]) -> None:
             for one in front
         ]
         out.table(("  TRIAL", "VALUES", "SETTINGS"), rows)
+
+
+def section(name: str, values: Mapping[str, str]) -> None:
+    """Print values below a heading; nothing where there are none."""
+    if values:
+        out.text(f"\n{name}")
+        out.pairs({f"  {each}": value for each, value in values.items()})
 
 
 def best(view: SweepView) -> dict[str, str]:
@@ -141,11 +142,11 @@ def best(view: SweepView) -> dict[str, str]:
     facts |= {objective.metric: words.number(value) for objective, value in values}
     facts["settings"] = words.settings(one.trial.params)
     facts["job"] = " ".join(job.id for job in one.jobs)
-    facts["ties"] = _ties(view)
+    facts["ties"] = ties(view)
     return {name: value for name, value in facts.items() if value}
 
 
-def _ties(view: SweepView) -> str:
+def ties(view: SweepView) -> str:
     """Say how far the objective could tell trials apart at all."""
     told = []
     if view.ties:
@@ -201,36 +202,3 @@ def next_steps(view: SweepView) -> list[str]:
             f"what failed: adctl sweep trials {name} --state failed; run them again: adctl retry {name}"
         )
     return found
-
-
-def show_best(view: SweepView, found: TrialView | None, front: Sequence[TrialView]) -> None:
-    """Print the settings of the best trial as options of a submit; of several objectives those of the front.
-
-    Raises Conflict while no trial has completed.
-    """
-    if found is None and not front:
-        name = view.study.name
-        more = f"watch it: adctl sweep watch {name}" if view.running else f"why: adctl why {name}"
-        raise Conflict(f"no trial of sweep {name} has completed ({words.sums(view)}); {more}")
-    chosen = [found] if found is not None else list(front)
-    if out.as_json():
-        values: list[Json] = [
-            {**words.trial_json(one, view.spec), "options": words.set_options(one.trial.params)}
-            for one in chosen
-        ]
-        out.data(values[0] if found is not None else values)
-        return
-    for one in chosen:
-        out.text(words.set_options(one.trial.params))
-        out.note(f"trial {one.trial.number}: {_measured(one, view)}")
-    if found is not None and (told := _ties(view)):
-        out.note(told)
-    job = view.spec.job
-    preset = f" --preset {job.preset}" if job.preset else ""
-    where = f" --dataset {job.dataset.dataset} --category {job.dataset.category}"
-    out.note(f"train with them: adctl submit train --model {job.detector}{preset}{where} -S ...")
-
-
-def _measured(one: TrialView, view: SweepView) -> str:
-    values = zip(view.spec.objectives, one.trial.values or (), strict=False)
-    return "  ".join(f"{objective.metric} {words.number(value)}" for objective, value in values)

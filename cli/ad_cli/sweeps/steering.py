@@ -70,8 +70,9 @@ def retry(sweeps: Sweeps, study: Study) -> Sequence[Trial]:
         out.text(study.name)
     elif not out.as_json():
         numbers = ", ".join(str(trial.number) for trial in again)
-        which = "trial" if len(again) == 1 else "trials"
-        out.text(f"{study.name}  {which} {numbers} will be run again, as new ones in their place")
+        one = len(again) == 1
+        how = "as a new trial in its place" if one else "as new trials in their place"
+        out.text(f"{study.name}  trial{'' if one else 's'} {numbers} will be run again, {how}")
         out.note(f"watch it with: adctl sweep watch {study.name}")
     return again
 

@@ -79,12 +79,13 @@ def _outlook(planned: Planned) -> dict[str, str]:
 def trials_words(planned: Planned) -> str:
     """Say how many trials there will be, at a time, and of how many points."""
     plan, points = planned.plan, planned.plan.points
-    of = f" of {points} points" if points is not None and points <= MANY else ""
-    count = (
-        f"{min(plan.trials, points) if points is not None else plan.trials}{of}, {plan.parallel} at a time"
-    )
-    repeats = words.repeats(plan.spec)
-    return f"{count}, {repeats}" if repeats else count
+    trials = plan.trials
+    if points is not None and plan.spec.sampler.name == "grid":
+        trials = min(trials, points)
+    of = f" of {points} points" if points is not None and trials <= points <= MANY else ""
+    few = f", though there are only {points} points" if points is not None and points < trials else ""
+    parts = (f"{trials}{of}{few}", f"{plan.parallel} at a time", words.repeats(plan.spec))
+    return ", ".join(part for part in parts if part)
 
 
 def trainings_words(most: int | None) -> str:

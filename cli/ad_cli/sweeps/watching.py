@@ -57,10 +57,10 @@ def show_end(view: SweepView) -> None:
     state = out.in_colour(study.state.value, words.COLOURS.get(study.state.value, ""))
     took = f" after {shapes.span(study.finished_at - study.created_at)}" if study.finished_at else ""
     out.text(f"{study.name}  sweep {words.title(view.spec)}: {state}{took}  {words.sums(view)}")
-    told = {**showing.best(view), **showing.result(view)}
-    out.pairs({f"  {name}": value for name, value in told.items()})
+    showing.section("best", showing.best(view))
     if view.front:
         out.text(f"  the front: trials {', '.join(map(str, view.front))}")
+    showing.section("result", showing.result(view))
     for line in [f"all of it: adctl sweep show {study.name}", *showing.next_steps(view)]:
         out.note(line)
 
