@@ -60,10 +60,10 @@ def retry(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Run ended jobs again, from their last checkpoints; of a sweep the trials that failed.
+    """Run ended jobs, or the failed trials of a sweep, again.
 
-    An ended job stays as it is; a new one goes on where it stopped. Only failed and cancelled jobs can be
-    run again.
+    An ended job stays as it is; a new one goes on from its last checkpoint. Only failed and cancelled jobs
+    can be run again.
     """
     from ad_cli import retrying
 

@@ -96,7 +96,11 @@ def sweep(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Search for good settings: trials share trainings, and the best is trained and evaluated."""
+    """Search for good settings of a detector.
+
+    Trials that differ only in how they score share one training. At the end the best one is trained and
+    evaluated.
+    """
     from ad_cli import asking
     from ad_cli.sweeps import asking as sweep_asking
     from ad_cli.sweeps import submitting

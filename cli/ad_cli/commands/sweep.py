@@ -29,7 +29,7 @@ def list_sweeps(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """List sweeps, newest first: how far they are, and their best so far."""
+    """List sweeps, newest first, with how far they are."""
     from ad_cli.sweeps import showing, words
 
     with session.client() as client:
@@ -52,7 +52,7 @@ def list_sweeps(
 
 @app.command()
 def show(sweep: options.SweepText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Show a sweep: its space, how its trials stand, its best and what came of that."""
+    """Show a sweep: its space, trials, best and result."""
     from ad_cli.sweeps import printing
 
     with session.client() as client:

@@ -78,9 +78,9 @@ def stop(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """End a sweep early with what it has: its best so far is trained and evaluated.
+    """End a sweep early, with what it has.
 
-    What runs is ended. To make nothing of it: adctl cancel SWEEP.
+    What runs is ended, and the best so far is trained and evaluated. To make nothing of it: adctl cancel.
     """
     from ad_cli.sweeps import steering
 
