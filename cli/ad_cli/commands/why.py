@@ -21,7 +21,8 @@ def add_to(app: typer.Typer) -> None:
 def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     """Say why a job or sweep is not running, and what to do.
 
-    With when it will start or end, where that is known. Of a job that runs: where, and whether it is heard of. Of one that failed: the error, and what may help.
+    With when it will start or end, where that is known. Of a job that runs: where, and whether it is heard
+    of. Of one that failed: the error, and what may help.
     """
     from ad_cli import targets
     from ad_platform.records import Study
