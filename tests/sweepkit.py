@@ -1,221 +1,169 @@
-"""Sweeps for tests: a study on a store, with trials and jobs as they would be after a while."""
+"""Sweeps on a real store and a real Optuna storage, with workers that compute a formula."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, Study, Trial
-from ad_platform.requests import Scheduling
-from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
-from ad_platform.states import (
-    AttemptOutcome,
-    FailureClass,
-    JobKind,
-    StudyState,
-    TrialOrigin,
-    TrialState,
-)
-from ad_platform.store.contract import Store
-from ad_platform.sweeps.dimensions import CHOICE, FLOAT, INT, Dimension
-from ad_platform.sweeps.objectives import parse_all
-from ad_platform.sweeps.study_spec import Method, StudySpec
+from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, Progress, Study
+from ad_platform.requests import TrainRequest
+from ad_platform.specs import DatasetRef, Json
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind
+from ad_platform.sweeps.advancing import Advancer
+from ad_platform.sweeps.asking import SweepRequest
+from ad_platform.sweeps.concluding import Conclusion
+from ad_platform.sweeps.optuna_study import OptunaStudy, close_storage, open_storage
+from ad_platform.sweeps.steering import Sweeps
+from clientkit import Bench, bench
 
-OWNER = "a test"
-DATA = DatasetRef(dataset="parts", category="screw", fingerprint="f" * 64, path="/data/parts/screw")
-CONFIG: dict[str, Json] = {
-    "image_size": 16,
-    "lr": 0.01,
-    "mode": "mean",
-    "layers": [1],
-    "clip": None,
-    "flip": False,
-    "backbone": "none",
+# Two stages: `steps` decides the training, the rest only the scores.
+ENTRY: dict[str, Json] = {
+    "name": "slope",
+    "summary": "A formula for tests.",
+    "schema": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "image_size": {"type": "integer", "minimum": 8, "maximum": 512, "default": 32},
+            "steps": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 10},
+            "levels": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 300},
+            "noise_step": {"type": "integer", "minimum": 1, "maximum": 999, "default": 100},
+            "w": {"type": "number", "minimum": 0, "maximum": 20, "default": 1.0},
+            "mode": {"enum": ["mean", "max"], "type": "string", "default": "mean"},
+            "even": {"type": "integer", "minimum": 2, "maximum": 100, "multipleOf": 2, "default": 2},
+            "strides": {"type": "array", "items": {"type": "integer", "minimum": 1}, "default": [1, 2]},
+        },
+    },
+    "presets": {"tiny": {"steps": 2}},
+    "published": {"paper": {"source": "Table 1", "base": {"steps": 5}, "categories": {"screw": {}}}},
+    "default_preset": "tiny",
+    "space": {"noise_step": {"low": 50, "high": 500, "step": 25}, "w": {"low": 0.0, "high": 12.0}},
+    "stages": [
+        {"name": "net", "version": 1, "fields": ["image_size", "steps", "levels"]},
+        {"name": "score", "version": 1, "fields": ["noise_step", "w", "mode", "even", "strides"]},
+    ],
+    "rules": [
+        {"holds": "noise_step <= levels", "message": "noise_step = {noise_step} exceeds levels = {levels}"}
+    ],
 }
-SPACE = (
-    Dimension(name="lr", kind=FLOAT, low=1e-4, high=0.1, log=True),
-    Dimension(name="image_size", kind=INT, low=16, high=64, step=16),
-    Dimension(name="mode", kind=CHOICE, choices=("mean", "median")),
-)
-STUDY_IDS = count(1)
+DATA = DatasetRef(dataset="parts", category="screw", fingerprint="f" * 64, path="/data/parts/screw")
+METRIC = "validation/image_auroc"
 
 
-def spec_of(**values: object) -> StudySpec:
-    """Return the spec of a sweep of the detector "toy"."""
-    objectives = parse_all(values.pop("objectives", ()))  # type: ignore[arg-type]
-    job = JobSpec(
-        kind=JobKind.TRIAL,
-        detector="toy",
-        dataset=DATA,
-        config=CONFIG,
-        preset="tiny",
-        holdout="10/10",
-        measures=tuple(objective.metric for objective in objectives),
-    )
-    usual = StudySpec(
-        job=job,
-        space=SPACE,
-        objectives=objectives,
-        sampler=Method(name="tpe"),
-        pruner=Method(name="median"),
-        scheduling=Scheduling(tags={"selected_on": "validation"}),
-    )
-    return replace(usual, **values)  # type: ignore[arg-type]
+def peak(config: Mapping[str, Json]) -> float:
+    """Return a measure that is best at noise step 150 and w 3."""
+    return 1.0 - abs(float(str(config["noise_step"])) - 150) / 1000 - abs(float(str(config["w"])) - 3) / 100
 
 
 @dataclass
-class Sweep:
-    """A study of a store that a test lets come on, as the process that advances it would."""
+class Field:
+    """A home with a client, sweeps, and hands that take them further."""
 
-    store: Store
-    study: Study
-    spec: StudySpec
-    jobs: dict[int, list[Job]] = field(default_factory=dict)
+    bench: Bench
+    value: Callable[[Mapping[str, Json]], float] = peak
+    trained: list[Job] = field(default_factory=list)  # every training that was computed
+    opened: list[Any] = field(default_factory=list)
 
-    @classmethod
-    def of(
-        cls,
-        store: Store,
-        name: str = "toy-screw-1",
-        *,
-        wanted: int = 10,
-        parallel: int = 2,
-        user: str = "kim",
-        **spec: object,
-    ) -> "Sweep":
-        """Remember a new study."""
-        made = spec_of(**spec)
-        study = Study(
-            id=f"5{next(STUDY_IDS):015x}",
-            name=name,
-            state=StudyState.RUNNING,
-            spec=made.to_json(),
-            user=user,
-            wanted=wanted,
-            parallel=parallel,
+    def __post_init__(self) -> None:
+        self.store, self.client = self.bench.store, self.bench.client
+        self.sweeps = Sweeps(self.client)
+        self.store.workers.publish({"slope": ENTRY}, "w0")
+        self.store.workers.hold(
+            [
+                Holding(
+                    node="here",
+                    fingerprint=DATA.fingerprint,
+                    dataset="parts",
+                    category="screw",
+                    path=DATA.path,
+                )
+            ]
         )
-        found = store.studies.create(study)
-        store.studies.claim(found.id, OWNER, 1e9)
-        return cls(store, found, made)
+        self.able = Capabilities(worker="w1", node="here", detectors=frozenset({"slope"}))
 
-    @property
-    def name(self) -> str:
-        return self.study.name
+    def request(self, *params: str, **more: object) -> SweepRequest:
+        """Ask for a sweep of the formula."""
+        train = more.pop("train", TrainRequest(detector="slope", dataset=DATA))
+        return SweepRequest(train=train, params=params, **more)  # type: ignore[arg-type]
 
-    def ask(
-        self,
-        params: Mapping[str, Json],
-        *,
-        origin: TrialOrigin = TrialOrigin.ASKED,
-        retry_of: int | None = None,
-        needs: Sequence[str] = (),
-    ) -> int:
-        """Begin the next trial with a job for each seed, and return its number."""
-        number = len(self.store.studies.trials(self.study.id))
-        trial = Trial(
-            study_id=self.study.id,
-            number=number,
-            state=TrialState.RUNNING,
-            origin=origin,
-            params=dict(params),
-            retry_of=retry_of,
-        )
-        asked = [self._submission(number, repeat, params, needs) for repeat in range(self.spec.seeds)]
-        _, self.jobs[number] = self.store.studies.begin_trial(trial, OWNER, asked)
-        return number
+    def submit(self, *params: str, **more: object) -> Study:
+        """Submit a sweep."""
+        return self.sweeps.submit(self.sweeps.plan(self.request(*params, **more)))
 
-    def _submission(
-        self, number: int, repeat: int, params: Mapping[str, Json], needs: Sequence[str]
-    ) -> Submission:
-        spec = replace(self.spec.job, config={**self.spec.job.config, **params}, seed=repeat)
-        return Submission(
-            spec=spec,
-            user=self.study.user,
-            key=f"sweep/{self.study.id}/{number}/{repeat}",
-            name=f"{self.name} #{number}",
-            group=self.name,
-            tags={"sweep": self.name, "trial": str(number)},
-            needs=tuple(needs),
+    def advancer(self, owner: str = "me") -> Advancer:
+        """Return what a new process would advance with: nothing of the one before is known."""
+        storage = self.open_storage()
+        return Advancer(
+            store=self.store,
+            owner=owner,
+            entry=self.client.catalogue().entry,
+            open=lambda study, spec: OptunaStudy(storage, study, spec),
+            conclude=Conclusion(self.store),
         )
 
-    def known(self, params: Mapping[str, Json], value: float) -> int:
-        """Remember a trial that came from another study, or with a state of its own."""
-        return self.remember(TrialOrigin.WARM, TrialState.COMPLETE, params, (value,))
+    def open_storage(self) -> Any:
+        """Open Optuna's storage as a new process would."""
+        self.opened.append(open_storage(self.client.settings))
+        return self.opened[-1]
 
-    def remember(
-        self,
-        origin: TrialOrigin,
-        state: TrialState,
-        params: Mapping[str, Json],
-        values: tuple[float, ...] | None = None,
-        error: str = "",
-    ) -> int:
-        """Remember a trial of which nothing is computed."""
-        number = len(self.store.studies.trials(self.study.id))
-        trial = Trial(
-            study_id=self.study.id,
-            number=number,
-            state=state,
-            origin=origin,
-            params=dict(params),
-            values=values,
-            error=error,
-        )
-        self.store.studies.begin_trial(trial, OWNER, [])
-        return number
+    def lease(self) -> Lease | None:
+        """Take the next job."""
+        return self.store.leases.lease(self.able, 60.0)
 
-    def run(self, number: int) -> None:
-        """Let the jobs of a trial run, as the worker "w1" of the node "here"."""
-        wanted = {job.id for job in self.jobs[number]}
-        self.store.workers.hold([holding(DATA)])
-        able = Capabilities(worker="w1", node="here", detectors=frozenset({"toy"}))
-        while wanted and (lease := self.store.leases.lease(able, 1e9)) is not None:
-            wanted.discard(lease.job_id)
+    def do(self, lease: Lease) -> Job:
+        """Do a job as a worker would."""
+        if lease.job.kind is JobKind.TRAIN:
+            self.trained.append(lease.job)
+        metrics: dict[str, Json] = {METRIC: self.value(lease.job.spec.config), "latency_ms": 5.0}
+        if lease.job.kind is JobKind.EVALUATE:
+            metrics["test/image_auroc"] = self.value(lease.job.spec.config) - 0.1
+        result: dict[str, Json] = {"metrics": metrics, "bundle": f"jobs/{lease.job_id}/model/a1"}
+        return self.store.leases.finish(lease, Outcome(outcome=AttemptOutcome.SUCCEEDED, result=result))
 
-    def end(
-        self,
-        number: int,
-        *values: float,
-        state: TrialState = TrialState.COMPLETE,
-        error: str = "",
-    ) -> None:
-        """End a trial and its jobs."""
-        for job in self.jobs.get(number, ()):
-            self._end_job(job, failed=state is TrialState.FAILED, error=error)
-        self.store.studies.end_trial(self.study.id, number, state, values or None, error)
+    def work(self, most: int = 1000) -> int:
+        """Do what can be done, and say how many jobs that were."""
+        for done in range(most):
+            lease = self.lease()
+            if lease is None:
+                return done
+            self.do(lease)
+        return most
 
-    def _end_job(self, job: Job, *, failed: bool, error: str) -> None:
-        current = self.store.jobs.get(job.id)
-        if current.worker is None:
-            self.store.jobs.cancel(job.id)
-            return
-        lease = Lease(job=current, attempt=current.attempt, worker=current.worker, seconds=1e9)
-        outcome = Outcome(
-            outcome=AttemptOutcome.FAILED if failed else AttemptOutcome.SUCCEEDED,
-            failure=FailureClass.NAN if failed else None,
-            error=error,
-            result={"metrics": {}},
-        )
-        self.store.leases.finish(lease, outcome)
+    def fail(self, lease: Lease, failure: FailureClass = FailureClass.CONFIG) -> Job:
+        """Let an attempt fail."""
+        outcome = Outcome(outcome=AttemptOutcome.FAILED, failure=failure, error="it broke")
+        return self.store.leases.finish(lease, outcome)
 
-    def tried(self, params: Mapping[str, Json], *values: float, **end: object) -> int:
-        """Begin, run and end a trial, and return its number."""
-        number = self.ask(params)
-        self.run(number)
-        self.end(number, *values, **end)  # type: ignore[arg-type]
-        return number
+    def show(self, lease: Lease, rungs: Sequence[float]) -> None:
+        """Let a trial report what it has reached."""
+        metrics = {f"rung/{number}": value for number, value in enumerate(rungs, 1)}
+        self.store.leases.renew(lease, Progress(step=len(rungs), of=8, metrics=metrics))
 
-    def finish(self, **final: Json) -> None:
-        """End the study with what its best came to."""
-        summary = {**self.store.studies.get(self.study.id).summary, "final": final}
-        self.store.studies.summarise(self.study.id, OWNER, summary, finished=True)
+    def run(self, study: Study, rounds: int = 500) -> Study:
+        """Advance and work until the sweep has ended."""
+        advancer = self.advancer()
+        for _ in range(rounds):
+            advancer.advance(study.id)
+            if self.store.studies.get(study.id).state.value in ("finished", "stopped"):
+                return self.store.studies.get(study.id)
+            self.work()
+        raise AssertionError("the sweep never ended")
+
+    def in_optuna(self, study: Study) -> dict[str, int]:
+        """Return how many trials Optuna has in each state."""
+        import optuna
+
+        found = optuna.load_study(study_name=study.name, storage=self.open_storage())
+        states = [trial.state.name for trial in found.get_trials(deepcopy=False)]
+        return {state: states.count(state) for state in sorted(set(states))}
 
 
-def holding(data: DatasetRef) -> Holding:
-    """Return that a category lies on the node "here"."""
-    return Holding(
-        node="here",
-        fingerprint=data.fingerprint,
-        dataset=data.dataset,
-        category=data.category,
-        path=data.path,
-    )
+@contextmanager
+def sweep_field(template: Path, folder: Path, database: str = "") -> Iterator[Field]:
+    """Give a fresh home for sweeps."""
+    with bench(template, folder, database) as made:
+        ground = Field(made)
+        yield ground
+        for storage in ground.opened:
+            close_storage(storage)

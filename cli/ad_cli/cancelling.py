@@ -90,8 +90,6 @@ def _words(sweeps: Sweeps, one: Job | Study) -> str:
 def _cancel(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
     found = targets.find(client, sweeps, text)
     if isinstance(found, Study):
-        if found.state in (StudyState.FINISHED, StudyState.STOPPED):
-            raise Conflict(f"sweep {found.name} is {found.state} already; there is nothing to cancel")
         return sweeps.cancel(found.id)
     if found.state.terminal:
         raise Conflict(f"job {found.id} {ENDED[found.state]} already; there is nothing to cancel")

@@ -13,8 +13,8 @@ from ad_platform.errors import Conflict, InvalidRequest
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.specs import Json
-    from ad_platform.sweeps.steering import SweepView, TrialView
     from ad_platform.sweeps.study_spec import StudySpec
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 
 def show(client: Client, view: SweepView, found: TrialView | None, front: Sequence[TrialView]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ad_cli.pace import Pace
     from ad_cli.sweeps.looks import Look
     from ad_platform.records import Job
-    from ad_platform.sweeps.steering import SweepView, TrialView
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 WIDEST = 44  # columns of what a job is called, where the terminal is wide
 REST = 66  # columns that are left to its bar
@@ -49,7 +49,7 @@ def header(look: Look) -> list[str]:
         first += f"  {study.state}"
     if view.seconds_left is not None and study.state is StudyState.RUNNING:
         first += f"  ETA {shapes.span(view.seconds_left)}"
-    found = [first, f"best  {best_line(view)}" if words.best_words(view) else "best  none yet"]
+    found = [first, f"best  {best_line(view) or 'none yet'}"]
     if study.state is StudyState.PAUSED:
         found.append(f"it asks for no more; let it go on with: adctl sweep resume {study.name}")
     elif look.hint:
@@ -58,11 +58,12 @@ def header(look: Look) -> list[str]:
 
 
 def best_line(view: SweepView) -> str:
-    """Return the best trial so far in a line."""
+    """Return the best trial so far in a line; "" where there is none."""
     if view.best is None:
-        return words.best_words(view)
+        return ""
     trial = view.best.trial
-    return f"{words.best_words(view)}  trial {trial.number}: {words.settings(trial.params)}"
+    front = f"  (front: {len(view.front)} trials)" if view.front else ""
+    return f"{words.value_words(view.best, view.spec)}  trial {trial.number}: {words.settings(trial.params)}{front}"
 
 
 def labels_of(look: Look) -> dict[str, str]:
@@ -117,7 +118,7 @@ class SweepLines:
         state, before = view.study.state, self._state
         self._state = state
         if before is None:
-            best = f"; best {best_line(view)}" if words.best_words(view) else ""
+            best = f"; best {best_line(view)}" if view.best is not None else ""
             yield f"{view.study.name}: {words.ended(view)} of {view.wanted} trials, {words.sums(view)}{best}"
         if state is not before and (before is not None or state is StudyState.PAUSED):
             yield f"{view.study.name} is {STATES[state].format(name=view.study.name)}"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ad_cli.listing import Listed, Wanted
     from ad_cli.tables import Column
     from ad_platform.client import Client
-    from ad_platform.sweeps.steering import Sweeps, SweepView
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView
 
 # Filters that a sweep can be looked at by as well; any other is about single jobs.
 SHARED = {"detector", "dataset", "category", "user"}
@@ -84,7 +85,7 @@ def _cells(view: SweepView, listed: Listed) -> tuple[str, ...]:
 def _standing(view: SweepView) -> str:
     """Say in twelve characters how far a sweep is, and what its best is once it has ended."""
     far = f"{words.ended(view)}/{view.wanted}"
-    best = words.best_words(view) if view.best is not None and len(view.spec.objectives) == 1 else ""
+    best = words.best_value(view)
     if view.study.state is StudyState.FINISHED:
         return f"best {best}" if best else far
     return long if best and len(long := f"{far} {best}") <= 12 else far

@@ -15,7 +15,8 @@ from ad_platform.sweeps.reasons import explain_sweep
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.records import Job, Study
-    from ad_platform.sweeps.steering import Sweeps, SweepView, TrialView
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 OPEN = [state for state in JobState if not state.terminal]
 MOST = 200  # jobs that are looked at

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.records import Study
     from ad_platform.states import TrialState
-    from ad_platform.sweeps.steering import Sweeps, SweepView, TrialView
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 MANY = 5  # times as many are offered where a list was cut
 

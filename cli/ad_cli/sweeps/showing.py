@@ -6,18 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ad_cli import measures, out, shapes
-from ad_cli.sweeps import words
+from ad_cli import out, shapes
+from ad_cli.sweeps import outcome, words
 from ad_cli.tables import Column
 from ad_platform.states import StudyState
 
 if TYPE_CHECKING:
     from ad_platform.settings import Settings
-    from ad_platform.specs import Json
-    from ad_platform.sweeps.steering import SweepView, TrialView
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
-JOBS = {"train": "trained by", "evaluate": "evaluated by"}  # jobs among what a sweep ended with
-OPTIMISM = "optimism"
 COLUMNS = (
     Column(name="NAME"),
     Column(name="STATE", width=8, colour=lambda state: words.COLOURS.get(state, "")),
@@ -37,7 +34,7 @@ def cells(view: SweepView, now: float | None = None) -> tuple[str, ...]:
         study.name,
         study.state.value,
         f"{words.ended(view)}/{view.wanted}",
-        words.best_words(view) or "-",
+        words.best_value(view) or "-",
         "-" if left is None or study.state in words.ENDED else shapes.span(left),
         shapes.coarse((time.time() if now is None else now) - study.created_at),
         words.title(view.spec),
@@ -56,7 +53,7 @@ def show(view: SweepView, front: Sequence[TrialView], settings: Settings) -> Non
     out.pairs(facts, {"state": words.COLOURS.get(view.study.state.value, "")})
     section("space", {each.name: each.words for each in view.spec.space})
     _show_best(view, front)
-    section("result", result(view))
+    section("result", outcome.told(view))
     for line in next_steps(view):
         out.note(line)
 
@@ -149,38 +146,12 @@ def best(view: SweepView) -> dict[str, str]:
 def ties(view: SweepView) -> str:
     """Say how far the objective could tell trials apart at all."""
     told = []
-    if view.ties:
-        others = "1 other trial has" if view.ties == 1 else f"{view.ties} other trials have"
-        told.append(f"{others} this value too")
+    if (others := view.ties - 1) > 0:  # the best is one of them
+        told.append(f"{others} other {'trial has' if others == 1 else 'trials have'} this value too")
     if view.saturated:
-        count = "1 trial has" if view.saturated == 1 else f"{view.saturated} trials have"
-        told.append(f"{count} the best value there can be, so it cannot tell them apart")
+        count = "1 trial ranks" if view.saturated == 1 else f"{view.saturated} trials rank"
+        told.append(f"{count} every image right, so the measure cannot tell how good they are")
     return "; ".join(told)
-
-
-def result(view: SweepView) -> dict[str, str]:
-    """Return what the best trial came to once trained and evaluated, and how far its choice flattered it."""
-    final = view.final
-    facts = {words_of: str(final[name]) for name, words_of in JOBS.items() if final.get(name)}
-    numbers = {
-        name: float(value)
-        for name, value in final.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    facts |= {name: words.number(value) for name, value in measures.in_order(numbers).items()}
-    optimism = final.get(OPTIMISM)
-    if isinstance(optimism, Mapping) and (told := _plain(optimism)):
-        facts["optimism of the choice"] = told
-    return facts
-
-
-def _plain(values: Mapping[str, Json]) -> str:
-    shown = {
-        name: words.number(value) if isinstance(value, int | float) else str(value)
-        for name, value in values.items()
-        if value not in (None, "")
-    }
-    return "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
 
 
 def next_steps(view: SweepView) -> list[str]:
@@ -193,7 +164,7 @@ def next_steps(view: SweepView) -> list[str]:
             found.append(f"why nothing of it runs: adctl why {name}")
     elif state is not StudyState.FINISHED:
         found.append(f"let it go on: adctl sweep resume {name}")
-    elif view.final.get("evaluate"):
+    elif outcome.measured(view):
         found.append(f"promote its best: adctl promote {name} --best")
     if view.best is not None:
         found.append(f"its settings, to go on with: adctl sweep best {name}")

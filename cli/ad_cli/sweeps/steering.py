@@ -8,7 +8,6 @@ import typer
 
 from ad_cli import out
 from ad_cli.sweeps import words
-from ad_platform.errors import Conflict
 from ad_platform.states import StudyState
 
 if TYPE_CHECKING:
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
     from ad_platform.client import Client
     from ad_platform.records import Study, Trial
-    from ad_platform.sweeps.steering import Sweeps, SweepView
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView
 
 
 def say(sweeps: Sweeps, study: Study) -> None:
@@ -63,9 +63,7 @@ def go_on(client: Client, sweeps: Sweeps, study: Study, *, wait: bool) -> None:
 
 def retry(sweeps: Sweeps, study: Study) -> Sequence[Trial]:
     """Run the failed trials of a sweep again and say which; raise Conflict where none has failed."""
-    again = sweeps.retry(study.name)
-    if not again:
-        raise Conflict(f"sweep {study.name} has no failed trial that could be run again")
+    again = sweeps.retry(study.id)
     if out.quiet():
         out.text(study.name)
     elif not out.as_json():

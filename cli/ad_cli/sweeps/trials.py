@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ad_platform.specs import Json
     from ad_platform.states import TrialState
     from ad_platform.sweeps.dimensions import Dimension
-    from ad_platform.sweeps.steering import SweepView, TrialView
     from ad_platform.sweeps.study_spec import StudySpec
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 NUMBER, VALUE, STATE, TIME = "number", "value", "state", "time"
 DIGITS = 10  # columns that a number of a continuous range takes at most
@@ -137,7 +137,7 @@ def _note(one: TrialView, view: SweepView) -> str:
         told.append("known from the start")
     if trial.retry_of is not None:
         told.append(f"for trial {trial.retry_of}")
-    if trial.again:
+    if trial.again_at is not None:
         told.append("will be run again")
     if trial.state.value == "running":
         told += _of_jobs(one)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ad_cli import out, shapes
 from ad_cli.exits import Exit
-from ad_cli.sweeps import showing, words
+from ad_cli.sweeps import outcome, showing, words
 from ad_cli.sweeps.drawing import SweepLines, screen
 from ad_cli.sweeps.looks import Look, Looker
 from ad_platform.states import JobState, StudyState
@@ -16,7 +16,8 @@ from ad_platform.states import JobState, StudyState
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.records import Study
-    from ad_platform.sweeps.steering import Sweeps, SweepView
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView
 
 
 def watch_sweep(
@@ -42,7 +43,7 @@ def end_code(client: Client, view: SweepView) -> Exit:
         return Exit.JOB_CANCELLED
     if not view.complete and not view.warm:
         return Exit.JOB_FAILED
-    states = {client.job(str(view.final[name])).state for name in showing.JOBS if view.final.get(name)}
+    states = {client.job(str(view.final[name])).state for name in outcome.JOBS if view.final.get(name)}
     if JobState.FAILED in states:
         return Exit.JOB_FAILED
     return Exit.JOB_CANCELLED if JobState.CANCELLED in states else Exit.OK
@@ -60,7 +61,7 @@ def show_end(view: SweepView) -> None:
     showing.section("best", showing.best(view))
     if view.front:
         out.text(f"  the front: trials {', '.join(map(str, view.front))}")
-    showing.section("result", showing.result(view))
+    showing.section("result", outcome.told(view))
     for line in [f"all of it: adctl sweep show {study.name}", *showing.next_steps(view)]:
         out.note(line)
 

@@ -12,8 +12,8 @@ from ad_platform.states import StudyState, TrialOrigin, TrialState
 if TYPE_CHECKING:
     from ad_platform.specs import Json
     from ad_platform.sweeps.objectives import Objective
-    from ad_platform.sweeps.steering import SweepView, TrialView
     from ad_platform.sweeps.study_spec import StudySpec
+    from ad_platform.sweeps.viewing import SweepView, TrialView
 
 COLOURS = {**shapes.COLOURS, "complete": "green", "pruned": "dim", "ruled out": "dim"}
 ENDED = (StudyState.STOPPED, StudyState.FINISHED)
@@ -113,11 +113,10 @@ def value_words(one: TrialView, spec: StudySpec) -> str:
     return "  ".join(f"{short_metric(objective.metric)} {number(value)}" for objective, value in named) or "-"
 
 
-def best_words(view: SweepView) -> str:
-    """Return the best value so far, or how many trials share the first place; "" where there is none."""
-    if view.best is not None:
-        return value_words(view.best, view.spec)
-    return f"{len(view.front)} on the front" if view.front else ""
+def best_value(view: SweepView) -> str:
+    """Return the best value of the first objective so far; "" where there is none."""
+    values = () if view.best is None else view.best.trial.values or ()
+    return number(values[0]) if values else ""
 
 
 def setting(value: Json) -> str:

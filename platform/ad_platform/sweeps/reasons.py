@@ -7,8 +7,8 @@ from ad_platform.history import span
 from ad_platform.looking import Looking
 from ad_platform.records import Job, Trial
 from ad_platform.states import JobKind, JobState, StudyState, TrialOrigin, TrialState
-from ad_platform.sweeps.steering import SweepView
 from ad_platform.sweeps.study_spec import StudySpec
+from ad_platform.sweeps.viewing import SweepView
 from ad_platform.why.causes import Cause, Kind
 from ad_platform.why.explaining import explain
 from ad_platform.why.fitting import fitting, missing
@@ -174,7 +174,7 @@ def _failures(view: SweepView, trials: Sequence[Trial]) -> tuple[str, ...]:
         if trial.state is TrialState.FAILED
         and trial.origin is not TrialOrigin.RULED_OUT
         and trial.number not in retried
-        and not trial.again
+        and trial.again_at is None
     ]
     if not view.failed or not failed:
         return ()

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from clientkit import Bench, bench, make_category, migrated
-from fake_sweeps import FakeSweeps
 from mistakes import Desk, Mistake, make_desk, make_template, problems, state_of
 
 
@@ -55,12 +54,6 @@ def adctl(desk: Bench, capsys: pytest.CaptureFixture[str]) -> Iterator[Adctl]:
 
     with session.lend(desk.client):
         yield call
-
-
-@pytest.fixture(autouse=True)
-def sweeps_without_a_sweeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of a sweep be searched or computed."""
-    monkeypatch.setattr("ad_platform.sweeps.steering.Sweeps", FakeSweeps)
 
 
 @pytest.fixture
