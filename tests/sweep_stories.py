@@ -43,10 +43,11 @@ STUDY_IDS = count(1)
 def spec_of(**values: object) -> StudySpec:
     """Return the spec of a sweep of the detector "toy"."""
     objectives = parse_all(values.pop("objectives", ()))  # type: ignore[arg-type]
+    data = values.pop("data", DATA)
     job = JobSpec(
         kind=JobKind.TRIAL,
         detector="toy",
-        dataset=DATA,
+        dataset=data,  # type: ignore[arg-type]
         config=CONFIG,
         preset="tiny",
         holdout="10/10",
@@ -81,12 +82,13 @@ class Sweep:
         wanted: int = 10,
         parallel: int = 2,
         user: str = "kim",
+        id: str = "",
         **spec: object,
     ) -> "Sweep":
         """Remember a new study."""
         made = spec_of(**spec)
         study = Study(
-            id=f"5{next(STUDY_IDS):015x}",
+            id=id or f"5{next(STUDY_IDS):015x}",
             name=name,
             state=StudyState.RUNNING,
             spec=made.to_json(),
@@ -174,7 +176,7 @@ class Sweep:
     def run(self, number: int) -> None:
         """Let the jobs of a trial run, as the worker "w1" of the node "here"."""
         wanted = {job.id for job in self.jobs[number]}
-        self.store.workers.hold([holding(DATA)])
+        self.store.workers.hold([holding(self.spec.job.dataset)])
         able = Capabilities(worker="w1", node="here", detectors=frozenset({"toy"}))
         while wanted and (lease := self.store.leases.lease(able, 1e9)) is not None:
             wanted.discard(lease.job_id)

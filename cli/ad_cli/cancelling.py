@@ -83,7 +83,7 @@ def _words(sweeps: Sweeps, one: Job | Study) -> str:
     if out.quiet():
         return one.name
     view = sweeps.view(one)
-    told = f"; {view.running} running were told to end" if view.running else ""
+    told = f"; what runs was told to end: {view.running}" if view.running else ""
     return f"{one.name}  sweep {words.title(view.spec)}: {one.state}{told}"
 
 

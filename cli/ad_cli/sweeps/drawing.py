@@ -62,8 +62,10 @@ def best_line(view: SweepView) -> str:
     if view.best is None:
         return ""
     trial = view.best.trial
-    front = f"  (front: {len(view.front)} trials)" if view.front else ""
-    return f"{words.value_words(view.best, view.spec)}  trial {trial.number}: {words.settings(trial.params)}{front}"
+    parts = [words.value_words(view.best, view.spec), f"trial {trial.number}: {words.settings(trial.params)}"]
+    if len(view.front) > 1:
+        parts.append(f"({len(view.front)} trials on the front)")
+    return "  ".join(parts)
 
 
 def labels_of(look: Look) -> dict[str, str]:

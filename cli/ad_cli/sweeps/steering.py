@@ -44,10 +44,10 @@ def line(view: SweepView) -> str:
 def _notes(view: SweepView) -> list[str]:
     name, state = view.study.name, view.study.state
     if state is StudyState.PAUSED:
-        goes_on = [f"{view.running} running go on"] if view.running else []
+        goes_on = [f"what runs goes on: {view.running}"] if view.running else []
         return [*goes_on, f"let it go on with: adctl sweep resume {name}"]
     if state is StudyState.STOPPED:
-        ending = [f"{view.running} running were told to end"] if view.running else []
+        ending = [f"what runs was told to end: {view.running}"] if view.running else []
         return [*ending, f"let it go on with: adctl sweep resume {name}"]
     return [f"watch it with: adctl sweep watch {name}"]
 

@@ -104,8 +104,8 @@ def _of_jobs(client: Looking, jobs: Sequence[Job]) -> list[Cause]:
         found.append(Cause(kind=Kind.RUNNING, words=words, jobs=tuple(job.id for job in running)))
     if queued := of[JobState.QUEUED]:
         first = explain(client, queued[0])
-        count = "1 job is queued" if len(queued) == 1 else f"{len(queued)} jobs are queued"
-        words = f"{count}; the first is {queued[0].id} ({work(queued[0])})"
+        count = "1 job is queued:" if len(queued) == 1 else f"{len(queued)} jobs are queued; the first is"
+        words = f"{count} {queued[0].id} ({work(queued[0])})"
         ids = tuple(job.id for job in queued)
         found.append(Cause(kind=_first_kind(first.causes), words=words, jobs=ids, because=first.causes))
     for need, waiting in _waiting(of[JobState.WAITING]).items():
