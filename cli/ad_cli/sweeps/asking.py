@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -54,29 +55,39 @@ class Planned:
     plan: SweepPlan
     found: Found
     device: DeviceChoice
+    shared: bool  # trials share trainings; otherwise each fits by itself
     to_train: Estimate | None  # once
-    to_try: Estimate | None  # one trial, without its training
+    to_try: Estimate | None  # one trial, without a training that it shares
     examples: tuple[dict[str, Json], ...]
+
+    @property
+    def trials(self) -> int:
+        """Return how many trials there will be: a grid ends with its points."""
+        plan = self.plan
+        if plan.points is None or plan.spec.sampler.name != "grid":
+            return plan.trials
+        return min(plan.trials, plan.points)
 
     @property
     def seconds(self) -> float | None:
         """Return how long all of it takes, where past runs tell."""
         if self.to_try is None:
             return None
-        plan, spec = self.plan, self.plan.spec
-        trials = min(plan.trials, plan.points or plan.trials) * spec.seeds
-        trainings = min(plan.trainings, trials) if plan.trainings else 0
-        if trainings and self.to_train is None:
+        plan, seeds = self.plan, self.plan.spec.seeds
+        jobs, at_a_time = self.trials * seeds, plan.parallel * seeds
+        whole = self.to_try.seconds * ceil(jobs / at_a_time)
+        if not self.shared:
+            return whole
+        if self.to_train is None:
             return None
-        once = self.to_train.seconds if self.to_train else 0.0
-        at_a_time = plan.parallel * spec.seeds
-        return once * -(-trainings // at_a_time) + self.to_try.seconds * -(-trials // at_a_time)
+        trainings = jobs if plan.trainings is None else min(plan.trainings, jobs)
+        return whole + self.to_train.seconds * ceil(trainings / at_a_time)
 
     @property
     def time(self) -> str:
         """Say how long it takes; "" where past runs do not tell."""
         told = []
-        if self.to_train is not None and self.plan.trainings:
+        if self.to_train is not None and self.shared:
             told.append(f"{self.to_train.words} to train once")
         if self.to_try is not None:
             told.append(f"{self.to_try.words} to try one of them")
@@ -131,13 +142,15 @@ def _foreseen(client: Client, made: SweepPlan, found: Found) -> Planned:
     spec = made.spec
     device = client.device_of(Submission(spec=spec.job, user="", queue=spec.scheduling.queue))
     trained = replace(spec.job, kind=JobKind.TRAIN, measures=())
+    entry = client.catalogue().entry(spec.job.detector)
     return Planned(
         plan=made,
         found=found,
         device=device,
+        shared=len(entry.stages_of(spec.job.config)) > 1,
         to_train=estimate(client.store, trained, found.train),
         to_try=estimate(client.store, spec.job, found.test),
-        examples=tuple(_examples(client.catalogue().entry(spec.job.detector), spec)),
+        examples=tuple(_examples(entry, spec)),
     )
 
 

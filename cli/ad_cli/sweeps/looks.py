@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ad_cli import hints
-from ad_cli.sweeps import words
 from ad_platform.errors import Unavailable
 from ad_platform.states import JobKind, JobState, StudyState
 from ad_platform.sweeps.reasons import explain_sweep
@@ -37,9 +36,10 @@ class Look:
     @property
     def over(self) -> bool:
         """Whether nothing can change any more unless somebody wants it to."""
-        # A training goes on for other sweeps that wait for it.
-        open_trials = any(job.kind is JobKind.TRIAL for job in self.jobs)
-        return self.view.study.state in words.ENDED and not open_trials
+        # What a cancelled one runs is told to end; a training goes on for other sweeps that wait for it.
+        ending = any(job.kind is JobKind.TRIAL for job in self.jobs)
+        state = self.view.study.state
+        return state is StudyState.FINISHED or (state is StudyState.STOPPED and not ending)
 
     @property
     def running(self) -> bool:

@@ -62,14 +62,14 @@ def _say_what(planned: Planned) -> None:
 
 def _outlook(planned: Planned) -> dict[str, str]:
     """Return what can be said before a trial runs."""
-    plan, spec = planned.plan, planned.plan.spec
+    spec = planned.plan.spec
     method = spec.sampler.words + ("" if spec.pruner.name == "none" else f", pruned by {spec.pruner.words}")
     told = {
         "searched": " ".join(f"{each.name}={each.words}" for each in spec.space),
         "for": words.objectives(spec.objectives),
         "by": f"{method}, seed {spec.seed}",
         "trials": trials_words(planned),
-        "trainings": trainings_words(plan.trainings),
+        "trainings": trainings_words(planned),
         "device": planned.device.words,
         "time": planned.time,
     }
@@ -79,22 +79,23 @@ def _outlook(planned: Planned) -> dict[str, str]:
 def trials_words(planned: Planned) -> str:
     """Say how many trials there will be, at a time, and of how many points."""
     plan, points = planned.plan, planned.plan.points
-    trials = plan.trials
-    if points is not None and plan.spec.sampler.name == "grid":
-        trials = min(trials, points)
+    trials = planned.trials
     of = f" of {points} points" if points is not None and trials <= points <= MANY else ""
     few = f", though there are only {points} points" if points is not None and points < trials else ""
     parts = (f"{trials}{of}{few}", f"{plan.parallel} at a time", words.repeats(plan.spec))
     return ", ".join(part for part in parts if part)
 
 
-def trainings_words(most: int | None) -> str:
+def trainings_words(planned: Planned) -> str:
     """Say how many trainings the trials share."""
-    if most is None:
-        return "one for each trial that differs in what is trained"
+    most = planned.plan.trainings
+    if not planned.shared:
+        return "none to share: each trial fits by itself"
     if most == 1:
         return "1, which all trials share"
-    return f"{most} at most, each shared by all trials that need the same" if most <= MANY else ""
+    if most is None or most > planned.trials * planned.plan.spec.seeds:
+        return "one for each trial: something that is trained is searched"
+    return f"{most} at most, each shared by all trials that need the same"
 
 
 def _show_plan(planned: Planned) -> None:
