@@ -100,6 +100,16 @@ class Sweep:
         store.studies.claim(found.id, OWNER, 1e9)
         return cls(store, found, made)
 
+    @classmethod
+    def found(cls, store: Store, name: str) -> "Sweep":
+        """Return one that is in a store already, with its trials' jobs."""
+        study = store.studies.get(name)
+        sweep = cls(store, study, StudySpec.from_json(study.spec))
+        for job in store.jobs.search(group=name, oldest_first=True):
+            sweep.jobs.setdefault(int(job.tags["trial"]), []).append(job)
+        store.studies.claim(study.id, OWNER, 1e9)
+        return sweep
+
     @property
     def name(self) -> str:
         return self.study.name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_cli import datasets, out
+from ad_cli import datasets, out, session, targets
 from ad_platform import run_file
 from ad_platform.errors import InvalidData, InvalidRequest
 from ad_platform.history import Estimate, estimate
@@ -86,7 +86,8 @@ def source(client: Client, job: str | None, file: Path | None) -> Source:
 def _train_job(client: Client, text: str) -> Job:
     """Return the job that is meant; the newest of all is mostly an evaluation, and a training is wanted."""
     newest = client.jobs(kind=JobKind.TRAIN, limit=1) if text == "@last" else []
-    return newest[0] if newest else client.job(text)
+    of_sweep = "take its best settings: adctl sweep best {}"
+    return newest[0] if newest else targets.job(client, session.sweeps(client), text, of_sweep)
 
 
 def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Plan:

@@ -11,11 +11,11 @@ from ad_platform.errors import InvalidRequest, InvalidValue
 
 def within(low: float, high: float | None = None) -> Callable[[float | None], float | None]:
     """Return a check of an option's value; Typer's own does not say the value and the whole range."""
-    allowed = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+    allowed = f"at least {low:.15g}" if high is None else f"from {low:.15g} to {high:.15g}"
 
     def check(value: float | None) -> float | None:
         if value is not None and (value < low or (high is not None and value > high)):
-            raise typer.BadParameter(f"it must be {allowed}, not {value:g}")
+            raise typer.BadParameter(f"it must be {allowed}, not {value:.15g}")
         return value
 
     return check

@@ -86,7 +86,8 @@ def _ended(view: SweepView, situation: Situation) -> Cause:
 
 
 def _paused(view: SweepView) -> Cause:
-    goes_on = f", and the {view.running} that run go on" if view.running else ""
+    goes_on = f", and the {view.running} that run go on" if view.running > 1 else ""
+    goes_on = ", and the one that runs goes on" if view.running == 1 else goes_on
     return Cause(
         kind=Kind.PAUSED,
         words=f"it is paused: it asks for no more trials{goes_on}",

@@ -220,6 +220,13 @@ def test_waiting_watches_the_sweep_and_ctrl_c_leaves_it_running(adctl, desk: Ben
     assert desk.store.studies.get("toy-screw-1").state is StudyState.RUNNING
 
 
+def test_without_sweeps_a_list_says_how_to_make_one(adctl):
+    called = adctl("sweep", "list")
+
+    assert (called.code, called.out) == (0, "")
+    assert "adctl submit sweep" in called.err
+
+
 def test_json_has_the_sweep_and_what_was_said_of_it(adctl, desk: Bench, screw: Path):
     whole = adctl(*SWEEP, "--data", str(screw), "--json").json
 

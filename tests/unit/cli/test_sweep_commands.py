@@ -3,30 +3,24 @@
 import io
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
-from ad_platform.states import StudyState, TrialOrigin, TrialState
+from ad_platform.states import StudyState
 from clientkit import Bench
+from night import HIGH, LOW, MID, with_night
 from sweep_stories import Sweep
 
-LOW = {"lr": 0.0001, "image_size": 16, "mode": "mean"}
-MID = {"lr": 0.0123456789, "image_size": 32, "mode": "median"}
-HIGH = {"lr": 0.1, "image_size": 64, "mode": "mean"}
+
+@pytest.fixture(scope="module")
+def template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_night(template, tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture
 def night(desk: Bench) -> Sweep:
-    """A sweep with a trial of every kind: four that ended, one that runs, two that do not count."""
-    sweep = Sweep.of(desk.store, "night", wanted=9, parallel=2)
-    sweep.tried(LOW, 0.91)
-    sweep.tried(MID, 0.9712)
-    sweep.tried(HIGH, 0.4, state=TrialState.PRUNED)
-    sweep.tried(HIGH, state=TrialState.FAILED, error="the loss is nan")
-    sweep.remember(TrialOrigin.RULED_OUT, TrialState.FAILED, MID, error="lr is too high for this size")
-    sweep.known(LOW, 0.5)
-    sweep.run(sweep.ask(MID))
-    return sweep
+    return Sweep.found(desk.store, "night")
 
 
 def facts(text: str) -> dict[str, str]:
@@ -51,13 +45,6 @@ def test_a_list_keeps_sweeps_in_a_state_and_says_when_none_fits(adctl, desk: Ben
     adctl("sweep", "pause", "night")
 
     assert adctl("sweep", "list", "-s", "paused", "-q").out == "night\n"
-
-
-def test_without_sweeps_a_list_says_how_to_make_one(adctl):
-    called = adctl("sweep", "list")
-
-    assert (called.code, called.out) == (0, "")
-    assert "adctl submit sweep" in called.err
 
 
 def test_the_sums_of_a_sweep_add_up(adctl, night: Sweep):
@@ -240,12 +227,7 @@ def test_the_best_has_what_the_sweep_sets_beside_its_preset(adctl, desk: Bench, 
         *("submit", "sweep", "-m", "toy", "--data", str(screw), "-P", "lr=0.1:0.5", "-S", "mode=median"),
         *("-S", "layers=3,4", "--name", "s"),
     )
-    spec = desk.store.studies.get("s")
-    from ad_platform.sweeps.study_spec import StudySpec
-    from sweep_stories import OWNER
-
-    desk.store.studies.claim(spec.id, OWNER, 1e9)
-    Sweep(desk.store, spec, StudySpec.from_json(spec.spec)).tried({"lr": 0.25}, 0.9)
+    Sweep.found(desk.store, "s").tried({"lr": 0.25}, 0.9)
 
     called = adctl("sweep", "best", "s")
 
