@@ -25,6 +25,9 @@ COLOURS = {
     "pruning": "yellow",
     "pruned": "dim",
     "waiting": "dim",
+    "finished": "green",  # as sweeps stand
+    "paused": "yellow",
+    "stopped": "dim",
 }
 UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 WORKER_COLUMNS = ("ID", "NODE", "STATE", "BUSY", "SLOTS", "QUEUES", "SEEN")
@@ -58,6 +61,11 @@ def title(job: Job) -> str:
     """Return what a job is: "train ddad on mvtec/bottle"."""
     data = job.spec.dataset
     return f"{job.kind} {job.spec.detector} on {data.dataset}/{data.category}"
+
+
+def called(job: Job) -> str:
+    """Return how a job is named in a line about it: its short id, and what it is."""
+    return f"{job.id[:SHORT]}  {title(job)}"
 
 
 def state_words(job: Job) -> str:
@@ -128,6 +136,15 @@ def metric_words(metrics: Mapping[str, float], most: int = 4) -> str:
     """Return the few metrics that matter most as "name value"; of rungs the newest estimate says enough."""
     found = list(in_order(beside_rungs(metrics)).items())[:most]
     return "  ".join(f"{name} {value:.4g}" for name, value in found)
+
+
+def typed(value: Json) -> str:
+    """Return a setting as `-S` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(typed(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def ago(at: float, now: float | None = None) -> str:

@@ -26,15 +26,22 @@ class Shown:
     job: Job
     speed: Speed
     hint: str = ""  # why it does not run
+    label: str = ""  # what it is called; by its detector and category unless told
 
 
 def lines(
-    shown: Sequence[Shown], trouble: str, width: int, height: int, *, coloured: bool = True
+    shown: Sequence[Shown],
+    trouble: str,
+    width: int,
+    height: int,
+    *,
+    label: int = LABEL,
+    coloured: bool = True,
 ) -> list[str]:
     """Return the lines of all jobs, no wider and no more than fit the terminal."""
     usable = max(1, width - 1)  # a full line wraps on some terminals
     room = max(1, height - 2 - bool(trouble))
-    drawn = [_of_job(one, usable, coloured=coloured) for one in shown]
+    drawn = [_of_job(one, usable, label, coloured=coloured) for one in shown]
     if sum(map(len, drawn)) > room:
         drawn = _fewer(shown, drawn, room, usable)
     found = [line for block in drawn for line in block]
@@ -56,9 +63,9 @@ def _fewer(shown: Sequence[Shown], drawn: Sequence[list[str]], room: int, width:
     return [*([drawn[n][0]] for n in sorted(kept)), [cut(f"and {counts}", width)]]
 
 
-def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
+def _of_job(one: Shown, width: int, label: int, *, coloured: bool) -> list[str]:
     job = one.job
-    head = _head(job, width)
+    head = _head(one, width, label)
     if job.state is not JobState.RUNNING or not job.progress.of:
         return _standing(one, head, width, coloured=coloured)
     done = job.progress
@@ -78,11 +85,12 @@ def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
     return [first, cut(second, width)]
 
 
-def _head(job: Job, width: int) -> str:
+def _head(one: Shown, width: int, label: int) -> str:
     """Return what a job is called, as wide for every job; a narrow terminal shows less of it."""
+    job = one.job
     kind = f"{job.kind.value:<8} " if width >= ROOMY else ""
-    label = LABEL if width >= ROOMY - 10 else LABEL // 2
-    what = cut(f"{job.spec.detector} {job.spec.dataset.category}", label)
+    label = label if width >= ROOMY - 10 else label // 2
+    what = cut(one_line(one.label) or f"{job.spec.detector} {job.spec.dataset.category}", label)
     return f"{job.id[: shapes.SHORT]} {kind}{what}{' ' * (label - width_of(what))}"
 
 

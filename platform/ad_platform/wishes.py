@@ -11,6 +11,8 @@ from ad_platform.results import SELECTED_ON
 from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
+OF_SWEEP = ("sweep", "trial")  # tags of a sweep's jobs; whoever asks for one of them again is no part of it
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataWish:
@@ -100,11 +102,12 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     )
     if job is None:
         return wish
+    of_sweep = OF_SWEEP[0] in job.tags
     return replace(
         wish,
-        name=job.name or None,
-        tags={**job.tags, **_chosen_on(spec)},
-        group=job.group,
+        name=None if of_sweep else job.name or None,
+        tags={**{n: value for n, value in job.tags.items() if n not in OF_SWEEP}, **_chosen_on(spec)},
+        group=None if of_sweep else job.group,
         queue=job.queue,
         priority=job.priority,
         max_attempts=job.max_attempts,

@@ -167,7 +167,7 @@ def _get(tx: Transaction, name: str) -> Study:
         each for each in ids if wanted and each.id.startswith(wanted)
     ]
     if len(found) > 1:
-        raise AmbiguousId(name, [each.name for each in found], "studies")
+        raise AmbiguousId(name, [each.name for each in found], "sweeps")
     if not found:
         raise UnknownName("sweep", name, [each.name for each in ids])
     return _by_id(tx, found[0].id)

@@ -30,6 +30,10 @@ class Kind(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     PRUNED = "pruned"  # it was a trial not worth finishing
+    # Of a sweep alone:
+    PARALLEL = "parallel"  # it has as many trials at a time as it may, and there is room for more
+    STOPPED = "stopped"
+    FINISHED = "finished"
 
 
 # What somebody has to do something about; the rest passes by itself.
