@@ -1,0 +1,6 @@
+"""One page about a sweep that opens anywhere, offline too, and the table of its trials."""
+
+from ad_platform.sweeps.report.building import build
+from ad_platform.sweeps.report.facts import Optimism, ReportFacts, TestScore
+
+__all__ = ["Optimism", "ReportFacts", "TestScore", "build"]
