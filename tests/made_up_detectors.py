@@ -69,9 +69,5 @@ PUBLISHED = {
 MOVING_STAGES = """
 from ad_detectors.api import Stage
 STAGES = (Stage("a", ("image_size",)), Stage("b", ("gain",)))
-
-
-def stages_of_config(config):
-    moved = ("image_size", "gain") if config.gain == 2 else ("image_size",)
-    return (Stage("a", moved), Stage("b", ("gain",)))
+STAGES_WHEN = (("gain == 2", (Stage("a", ("image_size", "gain")), Stage("b", ("gain",)))),)
 """

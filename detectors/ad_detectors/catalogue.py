@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ad_detectors import registry
+from ad_detectors.api import Stage
 from ad_detectors.config import Published, schema, to_json
 from ad_detectors.config import build as build_config
 from ad_detectors.errors import BrokenDetector
@@ -43,13 +44,15 @@ def entry(name: str) -> dict[str, Any]:
         "published": {preset: _published(known, found) for preset, found in known.published.items()},
         "default_preset": known.default_preset,
         "space": {field: dict(limits) for field, limits in known.space.items()},
-        "stages": [
-            {"name": stage.name, "version": stage.version, "fields": list(stage.fields)}
-            for stage in known.stages
-        ],
+        "stages": _stages(known.stages),
+        "stages_when": [{"when": when, "stages": _stages(stages)} for when, stages in known.stages_when],
         "exclusive": [list(group) for group in known.exclusive],
         "rules": [{"holds": rule.holds, "message": rule.message} for rule in known.rules],
     }
+
+
+def _stages(stages: Iterable[Stage]) -> list[dict[str, Any]]:
+    return [{"name": stage.name, "version": stage.version, "fields": list(stage.fields)} for stage in stages]
 
 
 def _published(known: registry.Description, found: Published) -> dict[str, Any]:

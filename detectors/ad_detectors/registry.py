@@ -2,7 +2,7 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-RULES, EXCLUSIVE, STAGES, `stages_of_config`, SPACE and PAPER. Describing a detector imports no torch; listing
+RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE and PAPER. Describing a detector imports no torch; listing
 the names imports nothing of it at all.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from ad_detectors.api import Detector, Stage
 from ad_detectors.config import Paper, Published, build, nearest, to_json
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
-from ad_detectors.rules import Rule, overlaid
+from ad_detectors.rules import Rule, holds, overlaid
 
 GROUP = "adctl.detectors"
 ZOO = "ad_detectors.zoo"
@@ -42,7 +42,7 @@ class Description:
     published: Mapping[str, Published] = field(default_factory=dict)  # presets that depend on the category
     default_preset: str
     stages: tuple[Stage, ...]  # of the default config
-    own_stages: Callable[[Any], tuple[Stage, ...]] | None = None  # where fields depend on the config
+    stages_when: tuple[tuple[str, tuple[Stage, ...]], ...] = ()  # others, and the condition for them
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paper: Paper | None = None
     rules: tuple[Rule, ...] = ()  # what several settings must be together; the Config checks them as well
@@ -51,15 +51,7 @@ class Description:
 
     def stages_of(self, config: Any) -> tuple[Stage, ...]:
         """Return the stages of a config: always those of `stages` by name, though their fields may differ."""
-        if self.own_stages is None:
-            return self.stages
-        found = tuple(self.own_stages(config))
-        if [stage.name for stage in found] != [stage.name for stage in self.stages]:
-            named = ", ".join(stage.name for stage in self.stages)
-            raise BrokenDetector(
-                self.name, f"stages_of_config must return the stages {named} for every config"
-            )
-        return found
+        return next((stages for when, stages in self.stages_when if holds(when, config)), self.stages)
 
 
 def names() -> list[str]:
@@ -178,15 +170,24 @@ def _describe(name: str, path: str) -> Description:
         published=dict(getattr(module, "PUBLISHED", {})),
         default_preset=default,
         stages=tuple(getattr(module, "STAGES", ())) or (Stage(WHOLE_FIT, every_field),),
-        own_stages=getattr(module, "stages_of_config", None),
+        stages_when=tuple((when, tuple(stages)) for when, stages in getattr(module, "STAGES_WHEN", ())),
         space=getattr(module, "SPACE", {}),
         paper=getattr(module, "PAPER", None),
         rules=tuple(getattr(module, "RULES", ())),
         exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
         module=f"{path}.detector" if split else path,
     )
+    _check_stages(known)
     _check_presets(known)
     return known
+
+
+def _check_stages(known: Description) -> None:
+    """See that under every condition the stages are the same by name."""
+    names = [stage.name for stage in known.stages]
+    for when, stages in known.stages_when:
+        if [stage.name for stage in stages] != names:
+            raise ValueError(f"STAGES_WHEN must give the stages {', '.join(names)} where {when}")
 
 
 def _check_presets(known: Description) -> None:

@@ -41,6 +41,11 @@ def check(config: Any, rules: Sequence[Rule], exclusive: Sequence[Sequence[str]]
             raise ConfigError(told)
 
 
+def holds(condition: str, config: Any) -> bool:
+    """Say whether a condition in the language of rules holds of a config."""
+    return bool(_value(condition, vars(config)))
+
+
 def overlaid(
     config: Mapping[str, Any], given: Mapping[str, Any], exclusive: Sequence[Sequence[str]]
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Self, cast
 from ad_platform.config_text import parse, problem_of
 from ad_platform.errors import InvalidRequest, InvalidValue, UnknownName
 from ad_platform.naming import match
-from ad_platform.rules import Rule, conflict, overlaid
+from ad_platform.rules import Rule, conflict, holds, overlaid
 from ad_platform.specs import Json
 
 
@@ -20,6 +20,14 @@ class StageEntry:
     name: str
     version: int
     fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherStages:
+    """The stages of the configs for which a condition holds, where those have other fields."""
+
+    when: str
+    stages: tuple[StageEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +76,7 @@ class DetectorEntry:
     default_preset: str = ""
     space: Mapping[str, Json] = field(default_factory=dict)
     stages: tuple[StageEntry, ...] = ()
+    stages_when: tuple[OtherStages, ...] = ()  # the first whose condition holds goes before `stages`
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not null
     rules: tuple[Rule, ...] = ()  # what else several settings must be together
 
@@ -87,8 +96,10 @@ class DetectorEntry:
                 },
                 default_preset=str(value.get("default_preset") or ""),
                 space=_mapping(value.get("space")),
-                stages=tuple(
-                    _stage(_mapping(stage)) for stage in cast("list[Json]", value.get("stages") or [])
+                stages=_stages(value.get("stages")),
+                stages_when=tuple(
+                    OtherStages(when=str(_mapping(each)["when"]), stages=_stages(_mapping(each)["stages"]))
+                    for each in cast("list[Json]", value.get("stages_when") or [])
                 ),
                 exclusive=tuple(
                     tuple(map(str, group)) for group in cast("list[list[str]]", value.get("exclusive") or [])
@@ -111,9 +122,9 @@ class DetectorEntry:
             "published": {name: preset.to_json() for name, preset in self.published.items()},
             "default_preset": self.default_preset,
             "space": dict(self.space),
-            "stages": [
-                {"name": stage.name, "version": stage.version, "fields": list(stage.fields)}
-                for stage in self.stages
+            "stages": _stages_json(self.stages),
+            "stages_when": [
+                {"when": each.when, "stages": _stages_json(each.stages)} for each in self.stages_when
             ],
             "exclusive": [list(group) for group in self.exclusive],
             "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
@@ -129,6 +140,10 @@ class DetectorEntry:
         """Return the JSON Schema of each setting by its name."""
         properties = _mapping(self.schema.get("properties"))
         return {name: _resolved(_mapping(schema), self.schema) for name, schema in properties.items()}
+
+    def stages_of(self, config: Mapping[str, Json]) -> tuple[StageEntry, ...]:
+        """Return the stages of a fit with this config; a condition that cannot be read does not hold."""
+        return next((each.stages for each in self.stages_when if holds(each.when, config)), self.stages)
 
 
 @dataclass(frozen=True)
@@ -243,11 +258,19 @@ def _resolved(schema: Mapping[str, Json], root: Mapping[str, Json]) -> Mapping[s
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
-def _stage(value: Mapping[str, Json]) -> StageEntry:
-    fields = cast("list[str]", value["fields"])
-    return StageEntry(
-        name=str(value["name"]), version=int(cast("int", value["version"])), fields=tuple(fields)
+def _stages(value: Json) -> tuple[StageEntry, ...]:
+    return tuple(
+        StageEntry(
+            name=str(stage["name"]),
+            version=int(cast("int", stage["version"])),
+            fields=tuple(cast("list[str]", stage["fields"])),
+        )
+        for stage in map(_mapping, cast("list[Json]", value or []))
     )
+
+
+def _stages_json(stages: Sequence[StageEntry]) -> list[Json]:
+    return [{"name": each.name, "version": each.version, "fields": list(each.fields)} for each in stages]
 
 
 def _rule(value: Mapping[str, Json]) -> Rule:

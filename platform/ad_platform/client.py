@@ -159,7 +159,7 @@ class Client(Looking):
             gpus=planning.gpus(spec.device),
             needs=needs,
             max_attempts=scheduling.max_attempts,
-            code=self._code,
+            code=self.code,
         )
 
     def _evaluation(
@@ -172,7 +172,8 @@ class Client(Looking):
         return submission
 
     @cached_property
-    def _code(self) -> Mapping[str, str]:
+    def code(self) -> Mapping[str, str]:
+        """Return which code submits: version, commit, and a hash of what is not committed."""
         return code_version() if self._given_code is None else self._given_code
 
 

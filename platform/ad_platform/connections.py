@@ -88,6 +88,11 @@ class Connections:
             self._ring()
         self._next_tick = self._monotonic() + 1.0
 
+    def ring(self) -> None:
+        """Make the rings that are owed, if there are any; a broker that is down is left to others."""
+        if self.store.outbox.owed(limit=1):
+            self._ring()
+
     def _ring(self) -> tuple[bool, str]:
         try:
             if self._queue is not None or not knock(self.settings):

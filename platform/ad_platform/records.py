@@ -257,7 +257,7 @@ class Trial:
     values: tuple[float, ...] | None = None  # one for each objective; of a pruned one what was last seen
     error: str = ""
     retry_of: int | None = None  # the failed trial in whose place this one stands
-    again: bool = False  # somebody wants this failed one to be run once more
+    again_at: float | None = None  # when somebody asked for this failed one to be run once more
     asked_at: float = 0.0
     ended_at: float | None = None
 

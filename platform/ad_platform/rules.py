@@ -60,9 +60,18 @@ def conflict(
         if not given:
             return f"{' and '.join(group)} are both null; give one of them a number"
     for rule in rules:
-        if not _holds(rule, config):
+        # What cannot be read is of a newer program, or not about such a config: the worker checks it, too.
+        if holds(rule.holds, config) is False:
             return _INSERTED.sub(lambda found: _shown(found, config), rule.message)
     return None
+
+
+def holds(condition: str, config: Mapping[str, Json]) -> bool | None:
+    """Say whether a condition holds of a config; None for one that this program cannot read."""
+    try:
+        return bool(_read(condition, config))
+    except _Unread:
+        return None
 
 
 def overlaid(
@@ -76,13 +85,6 @@ def overlaid(
         for name in group
     }
     return {**config, **fallen, **given}
-
-
-def _holds(rule: Rule, config: Mapping[str, Json]) -> bool:
-    try:
-        return bool(_read(rule.holds, config))
-    except _Unread:
-        return True  # of a newer program, or not about such a config: the worker checks it, too
 
 
 def _shown(found: re.Match[str], config: Mapping[str, Json]) -> str:

@@ -24,18 +24,19 @@ from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_nam
 from ad_platform.queue.doorbell import Doorbell
 from ad_platform.queue.protocol import WAKE
 from ad_platform.queue.relay import relay
-from ad_platform.records import WorkerRecord
+from ad_platform.records import Lease, WorkerRecord
 from ad_platform.settings import Settings
 from ad_platform.stack.places import make_own
 from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
+from ad_platform.sweeps.work import SWEEP_TAG
 from ad_workers.boottime import boottime
+from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
 from ad_workers.machine import look
 from ad_workers.nursery import Nursery
-from ad_workers.shipping import ShipperProcess
 from ad_workers.slots import Slots
 from ad_workers.tick import Ticker
 
@@ -113,7 +114,7 @@ class Worker:
     def __post_init__(self) -> None:
         settings = self.settings
         self.nursery = Nursery()
-        self.shipper = ShipperProcess()
+        self.shipper, self.sweeper = shipper(), sweeper()
         self.slots = Slots(
             settings=settings,
             store=self.store,
@@ -124,6 +125,7 @@ class Worker:
             detectors=frozenset(registry.names()) - frozenset(registry.broken()),
             devices=self.devices,
             grace=CHECKPOINT * settings.grace,
+            ended=self._ended,
         )
         self.code = os.EX_OK
         self.leave_by = float("inf")  # boottime, once it is draining
@@ -135,6 +137,7 @@ class Worker:
             silence=max(10.0, 2 * settings.tick),
             drain=self.dismiss,
             idle=lambda: not self.slots.free.empty(),
+            sweep=self.sweeper.want,
         )
 
     def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
@@ -222,6 +225,12 @@ class Worker:
         worker.signalled, worker.broke = self.signalled, self.broke
         worker.start()
 
+    def _ended(self, lease: Lease) -> None:
+        """Have a sweep taken further as soon as something of it has ended."""
+        if lease.job.tags.get(SWEEP_TAG):
+            self.sweeper.want()
+            self.sweeper.poke()
+
     def _tick(self) -> None:
         self.ticker.run(self.settings.tick, self.stopping)
 
@@ -250,6 +259,7 @@ class Worker:
             self.store.workers.leave(self.id)
         except AdctlError as error:
             log.warning("%s", error)
+        self.sweeper.close(2.0)
         self.shipper.close(max(1.0, self.leave_by - boottime()))
         log.info("worker %s has left", self.id)
 

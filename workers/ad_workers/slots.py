@@ -42,6 +42,7 @@ class Slots:
     detectors: frozenset[str]
     devices: list[Gpu | None]
     grace: float  # seconds a draining child has for its checkpoint
+    ended: Callable[[Lease], None] = lambda lease: None  # hears of every attempt that has ended
     draining: threading.Event = field(default_factory=threading.Event)
     running: dict[str, Supervisor] = field(default_factory=dict)
 
@@ -103,6 +104,7 @@ class Slots:
             supervisor.run()
         finally:
             self.running.pop(lease.job_id, None)
+            self.ended(lease)
         log.info("job %s attempt %d ended", lease.job_id, lease.attempt)
 
     def _start(self, lease: Lease, device: Gpu | None, deadline: float) -> Supervisor:

@@ -1,4 +1,4 @@
-"""What every worker does every few seconds: reap, relay, remind, beat; all idempotent."""
+"""What every worker does every few seconds: reap, sweep, relay, remind, beat; all idempotent."""
 
 import logging
 import threading
@@ -26,6 +26,7 @@ class Ticker:
     silence: float  # seconds after which a queued job is rung for again
     drain: Callable[[], None]
     idle: Callable[[], bool]  # whether a slot is free
+    sweep: Callable[[], None] = lambda: None  # has a sweep taken further
 
     def tick(self) -> None:
         """Do one round; a service that is down is left for the next one."""
@@ -34,6 +35,8 @@ class Ticker:
                 self.drain()
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
+            if self.store.studies.to_advance():
+                self.sweep()
             self.store.outbox.remind(self.silence)
             relay(self.store.outbox, self.queue, full=FULL)
             if self.idle():

@@ -118,7 +118,7 @@ def _make_trials() -> None:
         sa.Column("values", sa.Text(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("retry_of", sa.Integer(), nullable=True),
-        sa.Column("again", sa.Boolean(), nullable=False),
+        sa.Column("again_at", sa.Double(), nullable=True),
         sa.Column("asked_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.CheckConstraint(

@@ -298,7 +298,7 @@ trials = Table(
     Column("values", JsonText, nullable=False),
     Column("error", Text, nullable=False),
     Column("retry_of", Integer),
-    Column("again", Boolean, nullable=False),  # somebody wants this failed one to be run once more
+    Column("again_at", Double),  # when somebody asked for this failed one to be run once more
     Column("asked_at", Double, nullable=False),
     Column("ended_at", Double),
     CheckConstraint("(state = 'running') = (ended_at IS NULL)", name="ended"),

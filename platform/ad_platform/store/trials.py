@@ -28,7 +28,6 @@ def begin(
         values=_listed(trial.values),
         error=storable(trial.error),
         retry_of=trial.retry_of,
-        again=False,
         asked_at=tx.now,
         ended_at=None if trial.state is TrialState.RUNNING else tx.now,
     )
@@ -64,8 +63,8 @@ def want_again(tx: Transaction, study_id: str) -> list[Trial]:
     later = trials.alias("later")
     retried = exists().where(later.c.study_id == trials.c.study_id, later.c.retry_of == trials.c.number)
     failed = (trials.c.state == TrialState.FAILED, trials.c.origin != TrialOrigin.RULED_OUT)
-    fitting = (trials.c.study_id == study_id, *failed, ~trials.c.again, ~retried)
-    rows = tx.rows(update(trials).where(*fitting).values(again=True).returning(*trials.c))
+    fitting = (trials.c.study_id == study_id, *failed, trials.c.again_at.is_(None), ~retried)
+    rows = tx.rows(update(trials).where(*fitting).values(again_at=tx.now).returning(*trials.c))
     return sorted(map(_trial, rows), key=lambda trial: trial.number)
 
 

@@ -3,9 +3,7 @@
 import argparse
 import logging
 import os
-import select
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from ad_platform import settings as environment
 from ad_platform.errors import AdctlError, Unavailable
+from ad_platform.lifeline import Stop
 from ad_platform.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -20,36 +19,6 @@ log = logging.getLogger(__name__)
 PAUSE = 1.0  # seconds between two rounds
 LONGEST_PAUSE = 30.0  # while something cannot be reached
 WAIT_FOR_LOCK = 1.0
-
-
-class Stop:
-    """Says whether to go on, and waits without missing the end."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def __call__(self, *_: object) -> None:
-        """Ask for the end; fits a signal handler."""
-        self._event.set()
-
-    @property
-    def asked(self) -> bool:
-        """Whether the end was asked for."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, and return whether the end was asked for meanwhile."""
-        return self._event.wait(seconds)
-
-    def at_end_of(self, lifeline: int) -> None:
-        """Ask for the end when the other side of a pipe is closed: its holder died or let go."""
-        threading.Thread(target=self._watch, args=(lifeline,), daemon=True).start()
-
-    def _watch(self, lifeline: int) -> None:
-        while not self.asked:
-            ready, _, _ = select.select([lifeline], [], [], 5.0)
-            if ready and not os.read(lifeline, 1024):
-                self()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -82,6 +82,25 @@ def test_rules_name_settings_and_groups_can_be_null(name: str) -> None:
         assert all({"type": "null"} in fields[field]["anyOf"] for field in group)
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_client_reads_the_stages_of_a_config_as_the_library_does(name: str) -> None:
+    known = registry.describe(name)
+    entry = catalogue.DetectorEntry.from_json(name, published.entry(name))
+    dice = random.Random(f"stages of {name}")
+    fields = sorted(field for field, each in entry.fields.items() if each.get("type") == "boolean")
+    seen = set()
+    for preset in entry.presets.values():
+        for _ in range(DRAWS // 10):
+            values = {**preset, **{field: drawn(entry.fields[field], dice) for field in fields}}
+            stages = known.stages_of(build(known.config, values))
+            there = entry.stages_of(values)
+            assert [(each.name, each.version, each.fields) for each in there] == [
+                (each.name, each.version, each.fields) for each in stages
+            ]
+            seen.add(stages)
+    assert len(seen) == 1 + len(known.stages_when), "not every condition was met"
+
+
 def test_epochs_win_over_the_steps_of_a_preset_here_and_there() -> None:
     entry = catalogue.DetectorEntry.from_json("ddad", published.entry("ddad"))
 

@@ -193,6 +193,6 @@ def test_failed_trials_are_wanted_again_once_and_have_the_study_run(store: Store
     store.studies.begin_trial(replace(FIRST, number=3), "me", [])
     store.studies.begin_trial(replace(FIRST, number=4, origin=TrialOrigin.RETRY, retry_of=1), "me", [])
     store.studies.summarise("5a01", "me", {}, finished=True)
-    assert [(trial.number, trial.again) for trial in store.studies.retry("5a01")] == [(0, True)]
+    assert [(trial.number, trial.again_at) for trial in store.studies.retry("5a01")] == [(0, START)]
     assert store.studies.get("sweep").state is StudyState.RUNNING
     assert store.studies.retry("5a01") == []

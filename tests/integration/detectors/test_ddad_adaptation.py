@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ad_detectors import registry
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import Places
 from ad_detectors.config import build
@@ -18,7 +19,7 @@ from ad_detectors.fitting import ContextCore, run_fit
 from ad_detectors.testing import MemoryImages, Subject, digest, pictures
 from ad_detectors.testing.fits import FitPromises
 from ad_detectors.zoo.ddad.adaptation import adaptation_loss, adaptation_trajectory, pair
-from ad_detectors.zoo.ddad.config import PRESETS, Config, stages_of_config
+from ad_detectors.zoo.ddad.config import PRESETS, Config
 from ad_detectors.zoo.ddad.detector import DDAD
 
 ADAPTING: dict[str, Any] = {
@@ -203,8 +204,9 @@ def test_the_adaptation_has_a_trajectory_of_its_own_unless_it_is_as_published() 
 
 
 def test_what_the_adaptation_depends_on_is_in_its_stage() -> None:
+    known = registry.describe("ddad")
     own, published = (
-        {stage.name: set(stage.fields) for stage in stages_of_config(build(Config, ADAPTING | {"compat": c}))}
+        {stage.name: set(stage.fields) for stage in known.stages_of(build(Config, ADAPTING | {"compat": c}))}
         for c in (False, True)
     )
     trajectory = {"noise_step", "skip", "eta"}

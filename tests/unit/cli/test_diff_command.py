@@ -98,7 +98,7 @@ def test_two_jobs_that_are_equal_say_so(adctl, train):
 
 def test_code_and_data_that_differ_are_shown(adctl, desk: Bench, train, tmp_path: Path):
     a = train(metrics=measured(0.9, 0.85, 0.95))
-    desk.client._code = {"version": "0.2", "commit": "c" * 40, "diff": "d" * 64}
+    desk.client.code = {"version": "0.2", "commit": "c" * 40, "diff": "d" * 64}
     (tmp_path / "images" / "parts" / "screw" / "train" / "good" / "2.png").write_bytes(b"another")
     b = train(metrics=measured(0.9, 0.85, 0.95))
 

@@ -133,7 +133,8 @@ def test_a_category_that_was_not_published_gets_those_that_were(
         ('PRESETS["paper"] = {}', "PRESETS and PUBLISHED both have 'paper'"),
         ('PUBLISHED["paper"].categories["carpet"]["gain"] = 99', "gain = 99 is out of range"),
         ('DEFAULT_PRESET = "paper"', "DEFAULT_PRESET is 'paper', which PRESETS lacks"),
-        ("stages_of_config = lambda config: (Stage('a', ()),)", "must return the stages a, b"),
+        ("STAGES_WHEN = (('gain > 5', (Stage('a', ()),)),)", "must give the stages a, b where gain > 5"),
+        ("STAGES_WHEN = (('gane > 5', STAGES),)", "name 'gane' is not defined"),
     ],
 )
 def test_a_published_preset_or_stages_that_cannot_be_break_the_detector(
@@ -160,6 +161,9 @@ def test_the_catalogue_tells_what_was_published_as_plain_values(add_detector: Ad
         }
     }
     assert [stage["fields"] for stage in entry["stages"]] == [["image_size"], ["gain"]]
+    (moved,) = entry["stages_when"]
+    assert moved["when"] == "gain == 2"
+    assert [stage["fields"] for stage in moved["stages"]] == [["image_size", "gain"], ["gain"]]
 
 
 def test_the_fields_of_a_stage_may_depend_on_the_config(add_detector: Add) -> None:

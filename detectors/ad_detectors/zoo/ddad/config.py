@@ -23,8 +23,8 @@ __all__ = [
     "RULES",
     "SPACE",
     "STAGES",
+    "STAGES_WHEN",
     "Config",
-    "stages_of_config",
 ]
 
 
@@ -222,12 +222,7 @@ _COMPAT_STAGES: tuple[Stage, ...] = (
     Stage("features", (*_ADAPTATION, *_TRAJECTORY), version=2),
     Stage("score", _SCORE, version=2),
 )
-
-
-def stages_of_config(config: Config) -> tuple[Stage, ...]:
-    """Return the stages of a fit with this config: with `compat` the trajectory decides the features too."""
-    return _COMPAT_STAGES if config.compat else STAGES
-
+STAGES_WHEN: tuple[tuple[str, tuple[Stage, ...]], ...] = (("compat", _COMPAT_STAGES),)
 
 SPACE: dict[str, dict[str, Any]] = {
     "noise_step": {"low": 50, "high": 400, "step": 25},

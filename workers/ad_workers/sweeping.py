@@ -1,0 +1,90 @@
+"""The sweeper's process: takes sweeps further for as long as there are any and its worker lives."""
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from ad_platform import settings as environment
+from ad_platform.client import Client
+from ad_platform.errors import AdctlError
+from ad_platform.lifeline import Stop
+from ad_platform.records import Study
+from ad_platform.settings import Settings
+from ad_platform.specs import Json
+from ad_platform.sweeps.advancing import Advancer
+from ad_platform.sweeps.concluding import Conclusion
+from ad_platform.sweeps.optuna_study import OptunaStudy, open_storage, storage_url
+from ad_platform.sweeps.study_spec import StudySpec
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds between two looks, unless there is news
+AT_ONCE = 0.2  # seconds until the next look where somebody else was at it
+LONGEST_PAUSE = 30.0  # while something cannot be reached
+IDLE = 30.0  # seconds without any sweep after which it ends
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sweeper and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ad_workers.sweeping", description=__doc__)
+    parser.add_argument("--lifeline", type=int, help="file descriptor of a pipe; its end ends the sweeper")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s sweeper %(levelname)s %(message)s")
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if given.lifeline is not None:
+        stop.at_end_of(given.lifeline)
+    try:
+        run(environment.load(), stop)
+    except AdctlError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def run(settings: Settings, stop: Stop) -> None:
+    """Take sweeps further until told to stop, or until there was none for a while."""
+    idle, trouble = 0.0, PAUSE
+    with Client(settings) as client:
+        advance = advancer(client, settings)
+        while not stop.asked and idle < IDLE:
+            try:
+                studies = client.store.studies.to_advance()
+                claimed = [advance.advance(study.id) for study in studies]
+                client.ring()
+            except Exception as error:  # the outermost edge: whatever it was, the next round may do better
+                known = isinstance(error, AdctlError)
+                log.log(logging.WARNING if known else logging.ERROR, "%s", error, exc_info=not known)
+                stop.wait(trouble)
+                trouble = min(2 * trouble, LONGEST_PAUSE)
+                continue
+            trouble = PAUSE
+            pause = PAUSE if all(claimed) else AT_ONCE
+            idle = 0.0 if studies else idle + pause
+            stop.wait(pause, news=True)
+
+
+def advancer(client: Client, settings: Settings) -> Advancer:
+    """Return what takes sweeps further in the name of this process."""
+    storage = cache(lambda: open_storage(settings))
+    return Advancer(
+        store=client.store,
+        owner=f"{settings.node}-{os.getpid()}-{secrets.token_hex(3)}",
+        entry=lambda name: client.catalogue().entry(name),  # a worker may have published it since
+        open=lambda study, spec: OptunaStudy(storage(), study, spec, storage_url(settings)),
+        conclude=Conclusion(client.store, lambda study, spec: _flattered(client, study, spec)),
+    )
+
+
+def _flattered(client: Client, study: Study, spec: StudySpec) -> Mapping[str, Json] | None:
+    del client, study, spec
+    return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
