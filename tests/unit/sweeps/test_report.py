@@ -15,7 +15,7 @@ from ad_platform.errors import MissingExtra
 from ad_platform.records import Trial
 from ad_platform.states import StudyState, TrialOrigin, TrialState
 from ad_platform.sweeps.objectives import parse
-from ad_platform.sweeps.report import Optimism, ReportFacts, TestScore, build, building
+from ad_platform.sweeps.report import Optimism, ReportFacts, TestScore, build, building, facts_of
 from ad_platform.sweeps.study_spec import StudySpec
 
 ON_TEST = cases.spec(objectives=(parse("test/image_auroc"),))
@@ -141,7 +141,7 @@ def test_several_objectives_have_a_front_and_no_best_trial(tmp_path: Path) -> No
     assert "best trial" not in words(text)
 
 
-def test_the_sum_of_what_was_asked_counts_a_repeated_trial_once(tmp_path: Path) -> None:
+def test_the_sum_of_what_was_asked_adds_up_and_says_what_does_not_count(tmp_path: Path) -> None:
     trials = cases.retried(cases.trials(cases.spec(), 48))
     ruled_out = replace(trials[0], number=90, origin=TrialOrigin.RULED_OUT, state=TrialState.FAILED)
     warm = replace(trials[0], number=91, origin=TrialOrigin.WARM)
@@ -149,9 +149,9 @@ def test_the_sum_of_what_was_asked_counts_a_repeated_trial_once(tmp_path: Path) 
     asked, complete, pruned, failed = map(
         int, re.search(r"(\d+) asked = (\d+) complete \+ (\d+) pruned \+ (\d+) failed", seen).groups()
     )
-    assert (asked, failed) == (48, 0)
-    assert asked == complete + pruned
-    assert "1 known from another sweep; 1 ruled out, uncounted" in seen
+    assert (asked, failed) == (50, 2)
+    assert asked == complete + pruned + failed
+    assert "; 2 in the place of failed ones; 1 known from another sweep; 1 ruled out, uncounted" in seen
 
 
 def test_a_running_sweep_says_how_far_it_is(tmp_path: Path) -> None:
@@ -247,10 +247,31 @@ def test_a_light_client_is_told_what_to_install(tmp_path: Path, monkeypatch: pyt
         page(tmp_path, *CASES["usual"])
 
 
-def test_facts_survive_the_store_and_strange_ones_are_left_out() -> None:
-    luck = Optimism(selected=0.9, corrected=0.8, optimism=0.1, low=0.7, high=0.9, trials=3, images=9)
-    test = TestScore(metric="test/image_auroc", value=0.9)
-    facts = ReportFacts(train_job="a", evaluate_job="b", chosen=3, selected=0.9, optimism=luck, test=test)
-    assert ReportFacts.from_json(json.loads(json.dumps(facts.to_json()))) == facts
-    strange = {"chosen": "3", "selected": True, "test": {"metric": 1}, "optimism": {"low": 0}, "more": 1}
-    assert ReportFacts.from_json(strange) == ReportFacts()
+def test_facts_are_what_the_summary_says_and_strange_ones_are_left_out() -> None:
+    luck = {"selected": 0.9, "corrected": 0.8, "optimism": 0.1, "low": 0.7, "high": 0.9}
+    summary = {
+        "best": {"number": 3, "values": [0.9], "params": {}},
+        "final": {
+            "number": 3,
+            "train": "a",
+            "evaluate": "b",
+            "metrics": {"test/image_auroc": 0.85},
+            "intervals": {"test/image_auroc": [0.8, 0.9]},
+            "preset": {"metrics": {"test/image_auroc": 0.8}},
+            "optimism": {**luck, "trials": 3, "images": 9},
+        },
+    }
+    spec = cases.spec()
+    assert facts_of(cases.study(spec, summary=summary), spec) == ReportFacts(
+        train_job="a",
+        evaluate_job="b",
+        chosen=3,
+        selected=0.9,
+        optimism=Optimism(**luck, trials=3, images=9),
+        test=TestScore(metric="test/image_auroc", value=0.85, low=0.8, high=0.9),
+        preset_test=0.8,
+    )
+    strange = {"best": 3, "final": {"number": "3", "metrics": [], "optimism": {"low": 0}, "more": 1}}
+    assert facts_of(cases.study(spec, summary=strange), spec) == ReportFacts()
+    fast = cases.spec(objectives=(cases.LATENCY,))
+    assert facts_of(cases.study(fast, summary=summary), fast).test is not None

@@ -1,14 +1,15 @@
 """What a study's trials do not tell: the final jobs, their test score, and how much the choice flatters."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
-from typing import Self
 
 from ad_platform.records import Study
 from ad_platform.specs import Json
+from ad_platform.sweeps.objectives import TEST
+from ad_platform.sweeps.study_spec import StudySpec
 
-FINAL = "final"  # the part of a study's summary that these are kept in
+USUAL = f"{TEST}image_auroc"  # what is told of the test where the first objective has no counterpart there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,47 +48,49 @@ class ReportFacts:
     test: TestScore | None = None
     preset_test: float | None = None  # the same measure with the settings that the sweep began from
     optimism: Optimism | None = None
+    error: str = ""  # why the final jobs came to nothing
     made_at: float | None = None  # seconds since the epoch; None: when the last trial ended
 
-    def to_json(self) -> dict[str, Json]:
-        """Return it as JSON."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Json]) -> Self:
-        """Build it from what `to_json` gave; what is missing, or of a strange type, is left out."""
-        return cls(
-            train_job=_text(value.get("train_job")),
-            evaluate_job=_text(value.get("evaluate_job")),
-            chosen=_whole(value.get("chosen")),
-            selected=_number(value.get("selected")),
-            test=_test(value.get("test")),
-            preset_test=_number(value.get("preset_test")),
-            optimism=_optimism(value.get("optimism")),
-            made_at=_number(value.get("made_at")),
-        )
-
-
-def facts_of(study: Study) -> ReportFacts:
-    """Return what the summary of a study says of its end."""
-    final = study.summary.get(FINAL)
-    return ReportFacts.from_json(final) if isinstance(final, dict) else ReportFacts()
-
-
-def _test(value: Json) -> TestScore | None:
-    if not isinstance(value, dict):
-        return None
-    metric, score = _text(value.get("metric")), _number(value.get("value"))
-    if metric is None or score is None:
-        return None
-    return TestScore(
-        metric=metric, value=score, low=_number(value.get("low")), high=_number(value.get("high"))
+def facts_of(study: Study, spec: StudySpec, made_at: float | None = None) -> ReportFacts:
+    """Return what the summary of a study says of its end; what is of a strange type is left out."""
+    final, best = _object(study.summary.get("final")), _object(study.summary.get("best"))
+    chosen = _whole(final.get("number"))
+    values = best.get("values")
+    known = chosen is not None and chosen == _whole(best.get("number")) and isinstance(values, list)
+    metric = test_metric(spec)
+    return ReportFacts(
+        train_job=_text(final.get("train")),
+        evaluate_job=_text(final.get("evaluate")),
+        chosen=chosen,
+        selected=_number(values[0]) if known and isinstance(values, list) and values else None,
+        test=_test(final, metric),
+        preset_test=_number(_object(_object(final.get("preset")).get("metrics")).get(metric)),
+        optimism=_optimism(_object(final.get("optimism"))),
+        error=_text(final.get("error")) or "",
+        made_at=made_at,
     )
 
 
-def _optimism(value: Json) -> Optimism | None:
-    if not isinstance(value, dict):
+def test_metric(spec: StudySpec) -> str:
+    """Return the measure on test images that stands beside the first objective."""
+    split, _, measure = spec.objectives[0].metric.partition("/")
+    return f"{TEST}{measure}" if split in ("validation", "test") and measure else USUAL
+
+
+test_metric.__test__ = False  # type: ignore[attr-defined]
+
+
+def _test(final: Mapping[str, Json], metric: str) -> TestScore | None:
+    value = _number(_object(final.get("metrics")).get(metric))
+    if value is None:
         return None
+    ends = _object(final.get("intervals")).get(metric)
+    low, high = map(_number, ends) if isinstance(ends, list) and len(ends) == 2 else (None, None)
+    return TestScore(metric=metric, value=value, low=low, high=high)
+
+
+def _optimism(value: Mapping[str, Json]) -> Optimism | None:
     numbers = {
         name: _number(value.get(name)) for name in ("selected", "corrected", "optimism", "low", "high")
     }
@@ -95,6 +98,10 @@ def _optimism(value: Json) -> Optimism | None:
     if None in (*numbers.values(), *counts.values()):
         return None
     return Optimism(**numbers, **counts)  # type: ignore[arg-type]
+
+
+def _object(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Json) -> str | None:

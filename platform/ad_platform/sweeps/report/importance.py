@@ -51,13 +51,14 @@ def in_memory(view: View, trials: Sequence[Trial]) -> "Study":
     """Return an Optuna study with these complete trials; raise MissingExtra where there is no Optuna."""
     try:
         from optuna.storages import InMemoryStorage
-        from optuna.study import create_study
+        from optuna.study import StudyDirection, create_study
         from optuna.trial import create_trial
     except ImportError as error:
         raise MissingExtra("a report of a sweep", "worker") from error
     logging.getLogger("optuna").setLevel(logging.WARNING)  # it would tell of every study that is made
     directions = [
-        "maximize" if objective.direction == MAX else "minimize" for objective in view.spec.objectives
+        StudyDirection.MAXIMIZE if objective.direction == MAX else StudyDirection.MINIMIZE
+        for objective in view.spec.objectives
     ]
     study = create_study(storage=InMemoryStorage(), directions=directions)
     known = {dimension.name: dimension for dimension in view.spec.space}

@@ -16,13 +16,14 @@ from ad_platform.sweeps.study_spec import StudySpec
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """How the trials that were asked for ended; `asked` is the sum of the others."""
+    """How the trials that were asked for ended: asked = complete + pruned + failed + running."""
 
     asked: int
     complete: int
     pruned: int
     failed: int
     running: int
+    again: int  # of those asked for: in the place of a failed one
     warm: int  # known from another study; not asked for
     ruled_out: int  # settings that do not go together; not asked for
 
@@ -87,19 +88,17 @@ class View:
 
     @cached_property
     def sums(self) -> Sums:
-        """Count the trials that were asked for; one that was run again counts as it ended at last."""
-        again = {trial.retry_of: trial for trial in self.trials if trial.retry_of is not None}
-        last = [trial for trial in self.trials if trial.origin is TrialOrigin.ASKED]
-        while any(trial.number in again for trial in last):
-            last = [again.get(trial.number, trial) for trial in last]
-        ended = {state: sum(trial.state is state for trial in last) for state in TrialState}
+        """Count the trials that were asked for; one in the place of a failed one is one more."""
         origins = [trial.origin for trial in self.trials]
+        computed = [trial for trial in self.trials if trial.origin in (TrialOrigin.ASKED, TrialOrigin.RETRY)]
+        ended = {state: sum(trial.state is state for trial in computed) for state in TrialState}
         return Sums(
-            asked=len(last),
+            asked=len(computed),
             complete=ended[TrialState.COMPLETE],
             pruned=ended[TrialState.PRUNED],
             failed=ended[TrialState.FAILED],
             running=ended[TrialState.RUNNING],
+            again=origins.count(TrialOrigin.RETRY),
             warm=origins.count(TrialOrigin.WARM),
             ruled_out=origins.count(TrialOrigin.RULED_OUT),
         )

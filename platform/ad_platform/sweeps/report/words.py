@@ -86,6 +86,8 @@ def sentences(view: View) -> list[Sentence]:
         found.append(Sentence(text=text))
         return found
     found.append(Sentence(text=_flattery(view, view.facts.optimism)))
+    if view.facts.error:
+        found.append(Sentence(text=f"Its final jobs came to nothing: {view.facts.error}", warning=True))
     if view.facts.test is not None:
         found.append(Sentence(text=_tested(view, view.facts.test)))
     if len(view.complete) > 1 and len({value_of(trial) for trial in view.complete}) == 1:
@@ -124,7 +126,9 @@ def sums(view: View) -> str:
     parts = [f"{counted.complete} complete", f"{counted.pruned} pruned", f"{counted.failed} failed"]
     parts += [f"{counted.running} running"] if counted.running else []
     text = f"{counted.asked} asked = {' + '.join(parts)}"
-    text += f", of {view.study.wanted} wanted" if counted.asked < view.study.wanted else ""
+    lack = view.study.wanted - (counted.asked - counted.again)
+    text += f"; {lack} more wanted" if lack > 0 and _goes_on(view) else ""
+    text += f"; {counted.again} in the place of failed ones" if counted.again else ""
     text += f"; {counted.warm} known from another sweep" if counted.warm else ""
     return text + (f"; {counted.ruled_out} ruled out, uncounted" if counted.ruled_out else "")
 
