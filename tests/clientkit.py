@@ -94,12 +94,18 @@ class Bench:
 
 
 @contextmanager
-def bench(template: Path, folder: Path) -> Iterator[Bench]:
-    """Give a fresh home whose store knows the detector "toy"."""
+def bench(template: Path, folder: Path, database: str = "") -> Iterator[Bench]:
+    """Give a fresh home whose store knows the detector "toy"; the store may be a migrated one elsewhere."""
     home = folder / "home"
     home.mkdir()
     shutil.copyfile(template, home / "store.db")
-    settings = environment.load({"ADCTL_HOME": str(home), "ADCTL_NODE": "here", "ADCTL_USER": "kim"})
+    given = {
+        "ADCTL_HOME": str(home),
+        "ADCTL_NODE": "here",
+        "ADCTL_USER": "kim",
+        "ADCTL_DATABASE_URL": database,
+    }
+    settings = environment.load(given)
     store = open_store(settings.database_url)
     try:
         store.workers.publish({"toy": ENTRY}, "w0")

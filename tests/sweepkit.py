@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, Progress, Study
 from ad_platform.requests import TrainRequest
@@ -12,7 +13,7 @@ from ad_platform.states import AttemptOutcome, FailureClass, JobKind
 from ad_platform.sweeps.advancing import Advancer
 from ad_platform.sweeps.asking import SweepRequest
 from ad_platform.sweeps.concluding import Conclusion
-from ad_platform.sweeps.optuna_study import OptunaStudy, open_storage
+from ad_platform.sweeps.optuna_study import OptunaStudy, close_storage, open_storage
 from ad_platform.sweeps.steering import Sweeps
 from clientkit import Bench, bench
 
@@ -62,6 +63,7 @@ class Field:
     bench: Bench
     value: Callable[[Mapping[str, Json]], float] = peak
     trained: list[Job] = field(default_factory=list)  # every training that was computed
+    opened: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store, self.client = self.bench.store, self.bench.client
@@ -91,7 +93,7 @@ class Field:
 
     def advancer(self, owner: str = "me") -> Advancer:
         """Return what a new process would advance with: nothing of the one before is known."""
-        storage = open_storage(self.client.settings)
+        storage = self.open_storage()
         return Advancer(
             store=self.store,
             owner=owner,
@@ -99,6 +101,11 @@ class Field:
             open=lambda study, spec: OptunaStudy(storage, study, spec),
             conclude=Conclusion(self.store),
         )
+
+    def open_storage(self) -> Any:
+        """Open Optuna's storage as a new process would."""
+        self.opened.append(open_storage(self.client.settings))
+        return self.opened[-1]
 
     def lease(self) -> Lease | None:
         """Take the next job."""
@@ -147,13 +154,16 @@ class Field:
         """Return how many trials Optuna has in each state."""
         import optuna
 
-        found = optuna.load_study(study_name=study.name, storage=open_storage(self.client.settings))
+        found = optuna.load_study(study_name=study.name, storage=self.open_storage())
         states = [trial.state.name for trial in found.get_trials(deepcopy=False)]
         return {state: states.count(state) for state in sorted(set(states))}
 
 
 @contextmanager
-def sweep_field(template: Path, folder: Path) -> Iterator[Field]:
+def sweep_field(template: Path, folder: Path, database: str = "") -> Iterator[Field]:
     """Give a fresh home for sweeps."""
-    with bench(template, folder) as made:
-        yield Field(made)
+    with bench(template, folder, database) as made:
+        ground = Field(made)
+        yield ground
+        for storage in ground.opened:
+            close_storage(storage)

@@ -50,7 +50,11 @@ class Advancer:
         try:
             study = self.store.studies.get(study_id)
             spec = StudySpec.from_json(study.spec)
-            _Turn(self, study, spec).take()
+            optuna = self.open(study, spec)
+            try:
+                _Turn(self, study, spec, optuna).take()
+            finally:
+                optuna.rest()
         except ClaimLost as error:
             log.warning("%s", error)
         finally:
@@ -61,12 +65,12 @@ class Advancer:
 class _Turn:
     """One turn at one study."""
 
-    def __init__(self, advancer: Advancer, study: Study, spec: StudySpec) -> None:
+    def __init__(self, advancer: Advancer, study: Study, spec: StudySpec, optuna: OptunaStudy) -> None:
         self.store, self.owner = advancer.store, advancer.owner
         self.conclude = advancer.conclude
         self.study, self.spec = study, spec
         self.work = Work(study, spec, advancer.entry(spec.job.detector))
-        self.optuna = advancer.open(study, spec)
+        self.optuna = optuna
         self.summary = Summary.of(study, spec)
 
     def take(self) -> None:

@@ -81,7 +81,7 @@ def spec_of(entry: DetectorEntry, request: SweepRequest) -> tuple[StudySpec, tup
 
 def trainings(entry: DetectorEntry, spec: StudySpec) -> int | None:
     """Return how many different trainings the trials can need at most; None where that is not known."""
-    *first, _ = entry.stages
+    *first, _ = entry.stages_of(spec.job.config)
     fields = {field for stage in first for field in stage.fields}
     total = spec.seeds
     for dimension in spec.space:

@@ -124,6 +124,9 @@ def of_text(entry: DetectorEntry, name: str, values: str) -> Dimension:
             raise InvalidValue(
                 f"{known}={values} cannot be read; a range is written a:b, a:b:step or a:b:log"
             )
+        if _kind(entry, known) == CHOICE:
+            allowed = describe(entry.fields[known])
+            raise InvalidValue(f"{known} must be {allowed}; list choices: {known}=x,y,z")
         log = len(parts) == 3 and parts[2].lower() == "log"
         step = _number(known, parts[2]) if len(parts) == 3 and not log else None
         return of_range(entry, known, _number(known, parts[0]), _number(known, parts[1]), step, log)

@@ -77,6 +77,12 @@ def open_storage(settings: Settings) -> "RDBStorage":
         return RDBStorage(url, engine_kwargs=options)
 
 
+def close_storage(storage: "RDBStorage") -> None:
+    """Close every connection of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 @contextlib.contextmanager
 def reaching(url: str) -> Any:
     """Turn what Optuna says of a database that does not answer into StoreDown."""
@@ -118,6 +124,10 @@ class OptunaStudy:
             if "adctl.study" not in self.study.user_attrs:
                 self.study.set_user_attr("adctl.study", self.record.id)
                 self.study.set_metric_names([each.metric for each in self.spec.objectives])
+
+    def rest(self) -> None:
+        """Let go of the connection until the next turn: nothing stays open meanwhile."""
+        self.storage.remove_session()
 
     def count(self) -> int:
         """Return how many trials there are, in whatever state."""
