@@ -46,7 +46,9 @@ def test_a_browser_draws_every_plot_asks_nobody_and_sorts_the_trials(tmp_path: P
         plots = page.locator(".plot")
         for number in range(plots.count()):
             plots.nth(number).scroll_into_view_if_needed()
-            page.locator(f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg").first.wait_for()
+            page.locator(
+                f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg"
+            ).first.wait_for()
         assert plots.count() == 12
         assert page.locator(".contour .contourfill, .contour .heatmapfill, .contourlines").count() > 0
         look(page, "report")
