@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ad_platform.records import Trial
 from ad_platform.specs import Json
 from ad_platform.states import StudyState
 from ad_platform.sweeps.dimensions import Dimension
@@ -46,7 +47,7 @@ def tiles(view: View) -> list[Tile]:
     if view.several:
         found.append(Tile(title="on the Pareto front", value=str(len(view.front)), words="trials"))
     if chosen is not None and (not view.several or facts.chosen is not None):
-        found.append(Tile(title=picked, value=str(chosen.number), words=_settings(view, chosen.params)))
+        found.append(Tile(title=picked, value=str(chosen.number), words=settings(view, chosen)))
         value = facts.selected if facts.selected is not None else value_of(chosen)
         found.append(
             Tile(
@@ -211,9 +212,10 @@ def _goes_on(view: View) -> bool:
     return view.study.state in (StudyState.RUNNING, StudyState.PAUSED)
 
 
-def _settings(view: View, params: object) -> str:
-    assert isinstance(params, dict)
-    return ", ".join(f"{name}={look.typed(params[name])}" for name in view.spec.names if name in params)
+def settings(view: View, trial: Trial) -> str:
+    """Return what a trial tried, as it would be typed."""
+    names = [name for name in view.spec.names if name in trial.params]
+    return ", ".join(f"{name}={look.typed(trial.params[name])}" for name in names)
 
 
 def _interval(low: float | None, high: float | None) -> str:
