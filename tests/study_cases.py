@@ -45,6 +45,11 @@ def spec(
     return replace(made, **more)  # type: ignore[arg-type]
 
 
+def of_category(of: StudySpec, category: str) -> StudySpec:
+    """The same search on another category."""
+    return replace(of, job=replace(of.job, dataset=replace(of.job.dataset, category=category)))
+
+
 def study(of: StudySpec, wanted: int = 40, **more: object) -> Study:
     """A finished study of a spec."""
     made = Study(
