@@ -121,7 +121,7 @@ def test_a_browser_shows_the_jobs_of_a_sweep_below_it_and_its_report(
     for number in range(12):
         story.trial(number, round(0.7 + 0.02 * (number * 7 % 12), 3))
         stories.lease(story.job(number))
-    story.finish(7, 0.92)
+    story.finish(5, 0.92)
     studies = StudyRuns(stories.store, tracker)
     Shipper(stories.store, stories.storage, tracker, "s1", [studies], studies.parent_of).once()
     experiment = tracker.client.get_experiment_by_name("mvtec/sweeps").experiment_id
