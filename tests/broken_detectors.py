@@ -115,6 +115,17 @@ class SubtractsTheBatch(GradualMean):
         return Scores(scores.images, scores.maps - 1e-4 * scores.maps.mean())
 
 
+class RoundsTheLastOneOtherwise(GradualMean):
+    """As code does that takes a batch's numbers by eights, and the rest one by one."""
+
+    def score(self, images: Tensor) -> Scores:
+        scores = super().score(images)
+        assert scores.maps is not None
+        if len(images) > 1:
+            scores.maps[-1, -1, -1] *= 1.0 + 1e-6
+        return scores
+
+
 class DrawsFromTheGlobalGenerator(GradualMean):
     def score(self, images: Tensor) -> Scores:
         scores = super().score(images)

@@ -26,8 +26,11 @@ class Config:
     image_size: Annotated[int, Field(ge=8, le=64)] = 16
     steps: Annotated[int, Field(ge=1)] = 12
     pause: Annotated[float, Field(ge=0.0, description="seconds that a step takes")] = 0.02
-    trouble: Literal["none", "abort", "memory", "raise", "nan", "hang", "offspring", "gate"] = "none"
-    at: Annotated[int, Field(ge=1, description="the step of the trouble")] = 5
+    trouble: Literal[
+        *("none", "abort", "memory", "raise", "nan", "hang", "offspring", "gate"),
+        *("scoring gate", "scoring hang", "scoring slowly"),
+    ] = "none"
+    at: Annotated[int, Field(ge=1, description="the step, or call of score, of the trouble")] = 5
     file: Annotated[str, Field(description="the trouble is over once this file exists")] = ""
 
 
@@ -40,7 +43,7 @@ class Troublesome(Detector):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.mean: Tensor | None = None
-        self.total, self.step = 0.0, 0
+        self.total, self.step, self.calls = 0.0, 0, 0
 
     def fit(self, data: Images, ctx: FitContext) -> None:
         self.mean = data.batch(range(len(data))).float().mean(0)
@@ -72,8 +75,18 @@ class Troublesome(Detector):
                 while not Path(self.config.file).exists():
                     threading.Event().wait(0.05)
 
+    def _dawdle(self) -> None:
+        if self.config.trouble == "scoring slowly":
+            threading.Event().wait(10 * self.config.pause)
+        elif self.config.trouble in ("scoring hang", "scoring gate") and self.calls == self.config.at:
+            while self.config.trouble == "scoring hang" or not Path(self.config.file).exists():
+                threading.Event().wait(0.05)
+
     def score(self, images: Tensor) -> Scores:
         assert self.mean is not None
+        self.calls += 1
+        self._dawdle()
+        print(f"pid {os.getpid()} scored {len(images)}", flush=True)
         maps = (images.float() - self.mean).abs().mean(1)
         return Scores(images=maps.amax((1, 2)), maps=maps)
 

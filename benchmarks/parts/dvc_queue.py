@@ -1,4 +1,4 @@
-"""The same three trivial jobs through a DVC experiments queue, in a virtual environment of its own."""
+"""Trivial jobs through a DVC experiments queue, in a virtual environment of its own."""
 
 import os
 import shutil
@@ -31,8 +31,8 @@ def install(venv: Path) -> str:
     return ""
 
 
-def three_jobs(venv: Path, folder: Path) -> float:
-    """Queue three experiments of one line each, start the queue with one worker, and wait for all."""
+def jobs(venv: Path, folder: Path, count: int = 3, workers: int = 1) -> float:
+    """Queue experiments of one line each, start the queue, and return the seconds until all have ended."""
     repository = folder / "dvc-repository"
     shutil.rmtree(repository, ignore_errors=True)
     repository.mkdir()
@@ -49,14 +49,14 @@ def three_jobs(venv: Path, folder: Path) -> float:
     }
     _prepare(repository, env)
     began = time.monotonic()
-    for number in (1, 2, 3):
+    for number in range(1, count + 1):
         run(["dvc", "exp", "run", "--queue", "--set-param", f"step={number}"], env, repository)
-    run(["dvc", "queue", "start", "--jobs", "1"], env, repository)
+    run(["dvc", "queue", "start", "--jobs", str(workers)], env, repository)
     while True:
         status = run(["dvc", "queue", "status"], env, repository)
         if "Failed" in status:
             raise SystemExit(f"a dvc experiment failed:\n{status}")
-        if status.count("Success") >= 3:
+        if status.count("Success") >= count:
             break
         if time.monotonic() - began > PATIENCE:
             raise SystemExit(f"the dvc queue did not end:\n{status}")

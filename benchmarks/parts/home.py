@@ -43,6 +43,10 @@ class Config:
     """Settings."""
 
     image_size: Annotated[int, Field(ge=8, le=256)] = 32
+    gain: Annotated[float, Field(ge=0.1, le=10.0)] = 1.0
+
+
+SPACE = {"gain": {"low": 0.1, "high": 10.0, "log": True}}
 
 
 class Instant(Detector):
@@ -61,7 +65,7 @@ class Instant(Detector):
             ctx.report(1, of=1, **{"train/began": began})
 
     def score(self, images):
-        maps = (images.float() - self.mean).abs().mean(1)
+        maps = (images.float() - self.mean).abs().mean(1) * self.config.gain
         return Scores(maps.amax((1, 2)), maps)
 
     def state(self):

@@ -82,7 +82,7 @@ def three_jobs(home: Home, runs: int, dvc: Path | None) -> list[Row]:
         home.ended([home.submit() for _ in range(3)])
         ours.append(time.monotonic() - began)
         if dvc is not None and not trouble:
-            theirs.append(dvc_queue.three_jobs(dvc, home.folder))
+            theirs.append(dvc_queue.jobs(dvc, home.folder))
     note = f"{home.slots} slot, three `adctl submit` one after another"
     rows = [Row(what="3 trivial jobs, submit to all done", values=ours, goal=3.0, note=note)]
     rows.append(Row(what="3 trivial jobs, DVC queue", values=theirs, note=trouble or "`--jobs 1`"))

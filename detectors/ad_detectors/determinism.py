@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ad_detectors.rounding import PictureByPicture
+
 MICROBATCH = 8  # one fixed batch size for scoring: a kernel's rounding may depend on it
 
 
@@ -60,18 +62,20 @@ def microbatched(
 ) -> tuple[Tensor, ...]:
     """Apply `fn` to batches of exactly `size` images and return its results for each image.
 
-    A short batch is filled up by repeating its last image. So an image's result is the same to the bit
-    whether it comes alone, permuted or among others, as long as `fn` does not mix images.
+    A short batch is filled up by repeating its last image: torch convolves a single small image by other
+    code than several. So an image's result is the same to the bit whether it comes alone, permuted or among
+    others, as long as `fn` does not mix images.
     """
     if len(images) == 0:
         raise ValueError("there are no images in this batch")
     parts: list[tuple[Tensor, ...]] = []
-    for start in range(0, len(images), size):
-        chunk = images[start : start + size]
-        missing = size - len(chunk)
-        if missing:
-            filled = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])])
-            parts.append(tuple(result[: len(chunk)] for result in fn(filled)))
-        else:
-            parts.append(fn(chunk))
+    with PictureByPicture():
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            missing = size - len(chunk)
+            if missing:
+                filled = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])])
+                parts.append(tuple(result[: len(chunk)] for result in fn(filled)))
+            else:
+                parts.append(fn(chunk))
     return tuple(torch.cat(results) for results in zip(*parts, strict=True))

@@ -69,6 +69,11 @@ class Job:
         """Return what the job does."""
         return self.spec.kind
 
+    @property
+    def pruned(self) -> bool:
+        """Whether it was ended because it was not worth finishing, and not by a person."""
+        return self.state is JobState.CANCELLED and self.prune_requested and not self.cancel_requested
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:

@@ -34,6 +34,13 @@ class Checkpointer:
         self._cost = 0.0
         self._written = -1  # the step of this attempt's newest checkpoint
 
+    def turn_to(
+        self, save: Callable[[Path], None], meta: Callable[[], Mapping[str, Json]], every: int | None
+    ) -> None:
+        """Keep another state from here on; what it costs to write that is not known yet."""
+        self.save, self.meta, self.every = save, meta, every
+        self._last, self._cost = self.clock(), 0.0
+
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Remember what was measured at a step, with the time of now."""
         self.points.append(Point(step=step, time=time.time(), metrics=dict(metrics)))

@@ -33,16 +33,21 @@ class AttemptContext(ContextCore):
         checkpointer: Checkpointer,
         keys: Mapping[str, str],
         read: Callable[[], int] = lambda: 0,
+        before: int = 0,
+        after: int = 0,
         **core: object,
     ) -> None:
         super().__init__(detector, **core)  # type: ignore[arg-type]
         self.desk, self.checkpointer, self.keys = desk, checkpointer, keys
         self._read = read  # how many images so far
+        self.before, self.after = before, after  # steps of the job that are not of this fit
+        self.made: list[str] = []  # stages that were fitted here, not found
         self.vitals = Vitals(self.device)
         self._talk = 0.0
 
     def on_report(self, step: int, of: int, metrics: dict[str, float]) -> None:
         """Pass progress up, write a checkpoint when due, and stop if told to."""
+        step, of = self.before + step, self.before + of + self.after
         self.checkpointer.add(step, {**metrics, **self.vitals.sample()})
         if time.monotonic() >= self._talk or step == of:
             self._talk = time.monotonic() + TALK
@@ -60,6 +65,7 @@ class AttemptContext(ContextCore):
 
     def store_stage(self, stage: str, state: State) -> None:
         """Publish a stage under its content address."""
+        self.made.append(stage)
         folder = self.desk.scratch / "stages" / stage
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -24,7 +24,8 @@ from ad_workers.nursery import Child
 log = logging.getLogger(__name__)
 
 LOOK = 2.0  # seconds between two looks for directives
-CANCEL_GRACE = 1.5  # seconds a cancelled child has before its process group is killed
+CANCEL_GRACE = 1.5  # seconds a cancelled or pruned child has before its process group is killed
+WEIGHT = (Directive.CONTINUE, Directive.DRAIN, Directive.PRUNE, Directive.CANCEL)  # a later one overrides
 ENDINGS: dict[int | None, Outcome] = {
     Exit.CANCELLED: Outcome(outcome=AttemptOutcome.CANCELLED),
     Exit.PRUNED: Outcome(outcome=AttemptOutcome.CANCELLED, error="pruned: the trial was not worth finishing"),
@@ -197,8 +198,8 @@ class Supervisor:
         return renewal.directive
 
     def _obey(self, directive: Directive) -> None:
-        """Pass a directive on, once; a cancel overrides a drain."""
-        if directive in (Directive.CONTINUE, self.stopping) or self.stopping is Directive.CANCEL:
+        """Pass a directive on, once; a prune overrides a drain, and a cancel both."""
+        if WEIGHT.index(directive) <= WEIGHT.index(self.stopping or Directive.CONTINUE):
             return
         self.stopping = directive
         self.stop_by = self.clock() + (self.grace if directive is Directive.DRAIN else CANCEL_GRACE)
@@ -243,7 +244,8 @@ class Supervisor:
         drained = self.child.status == Exit.DRAINED or self.stopping is Directive.DRAIN
         # A second signal may kill the child before the order to drain has reached it.
         killed = self.draining() and self.child.status == -signal.SIGKILL
-        if (drained or killed) and self.stopping is not Directive.CANCEL and self.verdict is None:
+        ended = self.stopping in (Directive.CANCEL, Directive.PRUNE)
+        if (drained or killed) and not ended and self.verdict is None:
             self.store.leases.give_back(self.lease, "its worker was drained")
             return
         with contextlib.suppress(StoreDown):
@@ -252,8 +254,8 @@ class Supervisor:
 
     def _ending(self) -> Outcome:
         """Judge a child that left without a word."""
-        if self.stopping is Directive.CANCEL:
-            return ENDINGS[Exit.CANCELLED]
+        if self.stopping in (Directive.CANCEL, Directive.PRUNE):
+            return ENDINGS[Exit.CANCELLED if self.stopping is Directive.CANCEL else Exit.PRUNED]
         if self.child.status in ENDINGS:
             return ENDINGS[self.child.status]
         assert self.child.status is not None

@@ -20,6 +20,10 @@ from ad_detectors.metrics.counts import count, thresholds
 from ad_detectors.metrics.pixels import PixelRanking
 from ad_detectors.metrics.ranking import auroc, average_precision, f1_max, tied_pairs
 
+IMAGE_MEASURES = ("image_auroc", "image_ap", "image_f1_max")
+PIXEL_MEASURES = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro_30", "aupro_05")
+VALIDATED = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30")  # of validation
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -46,7 +50,7 @@ def measured(
 
     Scores that depend on other images are not `exchangeable`, and then calibration certifies nothing.
     """
-    shown = _shown(parts, partial)
+    shown = shown_of(parts, partial)
     test = [each for each in shown if each.result.split == TEST]
     validation = [each for each in shown if each.result.split == VALIDATION]
     pixels = _Pixels(partial, scratch)
@@ -54,7 +58,7 @@ def measured(
     evidence = pixels.evidence(test, whole)
     return Evaluation(
         images=tuple(each.result for each in test),
-        metrics=_measures(test, whole),
+        metrics=measures_of(test, whole),
         maps=pixels.maps(test),
         defects=defects,
         intervals=intervals(evidence, draws=DRAWS),
@@ -67,15 +71,17 @@ def measured(
     )
 
 
-def _shown(parts: Sequence[Part], partial: PartialEvaluation) -> list[Shown]:
+def shown_of(
+    parts: Sequence[Part], partial: PartialEvaluation, start: int = 0, end: int | None = None
+) -> list[Shown]:
+    """Return the pictures that were scored, from one place among them to before another."""
+    places = [(part, index) for part in parts for index in range(len(part.pictures))]
     shown: list[Shown] = []
-    for part in parts:
-        for index in range(len(part.pictures)):
-            defect = part.pictures.defect(index)
-            score, path = partial.scores[len(shown)], part.pictures.path(index)
-            highest = partial.maxima[len(shown)] if partial.maxima else None
-            result = ImageResult(path, int(defect != GOOD), defect, score, part.split, highest)
-            shown.append(Shown(result, len(shown), part.pictures, index))
+    for place, (part, index) in list(enumerate(places))[start:end]:
+        defect, path = part.pictures.defect(index), part.pictures.path(index)
+        highest = partial.maxima[place] if partial.maxima else None
+        result = ImageResult(path, int(defect != GOOD), defect, partial.scores[place], part.split, highest)
+        shown.append(Shown(result, place, part.pictures, index))
     return shown
 
 
@@ -87,7 +93,8 @@ def _operating(results: Iterable[ImageResult], exchangeable: bool) -> OperatingP
     return found if found is None or exchangeable else replace(found, certified=False)
 
 
-def _measures(shown: Sequence[Shown], pixels: PixelRanking | None) -> dict[str, float | None]:
+def measures_of(shown: Sequence[Shown], pixels: PixelRanking | None) -> dict[str, float | None]:
+    """Return every measure of pictures and of the ranking of their pixels; None what these cannot tell."""
     scores, labels = _ranked(shown)
     found = pixels.measures() if pixels is not None else None
     return {
@@ -103,20 +110,23 @@ def _measures(shown: Sequence[Shown], pixels: PixelRanking | None) -> dict[str, 
 
 
 def _validated(shown: Sequence[Shown], pixels: PixelRanking | None) -> Measures:
-    """Measure normal pictures against their synthetic defects, and say how much that can still tell.
+    """Measure normal pictures against their synthetic defects, and say how much that can still tell."""
+    found = measures_of(shown, pixels)
+    return {**{name: found[name] for name in VALIDATED}, **room_of(shown)}
+
+
+def room_of(shown: Sequence[Shown]) -> dict[str, float | None]:
+    """Return how much a ranking of images can still tell.
 
     `saturated` is 1 when every pair is ranked right: a better detector could not show it. `ties` is the share
     of pairs whose scores are equal.
     """
     scores, labels = _ranked(shown)
-    found = _measures(shown, pixels)
-    chosen: dict[str, float | None] = {
-        name: found[name] for name in ("image_auroc", "image_ap", "pixel_auroc", "aupro_30")
+    best = auroc(scores, labels)
+    return {
+        "saturated": None if best is None else float(best == 1.0),
+        "ties": tied_pairs(scores, labels),
     }
-    best = found["image_auroc"]
-    chosen["saturated"] = None if best is None else float(best == 1.0)
-    chosen["ties"] = tied_pairs(scores, labels)
-    return chosen
 
 
 def _ranked(shown: Sequence[Shown]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -147,7 +157,7 @@ class _Pixels:
             own = normal.fork() if normal is not None else None
             self._rank(own, those)
             self._rank(whole, those)
-            defects[name] = _measures([*good, *those], own)
+            defects[name] = measures_of([*good, *those], own)
         return whole, defects
 
     def evidence(self, shown: Sequence[Shown], whole: PixelRanking | None) -> Evidence:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ad_detectors.api import Images
-from ad_detectors.data.defects import KINDS, spoil
+from ad_detectors.data.defects import KINDS, kinds_of, spoil
 from ad_detectors.data.images import TestImages
 from ad_detectors.data.layout import GOOD
 from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION
@@ -84,19 +85,54 @@ class Spoilt(Pictures):
         return spoilt.images
 
     def defect(self, index: int) -> str:
-        """Return the kind of the synthetic defect."""
-        return self._known(index)[0]
+        """Return the kind of the synthetic defect, which need not have been made for that."""
+        if index not in self._made:
+            return kinds_of(self._images.batch([index]), self._seed, KINDS)[0]
+        return self._made[index][0]
 
     def mask(self, index: int) -> NDArray[np.bool_] | None:
         """Return which pixels the defect changed."""
         height, width = self._images.size
-        bits = np.unpackbits(self._known(index)[1], count=height * width)
-        return bits.astype(np.bool_).reshape(height, width)
-
-    def _known(self, index: int) -> tuple[str, NDArray[np.uint8]]:
         if index not in self._made:  # scored before an interruption; it depends on its pixels and seed alone
             self.batch([index])
-        return self._made[index]
+        bits = np.unpackbits(self._made[index][1], count=height * width)
+        return bits.astype(np.bool_).reshape(height, width)
+
+
+class Mixed(Pictures):
+    """Pictures of several runs, in an order of their own."""
+
+    def __init__(self, runs: Sequence[Pictures], order: Sequence[tuple[int, int]]) -> None:
+        """Show in each place the picture of a run: its number, and the place there."""
+        self._runs, self._order = runs, list(order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return uint8 pictures (B, 3, H, W)."""
+        chosen = [self._order[index] for index in indices]
+        found: dict[tuple[int, int], Tensor] = {}
+        for run in sorted({run for run, _ in chosen}):
+            wanted = [each for each in chosen if each[0] == run]
+            pictures = self._runs[run].batch([place for _, place in wanted])
+            found |= zip(wanted, pictures, strict=True)
+        return torch.stack([found[each] for each in chosen])
+
+    def path(self, index: int) -> str:
+        """Return where the picture lies, or the normal one it was made of."""
+        run, place = self._order[index]
+        return self._runs[run].path(place)
+
+    def defect(self, index: int) -> str:
+        """Return "good" or the name of the defect."""
+        run, place = self._order[index]
+        return self._runs[run].defect(place)
+
+    def mask(self, index: int) -> NDArray[np.bool_] | None:
+        """Return which pixels are defective; None if nobody knows."""
+        run, place = self._order[index]
+        return self._runs[run].mask(place)
 
 
 @dataclass(frozen=True)
@@ -107,15 +143,19 @@ class Part:
     pictures: Pictures
 
 
+def validated(validation: Images) -> list[Pictures]:
+    """Return normal pictures, and those with synthetic defects that are made of them; none of small ones."""
+    seeds = SPOILT_BY if min(validation.size) >= LEAST_SIDE else ()
+    return [Pictures(validation), *(Spoilt(validation, seed) for seed in seeds)]
+
+
 def parts_of(test: TestImages | None, validation: Images | None, calibration: Images | None) -> list[Part]:
     """Return what is to be scored, in order. What needs no maps comes last."""
     parts: list[Part] = []
     if test is not None:
         parts.append(Part(TEST, Labelled(test)))
     if validation is not None:
-        parts.append(Part(VALIDATION, Pictures(validation)))
-        if min(validation.size) >= LEAST_SIDE:
-            parts += [Part(VALIDATION, Spoilt(validation, seed)) for seed in SPOILT_BY]
+        parts += [Part(VALIDATION, pictures) for pictures in validated(validation)]
     if calibration is not None:
         parts.append(Part(CALIBRATION, Pictures(calibration)))
     return [part for part in parts if len(part.pictures)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from ad_detectors.evaluation import operating_file
-from ad_detectors.evaluation.outcome import Evaluation, Measures
+from ad_detectors.evaluation.outcome import Evaluation, ImageResult, Measures
 from ad_detectors.metrics import evidence_file
 
 FIRST = {"image_auroc": "img_auc", "pixel_auroc": "pixel_auc"}  # under the names that others use
@@ -43,6 +44,12 @@ def write_results(evaluation: Evaluation, folder: Path, category: str, category_
     operating_file.save(evaluation.operating, folder)
     if evaluation.evidence is not None and evaluation.images:
         evidence_file.save(evaluation.evidence, folder)
+
+
+def write_scores(images: Sequence[ImageResult], folder: Path) -> None:
+    """Write scores.csv with a line for each picture, in the order given, without the maxima of maps."""
+    lines = [[each.path, str(each.label), each.defect, repr(each.score), each.split] for each in images]
+    _write(folder / operating_file.SCORES, [list(SCORES[:-1]), *lines])
 
 
 def _cell(value: float | None) -> str:

@@ -16,6 +16,7 @@ from ad_detectors import registry
 from ad_detectors.api import Detector, Scores
 from ad_detectors.config import to_json
 from ad_detectors.fitting import ContextCore, run_fit
+from ad_detectors.testing.differences import using_threads
 from ad_detectors.testing.pictures import pictures, with_defect
 from ad_detectors.testing.subject import SEED, Subject
 
@@ -65,17 +66,13 @@ class Golden:
 
 def measured(subject: Subject, preset: str = "", settings: Mapping[str, Any] | None = None) -> Golden:
     """Fit and score on one thread, and return what came of it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with using_threads(1):
         detector = subject.new()
         noted = _Noted(detector)
         run_fit(detector, subject.train(), noted)
         clean = pictures(3, subject.config.image_size, seed=31)
         shown = torch.cat([clean, with_defect(clean)])
         scores = _numbers(detector.score(shown))
-    finally:
-        torch.set_num_threads(threads)
     stages = tuple(
         StageValues(stage.name, stage.version, noted.values.get(stage.name, {})) for stage in subject.stages
     )

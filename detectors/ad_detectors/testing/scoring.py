@@ -12,11 +12,14 @@ from ad_detectors.api import Scores
 from ad_detectors.data.defects import spoil
 from ad_detectors.errors import DetectorError
 from ad_detectors.testing import elsewhere
-from ad_detectors.testing.differences import Surroundings, assert_refused, assert_same, chosen
+from ad_detectors.testing.differences import Surroundings, assert_refused, assert_same, chosen, using_threads
 from ad_detectors.testing.pictures import extremes, pictures, with_defect
 from ad_detectors.testing.subject import Subject, digest, stir
 
 MEMORY_BOUND = 64 * 2**20  # beyond the maps that are asked for; allocators keep some of what they had
+PLACES = 8  # of a batch
+# Threads that share nothing out evenly, and how much higher and narrower than the model's the pictures are.
+UNEVEN = ((3, 0), (5, 3))
 NAMES = [*(f"clean {n}" for n in range(7)), *(f"defect {n}" for n in range(7)), "black", "white", "noise"]
 
 
@@ -32,6 +35,18 @@ class ScorePromises:
             company = "alone" if len(batch) == 1 else f"in a batch of {len(batch)} ({', '.join(names)})"
             got = detector.score(images[batch])
             assert_same(chosen(together, batch), got, names, f"{company} than in one of {len(NAMES)}")
+
+    def test_a_picture_scores_the_same_wherever_in_a_batch_at_any_size_and_number_of_threads(
+        self, subject: Subject
+    ) -> None:
+        detector, side = subject.straight.detector, subject.config.image_size
+        for threads, size in UNEVEN:
+            one = pictures(1, (side + size, side - size), seed=13)
+            with using_threads(threads):
+                alone, all_alike = (detector.score(one.repeat(count, 1, 1, 1)) for count in (1, PLACES))
+            names = [f"place {place}" for place in range(PLACES)]
+            when = f"than alone on {threads} threads"
+            assert_same(chosen(alone, [0] * PLACES), all_alike, names, when)
 
     def test_scoring_leaves_no_trace(self, subject: Subject) -> None:
         detector, images = subject.straight.detector, _mixed(subject.config.image_size)[5:10]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ad_detectors.api import State
 
 READ_AT_ONCE = 16  # pictures from one report to the next; no result depends on it
-SCORED_AT_ONCE = 8  # bounds the memory of a score
 KEYS = {
     "moments/training/seen",
     "moments/training/sum",
@@ -110,18 +109,10 @@ class PixelMean(Detector):
 
     def score(self, images: Tensor) -> Scores:
         """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        import torch
+        from ad_detectors import determinism
 
-        if self._moments is None or not self._ready:
-            raise StateError("this pixel_mean has not been fitted; fit it or restore a fitted state first")
-        if len(images) == 0:
-            raise ValueError("there are no images in this batch")
-        mean, deviation = self._moments
-        parts = [
-            self._score_some(images[start : start + SCORED_AT_ONCE], mean, deviation)
-            for start in range(0, len(images), SCORED_AT_ONCE)
-        ]
-        return Scores(torch.cat([scores for scores, _ in parts]), torch.cat([maps for _, maps in parts]))
+        scores, maps = determinism.microbatched(self._score_microbatch, images)
+        return Scores(images=scores, maps=maps)
 
     def state(self) -> State:
         """Return the sums while they grow, and the moments afterwards."""
@@ -186,10 +177,12 @@ class PixelMean(Detector):
         deviation = (square - mean.square()).clamp(min=0.0).sqrt()
         self._moments, self._sums = (mean.float(), deviation.float()), None
 
-    def _score_some(self, images: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+    def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         from ad_detectors import maps
 
-        config = self.config
+        if self._moments is None or not self._ready:
+            raise StateError("this pixel_mean has not been fitted; fit it or restore a fitted state first")
+        (mean, deviation), config = self._moments, self.config
         pixels = maps.to_model_size(images, config.image_size).to(mean.device).float()
         far = (pixels - mean).abs()
         if config.measure == "deviations":

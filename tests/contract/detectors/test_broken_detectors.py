@@ -17,6 +17,7 @@ from gradual_mean import Config, GradualMean
 STOPPED = "a_fit_stopped_at_every_report_ends_as_one_never_stopped"
 ALONE = "a_fit_depends_on_config_data_and_seed_alone"
 SCORE = "a_score_depends_on_the_picture_and_the_state_alone"
+PLACE = "a_picture_scores_the_same_wherever_in_a_batch_at_any_size_and_number_of_threads"
 TRACE = "scoring_leaves_no_trace"
 PLAIN = "its_state_is_plain_named_by_stage_and_free_of_leftovers"
 SAVED = "a_saved_detector_is_safetensors_and_json_and_nothing_is_unpickled_to_load_it"
@@ -39,6 +40,11 @@ CASES: list[tuple[type[Detector], str, str]] = [
     (broken.WantsSquares, "pictures_need_be_neither_square_nor_of_its_size", "not square"),
     (broken.DividesByTheBatch, SCORE, "the score of . of . pictures is another in a batch of"),
     (broken.SubtractsTheBatch, SCORE, "the map of . of . pictures is another in a batch of"),
+    (
+        broken.RoundsTheLastOneOtherwise,
+        PLACE,
+        "the map of 1 of 8 pictures is another than alone on 3 threads",
+    ),
     (broken.DrawsFromTheGlobalGenerator, SCORE, "most that of"),
     (broken.TouchesTheGlobalGenerator, TRACE, "for the whole process: torch generator"),
     (broken.TouchesPythonsGenerator, TRACE, "for the whole process: python generator"),

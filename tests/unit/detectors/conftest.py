@@ -1,37 +1,14 @@
-"""Detectors made up for these tests, as files that the registry finds."""
+"""Detectors made up for these tests."""
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ad_detectors import registry, zoo
-from made_up_detectors import ONE_FILE
+from zoo_guests import guests
 
 
 @pytest.fixture
 def add_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
-    """Put files into a folder that counts as part of zoo/, and forget their modules afterwards."""
-    folder = tmp_path / "zoo"
-    folder.mkdir()
-    monkeypatch.setattr(zoo, "__path__", [*zoo.__path__, str(folder)])
-
-    def add(name: str, source: str = ONE_FILE, **files: str) -> str:
-        if files:
-            (folder / name).mkdir()
-            for file, text in {"__init__": source, **files}.items():
-                (folder / name / f"{file}.py").write_text(text)
-        else:
-            (folder / f"{name}.py").write_text(source)
-        importlib.invalidate_caches()
-        return name
-
-    before = set(sys.modules)
-    yield add
-    for name in set(sys.modules) - before:
-        if name.startswith(f"{registry.ZOO}."):
-            del sys.modules[name]
-            if hasattr(zoo, leaf := name.rpartition(".")[2]):
-                delattr(zoo, leaf)
+    with guests(tmp_path / "zoo", monkeypatch) as add:
+        yield add

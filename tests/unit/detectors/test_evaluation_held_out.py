@@ -159,9 +159,9 @@ def test_the_time_for_a_picture_leaves_out_the_first_batch(
     detector: GradualMean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter([0.0, 50.0, 100.0, 100.4, 200.0, 200.2])
-    monkeypatch.setattr("ad_detectors.evaluation.run.time.perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("ad_detectors.evaluation.scoring.time.perf_counter", lambda: next(ticks))
     assert evaluate(detector, split(), batch=4).ms_per_image == pytest.approx((100.0 + 200.0) / 2)
-    monkeypatch.setattr("ad_detectors.evaluation.run.time.perf_counter", lambda: 1.0)
+    monkeypatch.setattr("ad_detectors.evaluation.scoring.time.perf_counter", lambda: 1.0)
     assert evaluate(detector, split(), batch=9).ms_per_image is None
 
 

@@ -1,104 +1,47 @@
 """An evaluation at a child's desk measures the splits there are, and its record says all that was found."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from PIL import Image
 
 from ad_detectors import checkpoint, registry
-from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import open_category
 from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
 from ad_detectors.evaluation import operating_file
 from ad_detectors.fitting import ContextCore, run_fit
-from ad_detectors.testing import pictures, with_defect
-from ad_platform.specs import DatasetRef, JobSpec
 from ad_platform.states import Directive, JobKind
-from ad_platform.storage.bundles import BundleStorage
-from ad_platform.storage.folder import FolderBlobs
 from ad_platform.storage.layout import model_prefix
 from ad_workers import messages as say
-from ad_workers.boottime import boottime
 from ad_workers.desk import Desk, Stop
 from ad_workers.kinds import evaluate
 from ad_workers.link import Link
+from desks import SIDE, Desks, make_category, spec_of
 
-SIDE = 16
 Open = Callable[..., tuple[Desk, Link]]
-
-
-def make_category(folder: Path, test: bool) -> Path:
-    """Write twenty normal pictures, and where wanted a test split with two kinds of defects."""
-    split = {"train/good": pictures(20, SIDE)}
-    if test:
-        spoilt = with_defect(pictures(4, SIDE, seed=5))
-        split |= {"test/good": pictures(3, SIDE, seed=4), "test/cut": spoilt[:2], "test/hole": spoilt[2:]}
-        (folder / "ground_truth" / "cut").mkdir(parents=True)
-        changed = (spoilt[0] != pictures(4, SIDE, seed=5)[0]).any(0)
-        for index in range(2):
-            Image.fromarray(changed.numpy()).save(folder / "ground_truth" / "cut" / f"{index}_mask.png")
-    for place, images in split.items():
-        (folder / place).mkdir(parents=True)
-        for index, image in enumerate(images):
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / place / f"{index}.png")
-    return folder
 
 
 @pytest.fixture
 def open_desk(tmp_path: Path) -> Iterator[Open]:
-    links: list[Link] = []
-    threads = torch.get_num_threads()  # an attempt sets its own
+    desks = Desks(tmp_path)
 
     def opened(category: Path, holdout: str = "10/10", fit: bool = True) -> tuple[Desk, Link]:
-        storage = BundleStorage(FolderBlobs(tmp_path / "storage"))
-        known = fingerprint(category)
-        spec = JobSpec(
-            kind=JobKind.EVALUATE,
-            detector="pixel_mean",
-            dataset=DatasetRef(dataset="d", category="c", fingerprint=known, path=str(category)),
-            source="t",
-            holdout=holdout,
-            device="cpu",
-        )
+        spec = spec_of(JobKind.EVALUATE, category, "pixel_mean", source="t", holdout=holdout)
         if fit:
             detector = registry.create("pixel_mean", {"image_size": SIDE})
+            known = spec.dataset.fingerprint
             data = train_images(
                 open_category(category), SIDE, tmp_path / "cache", known, Holdout.parse(holdout)
             )
             run_fit(detector, data, ContextCore(detector, device="cpu", seed=0))
             checkpoint.save_model(tmp_path / "model", "pixel_mean", detector.config, detector.state())
-            storage.publish(model_prefix("t", 1), tmp_path / "model", {})
-        assignment = say.Assignment(
-            job_id="e",
-            attempt=1,
-            kind="evaluate",
-            spec=spec.to_json(),
-            data=str(category),
-            storage_url="",
-            scratch=str(tmp_path / "scratch"),
-            cache=str(tmp_path / "cache"),
-            fingerprints=str(tmp_path / "fingerprints.json"),
-            weights=None,
-            lineage=("e",),
-            source=model_prefix("t", 1),
-            threads=1,
-            cuda=None,
-            deadline=boottime() + 600,
-        )
-        (tmp_path / "scratch").mkdir(exist_ok=True)
-        ours, theirs = socket.socketpair()
-        links.extend((Link(ours), Link(theirs)))
-        return Desk(assignment, spec, links[-2], storage), links[-1]
+            desks.storage.publish(model_prefix("t", 1), tmp_path / "model", {})
+        return desks.open(spec, model_prefix("t", 1))
 
     yield opened
-    torch.set_num_threads(threads)
-    for link in links:
-        link.close()
+    desks.close()
 
 
 def test_the_record_of_an_evaluation_holds_measures_intervals_and_defects(

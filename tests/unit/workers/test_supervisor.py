@@ -102,6 +102,7 @@ class Scene:
         self.leases, self.artifacts = FakeLeases(), FakeArtifacts()
         self.script = dict(script)
         self.now, self.drained, self.killed = 0.0, threading.Event(), 0
+        self.killed_before_its_end = False
         self.supervisor = Supervisor(
             store=SimpleNamespace(leases=self.leases, artifacts=self.artifacts),  # type: ignore[arg-type]
             lease=LEASE,
@@ -133,6 +134,7 @@ class Scene:
     def _kill(self) -> None:
         self.killed += 1
         if not self.child.ended.is_set():
+            self.killed_before_its_end = True
             self.end(-9)
 
     def _clock(self) -> float:
@@ -305,6 +307,64 @@ def test_a_child_that_ignores_a_cancel_is_killed_within_five_seconds(play):
     assert scene.killed
     assert scene.now < 4 + 5
     assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_prune_reaches_the_child_and_one_that_obeys_ends_cancelled_as_pruned(play):
+    def prune(scene):
+        scene.leases.directive = Directive.PRUNE
+
+    scene = play({3: prune, 5: lambda scene: scene.end(Exit.PRUNED)})
+    assert say.Order(directive=Directive.PRUNE) in scene.heard()
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+    assert scene.leases.outcome.error.startswith("pruned")
+    assert not scene.killed_before_its_end
+
+
+def test_a_child_that_ignores_a_prune_is_killed_within_five_seconds_and_ends_as_pruned(play):
+    def prune(scene):
+        scene.leases.directive = Directive.PRUNE
+
+    scene = play({4: prune})
+    assert scene.killed_before_its_end
+    assert scene.now < 4 + 5
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+    assert scene.leases.outcome.error.startswith("pruned")
+    assert scene.leases.outcome.failure is None
+
+
+def test_a_trial_that_is_done_before_it_obeys_a_prune_has_succeeded(play):
+    def prune(scene):
+        scene.leases.directive = Directive.PRUNE
+
+    def finish(scene):
+        scene.say(say.Done(result={"metrics": {}}))
+        scene.end(0)
+
+    assert play({4: prune, 6: finish}).leases.outcome.outcome is AttemptOutcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("status", [Exit.DRAINED, None])
+def test_a_prune_overrides_a_drain_and_is_not_given_back(play, status):
+    def prune(scene):
+        scene.leases.directive = Directive.PRUNE
+
+    ends = {} if status is None else {8: lambda scene: scene.end(status)}
+    scene = play({4: lambda scene: scene.drained.set(), 6: prune, **ends})
+    orders = [message.directive for message in scene.heard() if isinstance(message, say.Order)]
+    assert orders == [Directive.DRAIN, Directive.PRUNE]
+    assert scene.leases.calls[-1] == "finish"
+    assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_drain_does_not_soften_a_prune(play):
+    def prune(scene):
+        scene.leases.directive = Directive.PRUNE
+
+    scene = play({4: prune, 5: lambda scene: scene.drained.set()})
+    orders = [message.directive for message in scene.heard() if isinstance(message, say.Order)]
+    assert orders == [Directive.PRUNE]
+    assert scene.now < 4 + 5
+    assert scene.leases.outcome.error.startswith("pruned")
 
 
 def test_a_drained_child_gives_its_job_back(play):

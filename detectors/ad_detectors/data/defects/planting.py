@@ -57,7 +57,7 @@ def spoil(images: Tensor, seed: int, kinds: Sequence[str] = KINDS) -> Spoiled:
     after, masks, chosen = before.copy(), np.zeros((len(before), *before.shape[2:]), np.bool_), []
     for index, image in enumerate(before):
         pixels = hashlib.sha256(image.tobytes()).hexdigest()
-        kind = kinds[int(_random(seed, "kind", pixels).integers(len(kinds)))]
+        kind = _kind(pixels, seed, kinds)
         grey = bool((image[0] == image[1]).all() and (image[0] == image[2]).all())
         planted = _planted(image[:1] if grey else image, kind, _random(seed, kind, pixels))
         after[index][:, *planted.box] = planted.pixels  # one channel fills all three
@@ -65,6 +65,16 @@ def spoil(images: Tensor, seed: int, kinds: Sequence[str] = KINDS) -> Spoiled:
         chosen.append(kind)
     device = images.device
     return Spoiled(torch.from_numpy(after).to(device), torch.from_numpy(masks).to(device), tuple(chosen))
+
+
+def kinds_of(images: Tensor, seed: int, kinds: Sequence[str] = KINDS) -> tuple[str, ...]:
+    """Return the kind of defect that `spoil` would give each image, without drawing any."""
+    pictures = images.detach().cpu().contiguous().numpy()
+    return tuple(_kind(hashlib.sha256(each.tobytes()).hexdigest(), seed, kinds) for each in pictures)
+
+
+def _kind(pixels: str, seed: int, kinds: Sequence[str]) -> str:
+    return kinds[int(_random(seed, "kind", pixels).integers(len(kinds)))]
 
 
 def _planted(image: Pixels, kind: str, random: np.random.Generator) -> Draft:

@@ -1,0 +1,101 @@
+"""A fit at a desk, from the newest checkpoint on: what training a model and trying settings share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ad_detectors import checkpoint as states
+from ad_detectors import registry, stages
+from ad_detectors.api import Detector
+from ad_detectors.data.images import train_images
+from ad_detectors.data.layout import Category
+from ad_detectors.data.splits import Holdout
+from ad_detectors.fitting import run_fit
+from ad_platform.specs import Json
+from ad_platform.storage.metrics import segments
+from ad_workers.checkpointer import Checkpointer
+from ad_workers.context import AttemptContext
+from ad_workers.desk import Desk
+from ad_workers.reading import Counted
+from ad_workers.starting import Start, number
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A detector, the images it learns from, and who watches over it."""
+
+    detector: Detector
+    images: Counted
+    context: AttemptContext
+
+    def run(self) -> None:
+        """Fit what no stored stage has; see `run_fit` for what it raises."""
+        run_fit(self.detector, self.images, self.context)
+
+
+def begin_fit(desk: Desk, beginning: Start, category: Category, *, after: int = 0, anew: bool = False) -> Fit:
+    """Return the fit of a job, restored from the checkpoint it goes on from.
+
+    `after` more steps of something else follow its own. A fit that is begun `anew` takes its stages from
+    where they are stored, and counts its steps from those of the checkpoint, which holds nothing of it.
+    """
+    spec = desk.spec
+    detector = registry.create(spec.detector, spec.config)
+    images = Counted(
+        train_images(
+            category,
+            int(str(spec.config["image_size"])),
+            Path(desk.assignment.cache),
+            spec.dataset.fingerprint,
+            Holdout.parse(spec.holdout),
+        )
+    )
+    return Fit(detector, images, _context(desk, detector, beginning, images, after=after, anew=anew))
+
+
+def _context(
+    desk: Desk, detector: Detector, beginning: Start, images: Counted, *, after: int, anew: bool
+) -> AttemptContext:
+    resumed, device = beginning.resumed, beginning.device
+    meta = resumed.manifest.meta if resumed and not anew else {}
+    before = beginning.step if anew else number(resumed, "before")
+    if beginning.state_folder is not None and not anew:
+        detector.restore(states.load(beginning.state_folder))
+
+    def told() -> dict[str, Json]:
+        about: dict[str, Json] = {
+            "done": list(context.done),
+            "threads": beginning.threads,
+            "metrics": {**context.last_metrics},
+        }
+        return {**about, "before": before} if before else about
+
+    checkpointer = Checkpointer(
+        desk,
+        save=lambda folder: states.save(detector.state(), folder, sync=False),
+        meta=told,
+        every=desk.spec.checkpoint_every,
+        committed=segments(resumed.manifest) if resumed else [],
+    )
+    context = AttemptContext(
+        desk,
+        detector,
+        checkpointer,
+        stages.keys(
+            desk.spec.detector,
+            desk.spec.config,
+            fingerprint=desk.spec.dataset.fingerprint,
+            split=Holdout.parse(desk.spec.holdout).key,
+            precision="amp" if device.autocast else "fp32",
+            seed=desk.spec.seed,
+        ),
+        read=lambda: images.read,
+        before=before,
+        after=after,
+        device=device.device,
+        seed=desk.spec.seed,
+        autocast=device.autocast,
+        done=list(meta.get("done", [])),  # type: ignore[arg-type]
+        step=beginning.step - before,
+    )
+    context.last_metrics = dict(meta.get("metrics", {}))  # type: ignore[arg-type]
+    return context
