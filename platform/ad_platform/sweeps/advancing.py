@@ -109,6 +109,7 @@ class _Turn:
             self._run_again()
             self._ask()
         done = self._is_over() and self.conclude(self.work, self.summary)
+        self._hold_on()  # to conclude, the scores of all trials may have been read
         counts = self.store.studies.counts(self.study.id)
         if self.summary.is_behind(counts):
             self.summary.rebuild(self.store.studies.trials(self.study.id))
@@ -222,12 +223,16 @@ class _Turn:
     def _ask(self) -> None:
         room, ruled_out = min(self._room(), self._lack()), 0
         while room > 0 and ruled_out < MOST_RULED_OUT:
-            if not self.store.studies.claim(self.study.id, self.owner, CLAIM):
-                raise ClaimLost(self.study.id, self.owner)
+            self._hold_on()
             if self._begin(self.optuna.ask()):
                 room -= 1
             else:
                 ruled_out += 1
+
+    def _hold_on(self) -> None:
+        """Claim the study for longer; raise ClaimLost if somebody else has it meanwhile."""
+        if not self.store.studies.claim(self.study.id, self.owner, CLAIM):
+            raise ClaimLost(self.study.id, self.owner)
 
     def _run_again(self) -> None:
         """Run failed trials once more that somebody wants to be."""
