@@ -102,7 +102,6 @@ ASKED = [
     m(f"{SWEEP} --warm-start nihgt", 2, "nihgt", "did you mean night?"),
     m(f"{SWEEP} --warm-start night --param lr=0.1:0.5", 2, "sweep night searched", "say nothing here"),
     m(f"{SWEEP} --group g", 2, "no such option: --group"),
-    m("submit sweep --from {trial} --param lr=0.1:0.5", 2, "kind trial", "train"),
     m("submit sweep --from {job} --config {file}", 2, "--from", "--config"),
     m("submit --param lr=0.1:0.5 sweep -m toy", 2, "--param", "submit COMMAND"),
 ]
