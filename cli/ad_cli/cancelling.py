@@ -92,7 +92,8 @@ def _cancel(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
     if isinstance(found, Study):
         return sweeps.cancel(found.id)
     if found.state.terminal:
-        raise Conflict(f"job {found.id} {ENDED[found.state]} already; there is nothing to cancel")
+        how = "was pruned" if found.pruned else ENDED[found.state]
+        raise Conflict(f"job {found.id} {how} already; there is nothing to cancel")
     if found.kind is JobKind.TRIAL:
         out.note(
             f"it is a trial of sweep {found.group}, which goes on; all of it: adctl cancel {found.group}"

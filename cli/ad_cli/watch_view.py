@@ -7,6 +7,7 @@ from ad_cli import shapes
 from ad_cli.pace import Speed
 from ad_cli.tables import cut, one_line, painted, width_of
 from ad_platform.records import Job
+from ad_platform.rungs import beside_rungs
 from ad_platform.states import JobState
 
 LABEL = 20  # columns of "detector category"
@@ -102,7 +103,8 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
     elif job.state is JobState.RUNNING:
         more = begun_words(job, one.speed)
     elif job.state.terminal:
-        more = shapes.progress_words(job) if job.state is not JobState.CANCELLED else ""
+        ended = job.state is JobState.CANCELLED and not job.pruned
+        more = "" if ended else shapes.progress_words(job)
     else:
         more = "" if one.hint else job.error
     room = width - width_of(head) - len(state) - 2
@@ -116,11 +118,11 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
 def numbers(job: Job, speed: Speed) -> list[str]:
     """Return what is told of a running job beside its steps: measures, speed, attempt, worker."""
     found = []
-    if "cancelling" in (state := shapes.state_words(job)):
+    if (state := shapes.state_words(job)) in ("cancelling", "pruning"):
         found.append(state)
     found += [
         f"{name.rpartition('/')[2].replace('_', ' ')} {value:.4g}"
-        for name, value in list(job.progress.metrics.items())[:2]
+        for name, value in list(beside_rungs(job.progress.metrics).items())[:2]
     ]
     if job.progress.message:
         found.append(job.progress.message)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from ad_cli import out, session
+from ad_cli import out, session, shapes
 from ad_cli.commands import options
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = Fa
             _print(f"{found.name}  sweep {found.state}", of_sweep, _sweep_json(of_sweep))
         else:
             reasons = explain(client, found)
-            _print(f"{found.id}  {found.kind} {found.state}", reasons, _json(reasons))
+            _print(f"{found.id}  {found.kind} {shapes.state_words(found)}", reasons, _json(reasons))
 
 
 def _print(head: str, reasons: "Reasons | SweepReasons", value: "Json") -> None:

@@ -102,7 +102,6 @@ ASKED = [
     m(f"{SWEEP} --warm-start nihgt", 2, "nihgt", "did you mean night?"),
     m(f"{SWEEP} --warm-start night --param lr=0.1:0.5", 2, "sweep night searched", "say nothing here"),
     m(f"{SWEEP} --group g", 2, "no such option: --group"),
-    m("submit sweep --from {trial} --param lr=0.1:0.5", 2, "kind trial", "train"),
     m("submit sweep --from {job} --config {file}", 2, "--from", "--config"),
     m("submit --param lr=0.1:0.5 sweep -m toy", 2, "--param", "submit COMMAND"),
 ]
@@ -141,7 +140,7 @@ STEERED = [
     m("promote held --best", 3, "held has no complete trial"),
     m("promote two --best", 3, "two has not finished"),
     m("promote {job} --best", 2, "no sweep named"),
-    m("promote {trial}", 2, "7777000000000002 is a trial of sweep night", "adctl promote night --best"),
+    m("promote {trial}", 2, "7777000000000002 is a trial", "no model", "adctl promote night --best"),
     m("show night --config", 2, "night is a sweep", "adctl sweep best night"),
     m("watch night {job}", 2, "night is a sweep", "adctl sweep watch night"),
     m("why nihgt", 2, "nihgt", "did you mean night?"),

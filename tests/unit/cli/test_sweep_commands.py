@@ -218,6 +218,14 @@ def test_the_best_is_printed_as_a_submit_takes_it(adctl, desk: Bench, night: Swe
     assert quiet.err == ""
     assert as_json["settings"] == MID
     assert as_json["options"] == called.out.strip()
+    assert f"adctl submit train --from {night.jobs[1][0].id}" in called.err
+
+
+def test_a_best_that_is_known_from_elsewhere_is_trained_by_its_settings(adctl, desk: Bench):
+    Sweep.of(desk.store, "warm").known(LOW, 0.99)
+    called = adctl("sweep", "best", "warm")
+
+    assert "trial 0: validation/image_auroc 0.9900" in called.err
     train = "adctl submit train --model toy --preset tiny --dataset parts --category screw $(adctl sweep best"
     assert train in called.err
 
