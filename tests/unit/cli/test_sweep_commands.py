@@ -110,7 +110,7 @@ def test_what_came_of_the_best_stands_beside_the_first_settings_and_the_luck_of_
     called = adctl("sweep", "show", "night")
     told = facts(called.out)
 
-    assert told["test/image_auroc"] == "0.9400  [0.9000, 0.9700]  (0.9200 with the settings it began with)"
+    assert told["test/image_auroc"] == "0.9400  before: 0.9200  [0.9000, 0.9700]"
     assert "test/ties" not in told
     assert told["trained by"] == "a" * 16
     assert told["choice"] == (
