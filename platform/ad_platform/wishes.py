@@ -103,10 +103,11 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     if job is None:
         return wish
     of_sweep = OF_SWEEP[0] in job.tags
+    tags = {**job.tags, **_chosen_on(spec)}
     return replace(
         wish,
         name=None if of_sweep else job.name or None,
-        tags={**{n: value for n, value in job.tags.items() if n not in OF_SWEEP}, **_chosen_on(spec)},
+        tags={name: value for name, value in tags.items() if name not in OF_SWEEP},
         group=None if of_sweep else job.group,
         queue=job.queue,
         priority=job.priority,

@@ -82,7 +82,6 @@ def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: st
     """Decide for a job, or for the best trial of a sweep; raise InvalidRequest for a sweep as a whole."""
     from ad_cli import targets
     from ad_platform.records import Study
-    from ad_platform.states import JobKind
 
     sweeps = session.sweeps(client)
     if best:
@@ -90,11 +89,6 @@ def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: st
     job = _job(client, text)
     if isinstance(found := targets.find(client, sweeps, job), Study):
         raise InvalidRequest(f"{found.name} is a sweep; promote its best: adctl promote {found.name} --best")
-    if found.kind is JobKind.TRIAL:
-        raise InvalidRequest(
-            f"job {found.id} is a trial of sweep {found.group}, which leaves no model; promote the best of "
-            f"them: adctl promote {found.group} --best"
-        )
     return client.promote(found.id, alias, force=force, reason=reason)
 
 

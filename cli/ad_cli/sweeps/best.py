@@ -39,7 +39,7 @@ def show(client: Client, view: SweepView, found: TrialView | None, front: Sequen
         out.note(told)
     if fixed:
         out.note(f"not searched, but other than the preset has it: {', '.join(fixed)}")
-    out.note(f"train with them: {_submit(view, several=found is None)}")
+    out.note(f"train with them: {_submit(view, chosen)}")
 
 
 def _json(one: TrialView, spec: StudySpec, fixed: Mapping[str, Json]) -> Json:
@@ -70,9 +70,11 @@ def _fixed(client: Client, spec: StudySpec) -> dict[str, Json]:
     }
 
 
-def _submit(view: SweepView, *, several: bool) -> str:
-    """Return the call that trains with these settings."""
+def _submit(view: SweepView, chosen: Sequence[TrialView]) -> str:
+    """Return the call that trains with these settings; a trial that is known from elsewhere has no job."""
     job = view.spec.job
+    if chosen[0].jobs:
+        return f"adctl submit train --from {chosen[0].jobs[0].id}"
     said = {
         "--model": job.detector,
         "--preset": job.preset,
@@ -82,5 +84,5 @@ def _submit(view: SweepView, *, several: bool) -> str:
         "--seed": str(job.seed or ""),
     }
     options = " ".join(f"{name} {value}" for name, value in said.items() if value)
-    settings = "-S ..." if several else f"$(adctl sweep best {view.study.name} -q)"
+    settings = "-S ..." if len(chosen) > 1 else f"$(adctl sweep best {view.study.name} -q)"
     return f"adctl submit train {options} {settings}"

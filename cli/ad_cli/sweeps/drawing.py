@@ -9,7 +9,7 @@ from ad_cli import shapes
 from ad_cli.sweeps import words
 from ad_cli.tables import cut, one_line, painted
 from ad_cli.watch_view import LABEL, Shown, lines
-from ad_platform.states import JobKind, JobState, StudyState
+from ad_platform.states import JobKind, JobState, StudyState, TrialState
 
 if TYPE_CHECKING:
     from ad_cli.pace import Pace
@@ -81,7 +81,10 @@ def _label(job: Job) -> str:
     """Return what is known of a job from itself alone."""
     if number := job.tags.get("trial"):
         return f"#{number}"
-    return "for trials" if job.kind is JobKind.TRAIN and str(job.key).startswith("stage/") else "of the best"
+    key = str(job.key)
+    if job.kind is JobKind.TRAIN and not key.startswith("sweep/"):
+        return "for trials"
+    return "of the first settings" if "/best/preset" in key else "of the best"
 
 
 def _in_order(jobs: Sequence[Job]) -> list[Job]:
@@ -95,7 +98,8 @@ class SweepLines:
 
     def __init__(self) -> None:
         self._state: StudyState | None = None
-        self._ended: set[int] | None = None  # trials that were told; None before the first look
+        self._ended: set[int] = set()  # trials that were told
+        self._best: float | None = None  # of the first objective, among those
         self._hint = ""
         self._trouble = False
         self._others: dict[str, Job] = {}  # trainings, and the jobs of the best
@@ -107,31 +111,52 @@ class SweepLines:
             yield f"waiting: {look.trouble}" if self._trouble else "all services answer again"
         if look.trouble:
             return
-        yield from self._of_sweep(look)
+        if self._state is None:
+            yield self._first(look)
         yield from self._of_trials(look)
         yield from self._of_others(look)
+        yield from self._of_sweep(look)
         if look.hint_kind != self._hint:
             self._hint = look.hint_kind
             if look.hint:
                 yield f"waiting: {look.hint}"
 
-    def _of_sweep(self, look: Look) -> Iterator[str]:
+    def _first(self, look: Look) -> str:
+        """Say how far a sweep is when it begins to be watched; what has ended is no news later."""
         view = look.view
-        state, before = view.study.state, self._state
+        for one in look.trials:
+            if words.over(one):
+                self._ended.add(one.trial.number)
+                self._leads(one, view)
+        best = f"; best {best_line(view)}" if view.best is not None else ""
+        return f"{view.study.name}: {words.ended(view)} of {view.wanted} trials, {words.sums(view)}{best}"
+
+    def _of_sweep(self, look: Look) -> Iterator[str]:
+        state, before = look.view.study.state, self._state
         self._state = state
-        if before is None:
-            best = f"; best {best_line(view)}" if view.best is not None else ""
-            yield f"{view.study.name}: {words.ended(view)} of {view.wanted} trials, {words.sums(view)}{best}"
         if state is not before and (before is not None or state is StudyState.PAUSED):
-            yield f"{view.study.name} is {STATES[state].format(name=view.study.name)}"
+            name = look.view.study.name
+            yield f"{name} is {STATES[state].format(name=name)}"
 
     def _of_trials(self, look: Look) -> Iterator[str]:
-        over = {one.trial.number: one for one in look.trials if words.over(one) and words.counts(one)}
-        fresh = [] if self._ended is None else [over[n] for n in sorted(over.keys() - self._ended)]
-        self._ended = set(over)
-        before = words.ended(look.view) - len(fresh)
-        for place, one in enumerate(fresh, before + 1):
-            yield trial_line(one, look.view, place)
+        fresh = [one for one in look.trials if words.over(one) and one.trial.number not in self._ended]
+        counted = [one for one in fresh if words.counts(one)]
+        place = words.ended(look.view) - len(counted)
+        for one in fresh:
+            self._ended.add(one.trial.number)
+            leads = self._leads(one, look.view)
+            if words.counts(one):
+                place += 1
+                yield trial_line(one, look.view, place, leads=leads)
+
+    def _leads(self, one: TrialView, view: SweepView) -> bool:
+        """Say whether a trial is better than all that were told before it."""
+        values = one.trial.values
+        if one.trial.state is not TrialState.COMPLETE or not values:
+            return False
+        leads = self._best is None or view.spec.objectives[0].better(values[0], self._best)
+        self._best = values[0] if leads else self._best
+        return leads
 
     def _of_others(self, look: Look) -> Iterator[str]:
         """Tell when what is no trial begins to run, and when it is over."""
@@ -146,15 +171,15 @@ class SweepLines:
         self._others = now
 
 
-def trial_line(one: TrialView, view: SweepView, place: int) -> str:
-    """Say in one line how a trial ended, as one of so many, and whether none is better."""
+def trial_line(one: TrialView, view: SweepView, place: int, *, leads: bool) -> str:
+    """Say in one line how a trial ended, as one of so many, and whether none was better before."""
     parts = [f"trial {one.trial.number}", words.state(one)]
     if one.trial.values is not None:
         parts.append(words.value_words(one, view.spec))
     parts.append(words.settings(one.trial.params))
     if one.seconds is not None:
         parts.append(shapes.span(one.seconds))
-    if view.best is not None and view.best.trial.number == one.trial.number:
+    if leads:
         parts.append("the best so far")
     elif one.trial.number in view.front:
         parts.append("on the front")

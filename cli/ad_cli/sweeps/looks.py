@@ -10,6 +10,7 @@ from ad_cli import hints
 from ad_platform.errors import Unavailable
 from ad_platform.states import JobKind, JobState, StudyState
 from ad_platform.sweeps.reasons import explain_sweep
+from ad_platform.why import Kind
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
@@ -97,7 +98,7 @@ class Looker:
         except Unavailable:
             return "", ""
         first = next(iter(causes), None)
-        if first is None:
+        if first is None or first.kind is Kind.READY:
             return "", ""
         inner = next(iter(first.because), None)
         return first.kind.value, (inner or first).told()[0]

@@ -39,7 +39,7 @@ def _measures(view: SweepView) -> dict[str, str]:
     intervals = _mapping(view.final.get("intervals"))
     compared = [objective.metric for objective in view.spec.objectives]
     return {
-        name: words.number(value) + _interval(intervals.get(name)) + _instead(before.get(name))
+        name: words.number(value) + _before(before.get(name)) + _interval(intervals.get(name))
         for name, value in measures.in_order(numbers).items()
         if name in measures.HEADLINES or name in compared
     }
@@ -51,8 +51,8 @@ def _interval(ends: Json) -> str:
     return ""
 
 
-def _instead(before: float | None) -> str:
-    return "" if before is None else f"  ({words.number(before)} with the settings it began with)"
+def _before(before: float | None) -> str:
+    return "" if before is None else f"  before: {words.number(before)}"
 
 
 def _luck(optimism: Mapping[str, Json]) -> str:

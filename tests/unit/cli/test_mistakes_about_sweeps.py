@@ -140,7 +140,7 @@ STEERED = [
     m("promote held --best", 3, "held has no complete trial"),
     m("promote two --best", 3, "two has not finished"),
     m("promote {job} --best", 2, "no sweep named"),
-    m("promote {trial}", 2, "7777000000000002 is a trial of sweep night", "adctl promote night --best"),
+    m("promote {trial}", 2, "7777000000000002 is a trial", "no model", "adctl promote night --best"),
     m("show night --config", 2, "night is a sweep", "adctl sweep best night"),
     m("watch night {job}", 2, "night is a sweep", "adctl sweep watch night"),
     m("why nihgt", 2, "nihgt", "did you mean night?"),

@@ -110,7 +110,7 @@ def test_what_came_of_the_best_stands_beside_the_first_settings_and_the_luck_of_
     called = adctl("sweep", "show", "night")
     told = facts(called.out)
 
-    assert told["test/image_auroc"] == "0.9400  [0.9000, 0.9700]  (0.9200 with the settings it began with)"
+    assert told["test/image_auroc"] == "0.9400  before: 0.9200  [0.9000, 0.9700]"
     assert "test/ties" not in told
     assert told["trained by"] == "a" * 16
     assert told["choice"] == (
@@ -218,6 +218,14 @@ def test_the_best_is_printed_as_a_submit_takes_it(adctl, desk: Bench, night: Swe
     assert quiet.err == ""
     assert as_json["settings"] == MID
     assert as_json["options"] == called.out.strip()
+    assert f"adctl submit train --from {night.jobs[1][0].id}" in called.err
+
+
+def test_a_best_that_is_known_from_elsewhere_is_trained_by_its_settings(adctl, desk: Bench):
+    Sweep.of(desk.store, "warm").known(LOW, 0.99)
+    called = adctl("sweep", "best", "warm")
+
+    assert "trial 0: validation/image_auroc 0.9900" in called.err
     train = "adctl submit train --model toy --preset tiny --dataset parts --category screw $(adctl sweep best"
     assert train in called.err
 
