@@ -63,6 +63,12 @@ class Stories:
         spec = replace(job.spec, kind=JobKind.EVALUATE, source=job.id)
         return self.store.jobs.submit([Submission(spec=spec, user="ann", needs=(job.id,))])[0]
 
+    def submit_trial(self, *measures: str, **more: object) -> Job:
+        """Submit a trial of a study."""
+        spec = replace(self.submit().spec, kind=JobKind.TRIAL, measures=measures)
+        submission = Submission(spec=spec, user="ann", group="bottles")
+        return self.store.jobs.submit([replace(submission, **more)])[0]  # type: ignore[arg-type]
+
     def lease(self, job: Job, worker: str = "w1") -> Lease:
         """Let a worker take a job."""
         data = job.spec.dataset

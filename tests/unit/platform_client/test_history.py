@@ -153,6 +153,36 @@ def test_a_run_that_found_all_stages_fitted_tells_of_its_equals_alone(store: Sto
     assert "found everything fitted" in again.words
 
 
+def trial(measure: str = "validation/image_auroc", **values: object) -> JobSpec:
+    return replace(config(**values), kind=JobKind.TRIAL, measures=(measure,))
+
+
+def test_a_trial_takes_as_long_as_those_that_did_as_much_whatever_their_settings(
+    store: Store, clock: FakeClock
+):
+    ran(store, clock, 600.0, trial(lr=0.5))  # it trained, for those that came after it
+    ran(store, clock, 10.0, trial(lr=0.6), steps=0)
+    ran(store, clock, 14.0, trial(lr=0.7), steps=0)
+    ran(store, clock, 99.0, config(lr=0.8))  # no trial
+
+    other, same = estimate(store, trial(lr=0.9, steps=300)), estimate(store, trial(lr=0.6))
+
+    assert other is not None
+    assert same is not None
+    assert (other.seconds, other.runs) == (pytest.approx(12.0), 2)  # steps that are not made cost nothing
+    assert (same.seconds, same.words) == (pytest.approx(10.0), "about 10s from 1 past run")
+
+
+def test_a_trial_that_measures_something_else_tells_of_another_only_where_nothing_better_is_known(
+    store: Store, clock: FakeClock
+):
+    ran(store, clock, 80.0, trial("test/pixel_auroc", lr=0.5), steps=0)
+    assert estimate(store, trial(lr=0.5)).seconds == pytest.approx(80.0)  # type: ignore[union-attr]
+
+    ran(store, clock, 10.0, trial(lr=0.6), steps=0)
+    assert estimate(store, trial(lr=0.5)).seconds == pytest.approx(10.0)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "1s"), (89, "89s"), (90, "2m"), (3600, "60m"), (5400, "1h30m"), (86400 * 2 + 3600 * 5, "2d5h")],

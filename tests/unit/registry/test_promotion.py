@@ -2,7 +2,7 @@
 
 import pytest
 
-from ad_platform.errors import ChampionChanged, Conflict, GateRefused, InvalidValue
+from ad_platform.errors import ChampionChanged, Conflict, GateRefused, InvalidRequest, InvalidValue
 from ad_platform.records import Champion, Job, Outcome
 from ad_platform.registry.promotion import model_name, promote
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind
@@ -38,6 +38,16 @@ def test_a_promotion_records_every_gate_with_its_evidence(stories: Stories) -> N
 def test_an_evaluation_promotes_the_model_it_scored(stories: Stories) -> None:
     job = stories.trained(0.9)
     assert decide(stories, evaluation_of(stories, job)).job_id == job.id
+
+
+def test_a_trial_has_no_model_to_promote_and_it_says_what_to_promote_instead(stories: Stories) -> None:
+    job = stories.submit_trial("validation/image_auroc")
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="adctl promote bottles --best, or train with") as told:
+            decide(stories, job)
+        assert f"adctl submit train --from {job.id}" in str(told.value)
+        if not job.state.terminal:
+            job = stories.succeed(stories.lease(job), {"scores.csv": "a"}, {"validation/image_auroc": 0.9})
 
 
 def test_the_newest_evaluation_speaks_for_a_model(stories: Stories) -> None:

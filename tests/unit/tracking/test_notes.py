@@ -1,7 +1,10 @@
 """A run's page opens with what the job did, what came of it and where to look."""
 
+from ad_platform.records import Outcome, Progress
+from ad_platform.states import AttemptOutcome
 from ad_platform.tracking import facts
 from ad_platform.tracking.notes import NOTE_TAG, note
+from ad_platform.tracking.protocol import RunState
 from job_stories import Stories
 
 POINT = {"threshold": 5.2470, "map_threshold": 5.0, "rate": 1 / 21, "normals": 20, "certified": True}
@@ -42,6 +45,33 @@ def test_without_calibration_the_description_says_that_there_is_no_threshold(sto
     train = stories.trained(None)
     text = note(stories.evaluated(train, 0.9))
     assert "No threshold: nothing was held out to calibrate on." in text
+
+
+def test_a_trial_is_described_by_what_it_measured(stories: Stories) -> None:
+    job = stories.submit_trial("validation/image_auroc", "latency_ms")
+    tried = "Tries settings of **ddad**, preset tiny, seed 7, on **mvtec/bottle**"
+    assert note(job) == f"{tried}: a trial of `bottles`."
+    metrics = {"latency_ms": 12.345, "validation/image_auroc": 0.98765, "validation/ties": 0.5}
+    job = stories.succeed(stories.lease(job), {"scores.csv": "a\n"}, metrics)
+    assert "\n\nvalidation/image_auroc **0.9877**, latency_ms **12.35**.\n\n" in note(job)
+    assert "there is no model" in note(job)
+    tags = facts.tags(job, [])
+    assert (tags["adctl.kind"], tags["adctl.state"], tags["adctl.group"]) == ("trial", "succeeded", "bottles")
+    assert tags["adctl.measures"] == "validation/image_auroc latency_ms"
+    assert facts.data_context(job) == "validation"
+
+
+def test_a_pruned_trial_is_described_by_what_was_seen_of_it(stories: Stories) -> None:
+    job = stories.submit_trial("test/image_auroc")
+    lease = stories.lease(job)
+    seen = {"test/image_auroc": 0.625, "rung/1": 0.5, "rung/2": 0.625}
+    stories.store.leases.renew(lease, Progress(step=2, of=9, metrics=seen))
+    stories.store.jobs.prune(job.id)
+    job = stories.store.leases.finish(lease, Outcome(outcome=AttemptOutcome.CANCELLED))
+    assert "\n\ntest/image_auroc **0.625** at rung 2, when it was ended.\n\n**pruned: not worth" in note(job)
+    assert facts.tags(job, [])["adctl.state"] == "pruned"
+    assert facts.RUN_STATES[job.state] is RunState.KILLED
+    assert facts.data_context(job) == "testing"
 
 
 def test_a_running_job_is_described_by_what_it_does_alone(stories: Stories) -> None:
