@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 
 from ad_platform import settings as environment
@@ -82,8 +83,11 @@ def advancer(client: Client, settings: Settings) -> Advancer:
 
 
 def _flattered(client: Client, study: Study, spec: StudySpec) -> Mapping[str, Json] | None:
-    del client, study, spec
-    return None
+    """Return how much the choice of the best trial flatters, where its scores can tell."""
+    from ad_workers.selection import flattery
+
+    found = flattery(client.store, client.storage, study, spec)
+    return None if found is None else asdict(found)
 
 
 if __name__ == "__main__":

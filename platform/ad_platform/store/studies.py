@@ -93,6 +93,8 @@ class SqlStudies(study_contract.Studies):
             wanted = trials.want_again(tx, study_id)
             if wanted:
                 _steer(tx, study_id, StudyState.RUNNING, None, None)
+                more = {"version": studies.c.version + 1}
+                tx.run(update(studies).where(studies.c.id == study_id).values(**more))
             return wanted
 
         return self._db.write(work)

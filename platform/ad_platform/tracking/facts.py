@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from ad_platform.records import Attempt, Job
+from ad_platform.records import Attempt, Job, Study
 from ad_platform.results import selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
+from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.tracking.notes import NOTE_TAG, note
 from ad_platform.tracking.protocol import RunState
 
 JOB_TAG = "adctl.job_id"  # by which a job's run is found again
+STUDY_TAG = "adctl.study_id"  # by which a study's is
+PARENT_TAG = "mlflow.parentRunId"  # below whose run a run is shown
 PROBLEM_TAG = "adctl.problem"
 
 RUN_STATES = {
@@ -22,6 +25,12 @@ RUN_STATES = {
 def experiment(job: Job) -> str:
     """Return the experiment of a job: its dataset and category."""
     return f"{job.spec.dataset.dataset}/{job.spec.dataset.category}"
+
+
+def study_experiment(study: Study) -> str:
+    """Return the experiment of a study: that of its jobs."""
+    data = StudySpec.from_json(study.spec).job.dataset
+    return f"{data.dataset}/{data.category}"
 
 
 def run_name(job: Job) -> str:
@@ -43,7 +52,12 @@ def data_context(job: Job) -> str:
 
 def params(job: Job) -> dict[str, str]:
     """Return the flat configuration of a job."""
-    return {name: _text(value) for name, value in _flat("", job.spec.config)}
+    return flat_params(job.spec.config)
+
+
+def flat_params(config: Mapping[str, Json]) -> dict[str, str]:
+    """Return a configuration as parameters, with one name for each setting."""
+    return {name: text(value) for name, value in _flat("", config)}
 
 
 def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
@@ -76,7 +90,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         **{f"adctl.{name}": value for name, value in newest.items()},
         **dict(job.tags),
     }
-    return {name: _text(value) for name, value in found.items() if value not in (None, "")}
+    return {name: text(value) for name, value in found.items() if value not in (None, "")}
 
 
 def _flat(prefix: str, value: Mapping[str, Json]) -> list[tuple[str, Json]]:
@@ -86,5 +100,6 @@ def _flat(prefix: str, value: Mapping[str, Json]) -> list[tuple[str, Json]]:
     return found
 
 
-def _text(value: Json) -> str:
+def text(value: Json) -> str:
+    """Return a value as MLflow keeps it."""
     return value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)

@@ -88,11 +88,13 @@ def _open(settings: Settings) -> Callable[[], int]:
     from ad_platform.tracking.mlflow import open_tracker, prepare
     from ad_platform.tracking.models import MlflowModels
     from ad_platform.tracking.shipper import Shipper
+    from ad_platform.tracking.studies import StudyRuns
 
     store = open_store(settings.database_url)
     storage = open_storage(settings.storage_url)
     prepare(settings)
     tracker = open_tracker(settings)
     champions = partial(project, store, storage, MlflowModels(tracker))
+    studies = StudyRuns(store, tracker)
     owner = f"{settings.node}-{os.getpid()}"
-    return Shipper(store, storage, tracker, owner, [champions]).once
+    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of).once

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ad_platform.records import Job
+from ad_platform.records import Job, Study
 from ad_platform.storage.metrics import Point
 from ad_platform.tracking import facts
 from ad_platform.tracking.protocol import RunState
@@ -17,8 +17,9 @@ class Run:
     id: str
     experiment: str
     name: str
-    job_id: str
+    job_id: str  # "" for a study's
     started_at: float
+    study_id: str = ""
     state: RunState = RunState.RUNNING
     ended_at: float | None = None
     params: dict[str, str] = field(default_factory=dict)
@@ -46,6 +47,22 @@ class MemoryTracker:
             name=facts.run_name(job),
             job_id=job.id,
             started_at=facts.started_at(job),
+        )
+        self.runs.append(run)
+        return run.id
+
+    def ensure_study_run(self, study: Study) -> str:
+        """Return the study's run."""
+        for run in self.runs:
+            if run.study_id == study.id:
+                return run.id
+        run = Run(
+            id=f"run-{len(self.runs)}",
+            experiment=facts.study_experiment(study),
+            name=study.name,
+            job_id="",
+            started_at=study.created_at,
+            study_id=study.id,
         )
         self.runs.append(run)
         return run.id
@@ -87,6 +104,10 @@ class MemoryTracker:
     def end_run(self, run_id: str, state: RunState, ended_at: float) -> None:
         """Note the end."""
         self.run(run_id).state, self.run(run_id).ended_at = state, ended_at
+
+    def open_run(self, run_id: str) -> None:
+        """Note that it goes on."""
+        self.run(run_id).state = RunState.RUNNING
 
     def run(self, run_id: str) -> Run:
         """Return a run by its id."""

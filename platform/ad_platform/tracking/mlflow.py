@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ad_platform.errors import MissingExtra, TrackingDown
-from ad_platform.records import Job
+from ad_platform.records import Job, Study
 from ad_platform.settings import Settings
 from ad_platform.storage.metrics import Point
 from ad_platform.tracking import facts
@@ -49,21 +49,17 @@ class MlflowTracker:
 
     def ensure_run(self, job: Job) -> str:
         """Return the id of the job's run; of several made in a race the first by id stays."""
-        with reaching(self.client.tracking_uri):
-            experiment = self._experiment(facts.experiment(job))
-            found = self._runs(experiment, job.id)
-            if not found:
-                self.client.create_run(
-                    experiment,
-                    start_time=_millis(facts.started_at(job)),
-                    tags={facts.JOB_TAG: job.id, "mlflow.user": job.user},
-                    run_name=facts.run_name(job),
-                )
-                # Look again rather than trust the answer: somebody may have made one at the same time.
-                found = self._runs(experiment, job.id)
-            for surplus in found[1:]:
-                self.client.delete_run(surplus)
-            return found[0]
+        tags = {facts.JOB_TAG: job.id, "mlflow.user": job.user}
+        return self._ensure(
+            facts.experiment(job), facts.JOB_TAG, tags, facts.run_name(job), facts.started_at(job)
+        )
+
+    def ensure_study_run(self, study: Study) -> str:
+        """Return the id of the study's run; of several made in a race the first by id stays."""
+        tags = {facts.STUDY_TAG: study.id, "mlflow.user": study.user}
+        return self._ensure(
+            facts.study_experiment(study), facts.STUDY_TAG, tags, study.name, study.created_at
+        )
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Note parameters, in batches."""
@@ -130,8 +126,26 @@ class MlflowTracker:
         with reaching(self.client.tracking_uri):
             self.client.set_terminated(run_id, status=str(state), end_time=_millis(ended_at))
 
-    def _runs(self, experiment: str, job_id: str) -> list[str]:
-        query = f"tags.`{facts.JOB_TAG}` = '{job_id}'"
+    def open_run(self, run_id: str) -> None:
+        """Set the run's state; when it ended before stays, for the next end to replace."""
+        with reaching(self.client.tracking_uri):
+            self.client.update_run(run_id, status=str(RunState.RUNNING))
+
+    def _ensure(self, place: str, tag: str, tags: Mapping[str, str], name: str, start: float) -> str:
+        """Return the run of an experiment that has a tag, making it if there is none."""
+        with reaching(self.client.tracking_uri):
+            experiment = self._experiment(place)
+            found = self._runs(experiment, tag, tags[tag])
+            if not found:
+                self.client.create_run(experiment, start_time=_millis(start), tags=dict(tags), run_name=name)
+                # Look again rather than trust the answer: somebody may have made one at the same time.
+                found = self._runs(experiment, tag, tags[tag])
+            for surplus in found[1:]:
+                self.client.delete_run(surplus)
+            return found[0]
+
+    def _runs(self, experiment: str, tag: str, value: str) -> list[str]:
+        query = f"tags.`{tag}` = '{value}'"
         runs = self.client.search_runs([experiment], query, run_view_type=_ACTIVE, max_results=100)
         return sorted(run.info.run_id for run in runs)
 

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 
 CLAIM = 60.0  # seconds after which another shipper may take over from one that died
 MOST = 100  # jobs in one round
+
+
+def no_parent(job: Job) -> str | None:
+    """Say that a job belongs to nothing bigger."""
+    del job
+    return None
 
 
 class Projection(Protocol):
@@ -49,17 +55,20 @@ class Shipper:
         tracker: Tracker,
         owner: str,
         projections: Sequence[Projection] = (),
+        parent_of: Callable[[Job], str | None] = no_parent,
     ) -> None:
+        """`parent_of` returns the run that a job's is shown below, made if need be, or None."""
         self._store, self._storage, self._tracker = store, storage, tracker
         self._owner = owner
-        self._projections = projections
+        self._projections, self._parent_of = projections, parent_of
         # Jobs whose every point this process has seen arrive: only these need no look at the run first.
         self._sure: dict[str, tuple[str, int]] = {}
 
     def once(self) -> int:
-        """Ship what is due and return how many jobs and champions that were; never raises Unavailable.
+        """Ship what is due and return how many jobs, champions and studies that were.
 
-        A claim that could not be shipped runs out by itself and is then taken up again, by anyone.
+        Never raises Unavailable: a claim that could not be shipped runs out by itself, and is then taken up
+        again by anyone.
         """
         count = 0
         try:
@@ -91,6 +100,7 @@ class Shipper:
             # A run keeps the start it was made with, so it is made when there is one.
             self._store.shipments.done(shipment, shipment.run_id or "", shipment.shipped_step)
             return
+        parent = self._parent_of(job)
         run_id = self._tracker.ensure_run(job)
         shipped = shipment.shipped_step if run_id == shipment.run_id else 0
         self._tracker.log_params(run_id, facts.params(job))
@@ -98,6 +108,8 @@ class Shipper:
         curve = self._curve(job, shipped)
         self._log_points(run_id, job, shipped, curve.points)
         tags = facts.tags(job, self._store.jobs.attempts(job.id))
+        if parent is not None:
+            tags[facts.PARENT_TAG] = parent
         problems = self._finish(run_id, job) if job.state.terminal else list(curve.problems)
         if problems:
             tags[facts.PROBLEM_TAG] = "; ".join(problems)
@@ -166,7 +178,7 @@ class Shipper:
         return problems
 
 
-def unseen(points: Sequence[Point], shown: Mapping[str, frozenset[int]]) -> list[Point]:
+def unseen(points: Sequence[Point], shown: Mapping[str, Collection[int]]) -> list[Point]:
     """Return points without the values that a run already shows at their step."""
     fresh: list[Point] = []
     for point in points:

@@ -18,6 +18,7 @@ from PIL import Image
 
 import chromium
 import services as test_services
+import study_cases
 from ad_detectors.evaluation import evaluate, write_results
 from ad_detectors.report.pictures import write_pictures
 from ad_platform.records import Job
@@ -26,9 +27,11 @@ from ad_platform.stack.lifecycle import environment
 from ad_platform.stack.services import services
 from ad_platform.tracking.mlflow import MlflowTracker
 from ad_platform.tracking.shipper import Shipper
+from ad_platform.tracking.studies import StudyRuns
 from evaluation_cases import fitted, held_out, split
 from job_stories import Stories
 from mlflow_home import QUIET
+from study_stories import StudyStory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -108,6 +111,52 @@ def test_a_browser_shows_the_run_its_curves_and_its_gallery(
         check_training(page, f"{runs}/{tracker.ensure_run(train)}")
         check_evaluation(page, f"{runs}/{tracker.ensure_run(evaluation)}", evaluation)
         check_gallery(page, f"{runs}/{tracker.ensure_run(evaluation)}", tmp_path / "results")
+
+
+def test_a_browser_shows_the_jobs_of_a_sweep_below_it_and_its_report(
+    stories: Stories, tracker: MlflowTracker, server: str
+) -> None:
+    spec = study_cases.spec(space=(study_cases.NOISE, study_cases.W))
+    story = StudyStory(stories, study_cases.of_category(spec, "sweeps"), "sweep-of-pages")
+    for number in range(12):
+        story.trial(number, round(0.7 + 0.02 * (number * 7 % 12), 3))
+        stories.lease(story.job(number))
+    story.finish(5, 0.92)
+    studies = StudyRuns(stories.store, tracker)
+    Shipper(stories.store, stories.storage, tracker, "s1", [studies], studies.parent_of).once()
+    experiment = tracker.client.get_experiment_by_name("mvtec/sweeps").experiment_id
+    runs = f"{server}/#/experiments/{experiment}/runs"
+    with chromium.page() as page:
+        page.goto(server)
+        page.get_by_text("Model training", exact=True).click()
+        page.get_by_role("button", name="Close", exact=True).click()
+        page.goto(runs)
+        row = page.get_by_role("gridcell").filter(has_text="sweep-of-pages")
+        row.get_by_text("sweep-of-pages", exact=True).wait_for()
+        assert page.get_by_text("sweep-of-pages #7", exact=True).count() == 0
+        row.get_by_role("button").first.click()  # what unfolds it
+        page.get_by_text("sweep-of-pages #7", exact=True).wait_for()
+        look(page, "sweep-runs")
+        check_sweep(page, f"{runs}/{tracker.ensure_study_run(story.study)}")
+
+
+def check_sweep(page: "Page", run: str) -> None:
+    """Check what a sweep's own page says, its curve, and that its report is drawn within the page."""
+    page.goto(run)
+    page.get_by_text("Child runs", exact=True).wait_for()
+    page.get_by_text("Searches noise_step (50:500:25), w (0:12) of ddad").first.wait_for()
+    look(page, "sweep-run")
+    page.goto(f"{run}/model-metrics")
+    points = page.locator(".js-plotly-plot .scatterlayer .trace").first.locator(".point")
+    points.first.wait_for(state="attached")
+    assert points.count() == 12
+    page.goto(f"{run}/artifacts")
+    page.get_by_text("report.html", exact=True).click()
+    report = page.frame_locator("iframe")
+    report.get_by_text("12 asked = 12 complete + 0 pruned + 0 failed").wait_for()
+    report.locator("#plot-1").scroll_into_view_if_needed()
+    report.locator("#plot-1 .main-svg").first.wait_for()
+    look(page, "sweep-report")
 
 
 def check_training(page: "Page", run: str) -> None:
