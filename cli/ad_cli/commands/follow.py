@@ -1,11 +1,16 @@
 """`adctl watch` and `adctl logs`: look on while a job runs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ad_cli import out, session
 from ad_cli.commands import options
+from ad_cli.exits import Exit
+from ad_platform.states import StudyState
+
+if TYPE_CHECKING:
+    from ad_platform.sweeps.steering import Sweeps
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,9 +40,12 @@ def watch(
     from ad_platform.records import Study
 
     with session.client() as client:
-        if not jobs:
-            raise typer.Exit(watch_everything(client))
         sweeps = session.sweeps(client)
+        if not jobs:
+            code = watch_everything(client)
+            if code is not Exit.INTERRUPTED:
+                _say_which_go_on(sweeps)
+            raise typer.Exit(code)
         if len(jobs) == 1 and isinstance(study := targets.find(client, sweeps, jobs[0]), Study):
             from ad_cli.sweeps.watching import watch_sweep
 
@@ -46,6 +54,14 @@ def watch(
         named = [targets.job(client, sweeps, text, alone) for text in jobs]
         watched = [job for one in named for job in (one, *client.dependents(one))]
         raise typer.Exit(watch_to_the_end(client, list({job.id: job for job in watched}.values())))
+
+
+def _say_which_go_on(sweeps: "Sweeps") -> None:
+    """Name the sweeps that run: between two trials one may have no job to be watched."""
+    for view in sweeps.list():
+        if view.study.state is StudyState.RUNNING:
+            name = view.study.name
+            out.note(f"sweep {name} goes on: adctl sweep watch {name}")
 
 
 def logs(

@@ -88,13 +88,11 @@ class Planned:
         """Say how long it takes; "" where past runs do not tell."""
         told = []
         if self.to_train is not None and self.shared:
-            told.append(f"{self.to_train.words} to train once")
+            told.append(f"a training: {self.to_train.words}")
         if self.to_try is not None:
-            told.append(f"{self.to_try.words} to try one of them")
-        words = ", ".join(told)
-        if self.seconds is None:
-            return words
-        return f"about {span(self.seconds)} if as many slots are free: {words}"
+            told.append(f"a trial: {self.to_try.words}")
+        words = "; ".join(told)
+        return words if self.seconds is None else f"about {span(self.seconds)} with free slots ({words})"
 
 
 def plan(

@@ -60,7 +60,8 @@ def show_end(view: SweepView) -> None:
     out.text(f"{study.name}  sweep {words.title(view.spec)}: {state}{took}  {words.sums(view)}")
     showing.section("best", showing.best(view))
     if view.front:
-        out.text(f"  the front: trials {', '.join(map(str, view.front))}")
+        trials = "trial" if len(view.front) == 1 else "trials"
+        out.text(f"  none is better in everything than {trials} {', '.join(map(str, view.front))}")
     showing.section("result", outcome.told(view))
     for line in [f"all of it: adctl sweep show {study.name}", *showing.next_steps(view)]:
         out.note(line)

@@ -144,6 +144,15 @@ def test_show_and_watch_take_a_sweep_where_they_take_a_job(adctl, desk: Bench, n
     assert "watch it by itself" in adctl("watch", "night", night.jobs[0][0].id).err
 
 
+def test_a_watch_of_everything_names_the_sweeps_that_go_on_without_a_job(adctl, desk: Bench):
+    Sweep.of(desk.store, "between")
+
+    called = adctl("watch")
+
+    assert called.code == 0
+    assert "sweep between goes on: adctl sweep watch between" in called.err
+
+
 def test_a_name_of_a_sweep_goes_before_the_beginning_of_a_jobs_id(adctl, desk: Bench):
     sweep = Sweep.of(desk.store, "night")
     sweep.tried(POINT, 0.9)
