@@ -9,7 +9,7 @@ import typer
 
 ORDER = (
     *("quickstart", "up", "submit", "watch", "list", "show", "logs", "why", "diff", "cancel", "retry"),
-    *("promote", "models", "predict", "leaderboard", "detectors", "data"),
+    *("report", "promote", "models", "predict", "leaderboard", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 
