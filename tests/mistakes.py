@@ -1,4 +1,4 @@
-"""A home with jobs of every kind, and how a mistaken call of adctl is checked against it."""
+"""A home with jobs and sweeps of every kind, and how a mistaken call of adctl is checked against it."""
 
 import shlex
 import shutil
@@ -10,15 +10,24 @@ from pathlib import Path
 
 from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, WorkerRecord
 from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
-from ad_platform.states import AttemptOutcome, FailureClass, JobKind
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind, StudyState, TrialState
 from ad_platform.storage import open_storage
 from ad_platform.storage.layout import model_prefix
 from ad_platform.store.engine import SqlStore, open_store
 from clientkit import ENTRY, make_category, migrated
+from sweep_stories import Sweep
 
 # Jobs by what has become of them. Two ids begin alike.
 TRAINED, TRAINED_TOO, EVALUATION = "aaaa000000000001", "aaaa000000000002", "eeee000000000001"
 FAILED, CANCELLED, RUNNING, QUEUED = (letter * 4 + "000000000001" for letter in "fcdb")
+TRIALS = tuple(f"7777{number:012}" for number in range(1, 4))
+# Sweeps: one that runs, one that ended with two objectives, one that was cancelled, one that is paused.
+SWEEPS = {
+    "night": "5555000000000001",
+    "two": "5555000000000002",
+    "gone": "5e00000000000001",
+    "held": "5f00000000000001",
+}
 TABLES = ("jobs", "attempts", "edges", "events", "outbox", "champions", "holdings", "studies", "trials")
 CONFIG: dict[str, Json] = dict(ENTRY["presets"]["tiny"])  # type: ignore[index]
 
@@ -48,6 +57,7 @@ class Desk:
             "cancelled": CANCELLED,
             "running": RUNNING,
             "queued": QUEUED,
+            "trial": TRIALS[1],
         }
 
 
@@ -72,9 +82,9 @@ def m(call: str, code: int, *says: str, before: Callable[[Desk], None] | None = 
 
 
 def make_template(folder: Path) -> Path:
-    """Return a store with one job of every kind in it."""
+    """Return a store with one job of every kind in it, and sweeps."""
     file = migrated(folder)
-    ids = iter([TRAINED, EVALUATION, TRAINED_TOO, FAILED, CANCELLED, RUNNING, QUEUED])
+    ids = iter([*TRIALS, TRAINED, EVALUATION, TRAINED_TOO, FAILED, CANCELLED, RUNNING, QUEUED])
     store = open_store(f"sqlite:///{file}", new_id=lambda: next(ids))
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text("{}")
@@ -153,6 +163,7 @@ def _fill(store: SqlStore, fitted: dict[str, Json]) -> None:
     store.workers.hold(
         [Holding(node="here", fingerprint="f1", dataset="parts", category="screw", path=data.path)]
     )
+    _fill_sweeps(store, data)
     spec = JobSpec(kind=JobKind.TRAIN, detector="toy", dataset=data, config=CONFIG, preset="tiny")
     trained = _submit(store, Submission(spec=spec, user="kim"))
     _end(store, Outcome(outcome=AttemptOutcome.SUCCEEDED, result=fitted))
@@ -171,6 +182,22 @@ def _fill(store: SqlStore, fitted: dict[str, Json]) -> None:
     _submit(store, Submission(spec=spec, user="kim"))
     _lease(store)
     _submit(store, Submission(spec=spec, user="kim", queue="elsewhere"))
+
+
+def _fill_sweeps(store: SqlStore, data: DatasetRef) -> None:
+    """Put sweeps into the store, of which only the one that runs has trials that failed."""
+    point: dict[str, Json] = {"lr": 0.01, "image_size": 16, "mode": "mean"}
+    night = Sweep.of(store, "night", id=SWEEPS["night"], wanted=4, data=data)
+    night.tried(point, 0.9)
+    night.tried(point, state=TrialState.FAILED, error="the loss is nan")
+    two = Sweep.of(
+        store, "two", id=SWEEPS["two"], data=data, objectives=("validation/image_auroc", "latency_ms")
+    )
+    two.tried(point, 0.9, 12.0)
+    two.finish(number=0)
+    for name, state in (("gone", StudyState.STOPPED), ("held", StudyState.PAUSED)):
+        sweep = Sweep.of(store, name, id=SWEEPS[name], data=data)
+        store.studies.steer(sweep.study.id, state=state)
 
 
 def _submit(store: SqlStore, submission: Submission) -> Job:

@@ -15,6 +15,7 @@ from ad_platform.sweeps.asking import SweepRequest
 from ad_platform.sweeps.concluding import Conclusion
 from ad_platform.sweeps.optuna_study import OptunaStudy, close_storage, open_storage
 from ad_platform.sweeps.steering import Sweeps
+from ad_platform.sweeps.viewing import SweepView
 from clientkit import Bench, bench
 
 # Two stages: `steps` decides the training, the rest only the scores.
@@ -49,6 +50,7 @@ ENTRY: dict[str, Json] = {
 }
 DATA = DatasetRef(dataset="parts", category="screw", fingerprint="f" * 64, path="/data/parts/screw")
 METRIC = "validation/image_auroc"
+SPACE = ("noise_step=50:300:25", "w=0:12")
 
 
 def peak(config: Mapping[str, Json]) -> float:
@@ -167,3 +169,17 @@ def sweep_field(template: Path, folder: Path, database: str = "") -> Iterator[Fi
         yield ground
         for storage in ground.opened:
             close_storage(storage)
+
+
+def sums(ground: Field, study: Study) -> SweepView:
+    """Check that everything adds up, and return how the sweep stands."""
+    view = ground.sweeps.view(ground.store.studies.get(study.id))
+    assert view.asked == view.complete + view.pruned + view.failed + view.running
+    theirs = ground.in_optuna(study)
+    assert sum(theirs.values()) == view.asked + view.ruled_out + view.warm
+    assert theirs.get("COMPLETE", 0) == view.complete + view.warm
+    assert theirs.get("PRUNED", 0) == view.pruned
+    assert theirs.get("RUNNING", 0) == view.running
+    numbers = [trial.number for trial in ground.store.studies.trials(study.id)]
+    assert numbers == list(range(len(numbers)))
+    return view

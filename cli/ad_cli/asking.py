@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_cli import datasets, out
+from ad_cli import datasets, out, session, targets
 from ad_platform import run_file
 from ad_platform.errors import InvalidData, InvalidRequest
 from ad_platform.history import Estimate, estimate
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.devices import DeviceChoice
     from ad_platform.records import Job
+    from ad_platform.requests import TrainRequest
     from ad_platform.run_file import RunFile
     from ad_platform.specs import Json, Submission
 
@@ -85,11 +86,20 @@ def source(client: Client, job: str | None, file: Path | None) -> Source:
 def _train_job(client: Client, text: str) -> Job:
     """Return the job that is meant; the newest of all is mostly an evaluation, and a training is wanted."""
     newest = client.jobs(kind=JobKind.TRAIN, limit=1) if text == "@last" else []
-    return newest[0] if newest else client.job(text)
+    of_sweep = "take its best settings: adctl sweep best {}"
+    return newest[0] if newest else targets.job(client, session.sweeps(client), text, of_sweep)
 
 
 def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Plan:
     """Return what a training comes to; a mistyped name is said before any picture is read."""
+    request, found = train_request(client, below, wish, images)
+    with settings_blamed(below, wish):
+        submissions = client.plan_train(request)
+    return foreseen(client, _evaluable(submissions, found), found, below.job)
+
+
+def train_request(client: Client, below: Source, wish: Wish, images: Images) -> tuple[TrainRequest, Found]:
+    """Return what is asked of a training, and its pictures."""
     entry = _entry(client, below, wish)
     wish = replace(wish, detector=entry.name)
     whole = wish.over(_lower(below, wish, entry))
@@ -98,10 +108,13 @@ def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Pla
     else:
         with below.blamed("data.fingerprint" if whole.data.fingerprint else "data"):
             found = datasets.find(client, None, None, None, like=whole.data)
+    return request_of(whole, found.ref), found
+
+
+def settings_blamed(below: Source, wish: Wish) -> AbstractContextManager[None]:
+    """Say the file's line along with what is wrong with its settings, unless others were typed."""
     typed = bool(wish.settings or wish.image_size or wish.preset)
-    with nullcontext() if typed else below.blamed("settings"):
-        submissions = client.plan_train(request_of(whole, found.ref))
-    return foreseen(client, _evaluable(submissions, found), found, below.job)
+    return nullcontext() if typed else below.blamed("settings")
 
 
 def plan_evaluate(client: Client, job: str, wish: Wish, images: Images) -> Plan:

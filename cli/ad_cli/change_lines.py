@@ -48,6 +48,6 @@ def change_words(job: Job, speed: Speed, hint: str = "") -> str:
     if job.state is JobState.WAITING and job.needs:
         return f"{head} for {', '.join(need[: shapes.SHORT] for need in job.needs)}"
     if job.state.terminal:
-        return head
+        return f"{head}  {seen}" if job.pruned and (seen := shapes.seen_words(job)) else head
     why = hint or job.error
     return f"{head}: {why}" if why else head

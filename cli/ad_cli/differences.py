@@ -44,7 +44,8 @@ def _show(comparison: Comparison, paired: Paired) -> None:
 
 def _title(side: Side) -> str:
     job, data = side.job, side.job.spec.dataset
-    words = f"{job.id}  {job.kind} {job.spec.detector} on {data.dataset}/{data.category}: {job.state}"
+    state = shapes.state_words(job)
+    words = f"{job.id}  {job.kind} {job.spec.detector} on {data.dataset}/{data.category}: {state}"
     if job.name:
         words += f", {job.name}"
     return f"{words}; measured by {side.evaluation.id}" if side.evaluation else words

@@ -15,7 +15,7 @@ def show_ends(jobs: Sequence[Job]) -> None:
         if out.quiet():
             out.text(f"{job.id} {job.state}")
             continue
-        state = out.in_colour(job.state.value, shapes.COLOURS.get(job.state.value, ""))
+        state = out.in_colour(words := shapes.state_words(job), shapes.COLOURS.get(words, ""))
         out.text(f"{job.id[: shapes.SHORT]}  {shapes.title(job)}: {state}{_took(job)}{_words(job)}")
         if job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
             _show_measures(job)
@@ -39,11 +39,19 @@ def _took(job: Job) -> str:
 
 def _words(job: Job) -> str:
     """Return what a line can hold of a result, or why there is none."""
+    if job.pruned:
+        seen = shapes.seen_words(job)
+        return f"  {seen}" if seen else ""
     if job.state is not JobState.SUCCEEDED:
         why = ": ".join(part for part in (str(job.failure or ""), job.error) if part)
         return f"  {why}" if why else ""
     if job.kind is JobKind.EVALUATE:
         return ""
+    if job.kind is JobKind.TRIAL:
+        found = shapes.result_metrics(job)
+        return "  " + "  ".join(
+            measures.short(name, found[name]) for name in job.spec.measures if name in found
+        )
     words = shapes.headline(job)
     return f"  {words}" if words else ""
 

@@ -139,7 +139,8 @@ def _standing(job: Job) -> str:
     if job.state is JobState.WAITING and job.needs:
         return f"for {job.needs[0][: shapes.SHORT]}"
     if job.state.terminal:
-        return "-" if job.state is JobState.CANCELLED else shapes.progress_words(job)
+        ended = job.state is JobState.CANCELLED and not job.pruned
+        return "-" if ended else shapes.progress_words(job)
     done = job.progress
     if not done.of:
         return "-"

@@ -28,13 +28,16 @@ from ad_cli.commands import (
     report,
     stack,
     submit,
+    sweep,
     ui,
     why,
     worker,
 )
 from ad_cli.exits import SYSTEM, Exit, exit_of
-from ad_cli.ordering import arrange, only
+from ad_cli.ordering import arrange, only, outline
 from ad_platform.errors import AdctlError, InvalidRequest
+
+HELP = ("-h", "--help")
 
 # No markup mode: help is plain text, and rich is not loaded for it.
 app = typer.Typer(
@@ -43,7 +46,7 @@ app = typer.Typer(
     add_completion=False,  # our own answers in a third of the time
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": [*HELP]},
 )
 
 
@@ -114,6 +117,7 @@ def adctl(
 for group in (stack, quickstart, jobs, follow, why, diff, promote, report, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
+app.add_typer(sweep.app, name="sweep")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")
@@ -149,8 +153,8 @@ def _call(arguments: Sequence[str]) -> int:
 
         mistakes.check_arguments(arguments, tree.read(app))  # what is typed ends in a store or on a terminal
     try:
-        # To build every command takes 30 ms, so the one that is called will do.
-        called = only(app, arguments[0]) if arguments else app
+        # To build every command takes 60 ms: the one that is called will do, or what the page shows of all.
+        called = only(app, arguments[0]) if arguments and arguments[0] not in HELP else outline(app)
         code = called(args=list(arguments), prog_name="adctl", standalone_mode=False)
     except typer.TyperException as error:
         from ad_cli import mistakes, tree

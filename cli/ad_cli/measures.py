@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ad_platform.rungs import rungs_of
 from ad_platform.states import JobKind
 
 if TYPE_CHECKING:
@@ -19,6 +20,17 @@ HEADLINES = {
     "test/aupro_30": "AUPRO 0.3",
     "validation/image_auroc": "validation image AUROC",
     "validation/pixel_auroc": "validation pixel AUROC",
+}
+# What fits a column beside its number.
+SHORT = {
+    "image_auroc": "AUROC",
+    "image_ap": "AP",
+    "image_f1_max": "F1",
+    "pixel_auroc": "pxAUROC",
+    "pixel_ap": "pxAP",
+    "pixel_f1_max": "pxF1",
+    "aupro_30": "AUPRO",
+    "aupro_05": "AUPRO05",
 }
 DEFECT_COLUMNS = {
     "IMAGE AUROC": "image_auroc",
@@ -43,11 +55,29 @@ def measures(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
         named = {IMAGE_AUROC: NO_DEFECTS, **named}
     if point := operating_words(job):
         named["threshold"] = point
+    if rungs := rung_words(job):
+        named["rungs"] = rungs
     if isinstance(images := job.result.get("images"), int):
-        named["test images"] = str(images)
+        named["test images" if job.kind is JobKind.EVALUATE else "images"] = str(images)
     if isinstance(took := job.result.get("ms_per_image"), int | float):
         named["ms per image"] = f"{took:.4g}"
     return named
+
+
+def short(metric: str, value: float) -> str:
+    """Return a measure in twelve characters: "AUROC 0.9413"."""
+    name = metric.rpartition("/")[2]
+    if name == "latency_ms":
+        return f"{value:.4g} ms"
+    found = SHORT.get(name, name)
+    return f"{found} {value:.{max(2, 9 - len(found))}f}"
+
+
+def rung_words(job: Job) -> str:
+    """Return what a trial's first measure was estimated at, rung by rung; "" of a job without rungs."""
+    told = job.result.get("rungs")
+    rungs = told if isinstance(told, list) else rungs_of(job.progress.metrics)
+    return " ".join(f"{each:.4f}" for each in rungs if isinstance(each, int | float))
 
 
 def headlines(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from itertools import groupby
 
 import typer
 
 ORDER = (
-    *("quickstart", "up", "submit", "watch", "list", "show", "logs", "why", "diff", "cancel", "retry"),
-    *("report", "promote", "models", "predict", "leaderboard", "detectors", "data"),
+    *(
+        "quickstart",
+        "up",
+        "submit",
+        "watch",
+        "list",
+        "show",
+        "logs",
+        "why",
+        "diff",
+        "cancel",
+        "retry",
+        "sweep",
+        "report",
+    ),
+    *("promote", "models", "predict", "leaderboard", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 
@@ -41,6 +56,43 @@ def only(app: typer.Typer, name: str) -> typer.Typer:
     slim = copy(app)
     slim.registered_commands, slim.registered_groups = part.registered_commands, part.registered_groups
     return slim
+
+
+def outline(app: typer.Typer) -> typer.Typer:
+    """Return an application with the same help page, whose commands have no options and do nothing.
+
+    Every option costs time when a command is built, and the page shows none of them.
+    """
+    slim = copy(app)
+    slim.registered_commands = [copy(command) for command in app.registered_commands]
+    slim.registered_groups = [copy(group) for group in app.registered_groups]
+    for command in slim.registered_commands:
+        command.callback = _idle(command.callback)
+    for group in slim.registered_groups:
+        if group.typer_instance is not None:
+            group.typer_instance = outline(group.typer_instance)
+            if group.name:
+                _shut(group.typer_instance)
+    return slim
+
+
+def _shut(group: typer.Typer) -> None:
+    """Leave of a group what its line on the page needs: one command, or it would not be shown."""
+    group.registered_commands, group.registered_groups = group.registered_commands[:1], []
+    if group.registered_callback is not None:
+        group.registered_callback = copy(group.registered_callback)
+        group.registered_callback.callback = _idle(group.registered_callback.callback)
+
+
+def _idle(callback: Callable[..., object] | None) -> Callable[..., object]:
+    """Return a function that is called and described like another one."""
+
+    def idle() -> None:
+        pass
+
+    if callback is not None:
+        idle.__name__, idle.__doc__ = callback.__name__, callback.__doc__
+    return idle
 
 
 def parts(app: typer.Typer) -> dict[str, typer.Typer]:

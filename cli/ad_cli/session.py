@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.settings import Settings
+    from ad_platform.sweeps.steering import Sweeps
 
 _lent: "list[Client]" = []
 
@@ -30,6 +31,13 @@ def client() -> "Iterator[Client]":
 
     with Client(settings()) as fresh:
         yield fresh
+
+
+def sweeps(client: "Client") -> "Sweeps":
+    """Return what can be asked of sweeps through a client."""
+    from ad_platform.sweeps.steering import Sweeps
+
+    return Sweeps(client)
 
 
 @contextmanager

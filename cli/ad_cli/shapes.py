@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from ad_cli.measures import IMAGE_AUROC, in_order
+from ad_cli.measures import IMAGE_AUROC, in_order, short
+from ad_platform.rungs import beside_rungs, seen_of
 from ad_platform.states import JobKind, JobState
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ COLOURS = {
     "running": "yellow",
     "cancelling": "yellow",
     "cancelled": "dim",
+    "pruning": "yellow",
+    "pruned": "dim",
     "waiting": "dim",
+    "finished": "green",  # as sweeps stand
+    "paused": "yellow",
+    "stopped": "dim",
 }
 UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 WORKER_COLUMNS = ("ID", "NODE", "STATE", "BUSY", "SLOTS", "QUEUES", "SEEN")
@@ -57,9 +63,20 @@ def title(job: Job) -> str:
     return f"{job.kind} {job.spec.detector} on {data.dataset}/{data.category}"
 
 
+def called(job: Job) -> str:
+    """Return how a job is named in a line about it: its short id, and what it is."""
+    return f"{job.id[:SHORT]}  {title(job)}"
+
+
 def state_words(job: Job) -> str:
-    """Return the state, with what is about to happen to it."""
-    return "cancelling" if job.cancel_requested and not job.state.terminal else job.state.value
+    """Return the state, with what is about to happen to it, and by whom it was ended."""
+    if job.pruned:
+        return "pruned"
+    if job.state.terminal:
+        return job.state.value
+    if job.cancel_requested:
+        return "cancelling"
+    return "pruning" if job.prune_requested else job.state.value
 
 
 def progress_words(job: Job) -> str:
@@ -68,6 +85,8 @@ def progress_words(job: Job) -> str:
         return headline(job) or "done"
     if job.state is JobState.FAILED and job.failure:
         return job.failure.value
+    if job.pruned:
+        return seen_words(job) or "-"
     return percent(job) or "-"
 
 
@@ -79,11 +98,20 @@ def percent(job: Job) -> str:
 
 def headline(job: Job) -> str:
     """Return the one measure of an ended job that matters most, short: "AUROC 0.9413"."""
+    seen = seen_of(job)
+    if seen is not None:
+        return "" if seen.value is None else short(seen.metric, seen.value)
     if job.kind is JobKind.EVALUATE:
         found = result_metrics(job).get(IMAGE_AUROC)
         return f"AUROC {'n/a' if found is None else f'{found:.4f}'}"
     first = next(iter(in_order(result_metrics(job)).items()), None)
     return f"{first[0].rpartition('/')[2]} {first[1]:.4g}" if first else ""
+
+
+def seen_words(job: Job) -> str:
+    """Return what was seen of a trial that was not finished: "rung 3 0.812"."""
+    seen = seen_of(job)
+    return f"rung {len(seen.rungs)} {seen.rungs[-1]:.3f}" if seen is not None and seen.rungs else ""
 
 
 def shortest(ids: Iterable[str]) -> int:
@@ -105,8 +133,18 @@ def result_metrics(job: Job) -> dict[str, float]:
 
 
 def metric_words(metrics: Mapping[str, float], most: int = 4) -> str:
-    """Return the few metrics that matter most as "name value"."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in list(in_order(metrics).items())[:most])
+    """Return the few metrics that matter most as "name value"; of rungs the newest estimate says enough."""
+    found = list(in_order(beside_rungs(metrics)).items())[:most]
+    return "  ".join(f"{name} {value:.4g}" for name, value in found)
+
+
+def typed(value: Json) -> str:
+    """Return a setting as `-S` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(typed(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def ago(at: float, now: float | None = None) -> str:

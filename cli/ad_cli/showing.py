@@ -86,7 +86,7 @@ def show(whole: Whole) -> None:
         out.text("")
         out.table(("  DEFECT", *measures.DEFECT_COLUMNS), [(f"  {name}", *cells) for name, *cells in rows])
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
-    _section("settings", {name: _value(value) for name, value in sorted(whole.job.spec.config.items())})
+    _section("settings", {name: shapes.typed(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:
         out.text("\nevents")
         for event in whole.events:
@@ -118,11 +118,13 @@ def _facts(whole: Whole) -> dict[str, str]:
         "detector": f"{spec.detector}{f' ({spec.preset})' if spec.preset else ''}",
         "data": f"{spec.dataset.dataset}/{spec.dataset.category}  {spec.dataset.fingerprint[:12]}",
         "of model": spec.source or "",
+        "measures": " ".join(spec.measures),
         "holdout": spec.holdout,
         "seed": str(spec.seed),
         "device": spec.device,
         "progress": "" if job.state.terminal else shapes.percent(job) or job.progress.message,
         "metrics": "" if job.state.terminal else shapes.metric_words(job.progress.metrics),
+        "rungs": "" if job.state is JobState.SUCCEEDED else measures.rung_words(job),
         "queue": f"{job.queue}, priority {job.priority}",
         "group": job.group or "",
         "failures": f"{job.failures} of {job.max_attempts}" if job.failures else "",
@@ -146,15 +148,6 @@ def _took(job: Job) -> str:
     if job.started_at is None or job.finished_at is None:
         return ""
     return f" after {shapes.span(job.finished_at - job.started_at)}"
-
-
-def _value(value: Json) -> str:
-    """Return a setting as `-S` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(_value(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def _attempt(attempt: Attempt) -> str:

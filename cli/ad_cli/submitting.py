@@ -66,7 +66,8 @@ def outlook(plan: Plan) -> list[str]:
     lines = []
     if plan.cloned is not None:
         but = ", ".join(
-            f"{name} {_value(new)} (was {_value(old)})" for name, (old, new) in plan.differs.items()
+            f"{name} {shapes.typed(new)} (was {shapes.typed(old)})"
+            for name, (old, new) in plan.differs.items()
         )
         lines.append(f"as job {plan.cloned.id}" + (f", but for {but}" if but else ", with nothing changed"))
     lines.append(f"device: {plan.device.words}")
@@ -129,7 +130,7 @@ def _show_plan(plan: Plan) -> None:
             "time": _time(plan) or "unknown: nothing like it has run yet",
             **_scheduling(plan.submissions[0]),
             "jobs": ", ".join(submission.spec.kind.value for submission in plan.submissions),
-            **{f"  {name}": _value(value) for name, value in sorted(spec.config.items())},
+            **{f"  {name}": shapes.typed(value) for name, value in sorted(spec.config.items())},
         }
     )
     if plan.cloned is not None:
@@ -161,12 +162,3 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "queue": f"{submission.queue}, priority {submission.priority}",
     }
     return {name: value for name, value in said.items() if value}
-
-
-def _value(value: Json) -> str:
-    """Return a setting as `-S` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(_value(each) for each in value) if isinstance(value, list) else str(value)

@@ -16,7 +16,6 @@ from ad_cli.ordering import parts
 
 ARGUMENT = type(typer.Argument())  # what Typer's two declarations give; the classes have no public name
 OPTION = type(typer.Option())
-HELP_NAMES = ("-h", "--help")
 
 
 @dataclass(frozen=True, kw_only=True)

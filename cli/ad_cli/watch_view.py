@@ -7,6 +7,7 @@ from ad_cli import shapes
 from ad_cli.pace import Speed
 from ad_cli.tables import cut, one_line, painted, width_of
 from ad_platform.records import Job
+from ad_platform.rungs import beside_rungs
 from ad_platform.states import JobState
 
 LABEL = 20  # columns of "detector category"
@@ -25,15 +26,22 @@ class Shown:
     job: Job
     speed: Speed
     hint: str = ""  # why it does not run
+    label: str = ""  # what it is called; by its detector and category unless told
 
 
 def lines(
-    shown: Sequence[Shown], trouble: str, width: int, height: int, *, coloured: bool = True
+    shown: Sequence[Shown],
+    trouble: str,
+    width: int,
+    height: int,
+    *,
+    label: int = LABEL,
+    coloured: bool = True,
 ) -> list[str]:
     """Return the lines of all jobs, no wider and no more than fit the terminal."""
     usable = max(1, width - 1)  # a full line wraps on some terminals
     room = max(1, height - 2 - bool(trouble))
-    drawn = [_of_job(one, usable, coloured=coloured) for one in shown]
+    drawn = [_of_job(one, usable, label, coloured=coloured) for one in shown]
     if sum(map(len, drawn)) > room:
         drawn = _fewer(shown, drawn, room, usable)
     found = [line for block in drawn for line in block]
@@ -55,9 +63,9 @@ def _fewer(shown: Sequence[Shown], drawn: Sequence[list[str]], room: int, width:
     return [*([drawn[n][0]] for n in sorted(kept)), [cut(f"and {counts}", width)]]
 
 
-def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
+def _of_job(one: Shown, width: int, label: int, *, coloured: bool) -> list[str]:
     job = one.job
-    head = _head(job, width)
+    head = _head(one, width, label)
     if job.state is not JobState.RUNNING or not job.progress.of:
         return _standing(one, head, width, coloured=coloured)
     done = job.progress
@@ -77,11 +85,12 @@ def _of_job(one: Shown, width: int, *, coloured: bool) -> list[str]:
     return [first, cut(second, width)]
 
 
-def _head(job: Job, width: int) -> str:
+def _head(one: Shown, width: int, label: int) -> str:
     """Return what a job is called, as wide for every job; a narrow terminal shows less of it."""
+    job = one.job
     kind = f"{job.kind.value:<8} " if width >= ROOMY else ""
-    label = LABEL if width >= ROOMY - 10 else LABEL // 2
-    what = cut(f"{job.spec.detector} {job.spec.dataset.category}", label)
+    label = label if width >= ROOMY - 10 else label // 2
+    what = cut(one_line(one.label) or f"{job.spec.detector} {job.spec.dataset.category}", label)
     return f"{job.id[: shapes.SHORT]} {kind}{what}{' ' * (label - width_of(what))}"
 
 
@@ -94,7 +103,8 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
     elif job.state is JobState.RUNNING:
         more = begun_words(job, one.speed)
     elif job.state.terminal:
-        more = shapes.progress_words(job) if job.state is not JobState.CANCELLED else ""
+        ended = job.state is JobState.CANCELLED and not job.pruned
+        more = "" if ended else shapes.progress_words(job)
     else:
         more = "" if one.hint else job.error
     room = width - width_of(head) - len(state) - 2
@@ -108,11 +118,11 @@ def _standing(one: Shown, head: str, width: int, *, coloured: bool) -> list[str]
 def numbers(job: Job, speed: Speed) -> list[str]:
     """Return what is told of a running job beside its steps: measures, speed, attempt, worker."""
     found = []
-    if "cancelling" in (state := shapes.state_words(job)):
+    if (state := shapes.state_words(job)) in ("cancelling", "pruning"):
         found.append(state)
     found += [
         f"{name.rpartition('/')[2].replace('_', ' ')} {value:.4g}"
-        for name, value in list(job.progress.metrics.items())[:2]
+        for name, value in list(beside_rungs(job.progress.metrics).items())[:2]
     ]
     if job.progress.message:
         found.append(job.progress.message)

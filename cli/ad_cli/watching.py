@@ -27,8 +27,11 @@ def watch_everything(client: Client, clock: Callable[[], float] = time.monotonic
 
 
 def end_code(jobs: Sequence[Job]) -> Exit:
-    """Return the exit code that tells how jobs ended; a failure outweighs a cancel."""
-    states = {job.state for job in jobs}
+    """Return the exit code that tells how jobs ended; a failure outweighs a cancel.
+
+    A pruned trial ended as its study wanted it: that is no cancel.
+    """
+    states = {job.state for job in jobs if not job.pruned}
     if JobState.FAILED in states:
         return Exit.JOB_FAILED
     return Exit.JOB_CANCELLED if JobState.CANCELLED in states else Exit.OK

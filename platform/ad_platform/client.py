@@ -12,6 +12,7 @@ from ad_platform.looking import Looking
 from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
 from ad_platform.records import Holding, Job
 from ad_platform.requests import Promotion, Scheduling, Submitted, TrainRequest
+from ad_platform.rungs import no_model
 from ad_platform.specs import DatasetRef, JobSpec, Submission
 from ad_platform.states import JobKind
 from ad_platform.why import warnings as what_keeps
@@ -57,6 +58,8 @@ class Client(Looking):
     ) -> list[Submission]:
         """Return what an evaluation of a train job's model would submit: on its own category unless told."""
         source = self.store.jobs.find(text)
+        if source.kind is JobKind.TRIAL:
+            raise InvalidRequest(no_model(source))
         if source.kind is not JobKind.TRAIN:
             raise InvalidRequest(
                 f"job {source.id} is of kind {source.kind}; only train jobs can be evaluated"

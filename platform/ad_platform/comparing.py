@@ -15,7 +15,8 @@ Values = Mapping[str, Json]
 
 # Which run it was, not what it ran on.
 _OF_THE_RUN = frozenset({"resumed_step", "resumed_from"})
-_COSTS = {"ms_per_image": "ms per image", "fit_seconds": "seconds to fit", "seconds": "seconds to evaluate"}
+_COSTS = {"ms_per_image": "ms per image", "fit_seconds": "seconds to fit"}
+_SECONDS = {JobKind.EVALUATE: "seconds to evaluate", JobKind.TRIAL: "seconds in all"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,8 @@ def _config(job: Job) -> Values:
         "threads": spec.threads,
         "checkpoint_every": spec.checkpoint_every,
     }
+    if spec.measures:
+        beside["measures"] = list(spec.measures)
     if spec.source is not None:
         beside["model of job"] = spec.source
     return {**beside, **_flat("", spec.config)}
@@ -202,6 +205,8 @@ def _numbers(side: Side) -> dict[str, float]:
         of = side.job if job == side.job.id else side.measured
         found |= result_of(of).metrics
         costs = {words: of.result.get(name) for name, words in _COSTS.items()}
+        if of.kind in _SECONDS:
+            costs[_SECONDS[of.kind]] = of.result.get("seconds")
         found |= {name: float(value) for name, value in costs.items() if isinstance(value, int | float)}
     return found
 
@@ -230,12 +235,19 @@ def _notes(a: Side, b: Side) -> list[str]:
             if side.evaluation is None and side.job.state is JobState.SUCCEEDED
         ]
     prints = [side.measured.spec.dataset.fingerprint for side in (a, b)]
-    if prints[0] != prints[1] and all(_intervals(side.measured) for side in (a, b)):
+    trials = a.job.kind is JobKind.TRIAL
+    if prints[0] != prints[1] and all(trials or _intervals(side.measured) for side in (a, b)):
         notes.append("they were measured on different images, so their metrics do not compare the models")
     return notes
 
 
 def _other_kinds(a: Job, b: Job) -> str:
+    if JobKind.TRIAL in (a.kind, b.kind):
+        other = a if b.kind is JobKind.TRIAL else b
+        return (
+            f"job {a.id} is of kind {a.kind} and job {b.id} of kind {b.kind}; compare a trial with another "
+            f"trial, and see the other alone: adctl show {other.id}"
+        )
     evaluation = b if a.kind is JobKind.TRAIN else a
     first, second = (one.id if one.kind is JobKind.TRAIN else one.spec.source for one in (a, b))
     words = f"job {a.id} is of kind {a.kind} and job {b.id} of kind {b.kind}"

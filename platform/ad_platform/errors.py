@@ -45,7 +45,7 @@ class UnknownName(InvalidRequest):
 
 
 class AmbiguousId(InvalidRequest):
-    """A short id fits several jobs, or several studies."""
+    """A short id fits several jobs, or several sweeps."""
 
     def __init__(self, prefix: str, ids: Sequence[str], what: str = "jobs") -> None:
         self.prefix, self.ids = prefix, list(ids)

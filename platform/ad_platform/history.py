@@ -8,7 +8,7 @@ from ad_platform import devices
 from ad_platform.errors import InvalidRequest
 from ad_platform.records import Attempt, Job
 from ad_platform.specs import JobSpec, Json
-from ad_platform.states import AttemptOutcome, JobState
+from ad_platform.states import AttemptOutcome, JobKind, JobState
 from ad_platform.store.contract import Store
 
 LOOKED_AT = 40  # newest jobs of the kind and detector
@@ -35,7 +35,7 @@ class Run:
     seconds: float  # of all its attempts together
     device: str  # cpu, cuda, mps or ""
     images: int  # 0 where it was not told
-    computed: bool  # whether it did more than find each stage in the storage
+    fitted: bool  # whether it did more than find each stage in the storage
 
 
 def estimate(store: Store, spec: JobSpec, images: int | None = None) -> Estimate | None:
@@ -49,14 +49,17 @@ def estimate(store: Store, spec: JobSpec, images: int | None = None) -> Estimate
     )
     runs = [_run(job, store.jobs.attempts(job.id)) for job in past]
     runs = _on_such_a_device(store, spec, [run for run in runs if run.seconds > 0])
+    if spec.kind is JobKind.TRIAL:
+        runs = _like_the_newest(spec, runs)
     if not runs:
         return None
     same = [run for run in runs if _same(run.spec, spec)]
     newest = next((run for run in same if run.spec.seed == spec.seed), None)
-    if newest is not None and not newest.computed:
-        return _estimate([newest.seconds], ", which found everything fitted")
-    runs = [run for run in runs if run.computed]
-    same = [run for run in same if run.computed]
+    if spec.kind is not JobKind.TRIAL:  # which has more to do than to fit
+        if newest is not None and not newest.fitted:
+            return _estimate([newest.seconds], ", which found everything fitted")
+        runs = [run for run in runs if run.fitted]
+        same = [run for run in same if run.fitted]
     if same or not runs:
         return _estimate([run.seconds for run in same[:USED]], "") if same else None
     alike = [run for run in runs if _work_aside(run.spec) == _work_aside(spec)]
@@ -94,8 +97,14 @@ def _run(job: Job, attempts: Sequence[Attempt]) -> Run:
         seconds=took,
         device=str(last.facts.get("device", "")).partition(":")[0] if last else "",
         images=images if isinstance(images, int) else 0,
-        computed=job.result.get("steps") != 0,
+        fitted=job.result.get("steps") != 0,
     )
+
+
+def _like_the_newest(spec: JobSpec, runs: Sequence[Run]) -> list[Run]:
+    """Keep the trials that measured the same and, as the newest one, fitted something or found it fitted."""
+    runs = [run for run in runs if run.spec.measures == spec.measures] or list(runs)
+    return [run for run in runs if run.fitted == runs[0].fitted]
 
 
 def _on_such_a_device(store: Store, spec: JobSpec, runs: Sequence[Run]) -> list[Run]:
@@ -128,7 +137,7 @@ def _work_aside(spec: JobSpec) -> dict[str, Json]:
 def _scale(run: Run, spec: JobSpec, images: int | None) -> float:
     """Return how many times as much there is to do: steps or epochs, times pixels, times pictures."""
     ratio = (_number(spec, SIDE) / _number(run.spec, SIDE)) ** 2
-    for name in COUNTS:
+    for name in COUNTS if run.fitted else ():
         if spec.config.get(name) and run.spec.config.get(name):
             ratio *= _number(spec, name) / _number(run.spec, name)
             if name == "steps":

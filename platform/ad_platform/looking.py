@@ -1,7 +1,7 @@
 """What a person or a program can see of the platform."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 from ad_platform import catalogue
 from ad_platform.connections import Connections
@@ -12,6 +12,7 @@ from ad_platform.requests import JobFilter, Overview, Snapshot
 from ad_platform.states import JobState
 
 MOST_WATCHED = 1000  # jobs that are watched at once without being named
+T = TypeVar("T")
 
 
 class Looking(Connections):
@@ -73,6 +74,19 @@ class Looking(Connections):
         for job_id in dict.fromkeys([*known, *(ids or ())]):
             if job_id not in fresh and not (job_id in known and known[job_id].state.terminal):
                 known[job_id] = self.store.jobs.get(job_id)
+
+    def looks(self, look: Callable[[], T], interval: float = 1.0) -> Iterator[tuple[T | None, str]]:
+        """Yield what a look gives, again and again; None, and why, while the store is away."""
+        while True:
+            seen: T | None = None
+            trouble = ""
+            try:
+                self._tick()
+                seen = look()
+            except Unavailable as error:
+                trouble = str(error)
+            yield seen, trouble
+            self._pause(interval if not trouble else max(interval, 2.0))
 
     def logs(
         self,

@@ -10,6 +10,7 @@ from ad_platform.errors import AmbiguousId, Conflict, InvalidRequest, StoreDown,
 from ad_platform.records import Champion, Job
 from ad_platform.registry.promotion import model_name
 from ad_platform.results import result_of
+from ad_platform.rungs import no_model
 from ad_platform.states import JobKind, JobState
 
 CHAMPION = "champion"  # the alias that is meant where none is named
@@ -76,7 +77,12 @@ def find(client: Client, text: str) -> Model:
 
 
 def of_job(client: Client, job: Job) -> Model:
-    """Return the model of a train job, or of the train job that an evaluation scored; raise Conflict."""
+    """Return the model of a train job, or of the train job that an evaluation scored.
+
+    Raises Conflict for one that left none, InvalidRequest for a trial.
+    """
+    if job.kind is JobKind.TRIAL:
+        raise InvalidRequest(no_model(job))
     train = client.store.jobs.get(job.spec.source) if job.spec.source else job
     if train.state is not JobState.SUCCEEDED:
         raise Conflict(_no_model_yet(train))

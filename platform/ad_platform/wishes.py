@@ -11,6 +11,8 @@ from ad_platform.results import SELECTED_ON
 from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
+OF_SWEEP = ("sweep", "trial")  # tags of a sweep's jobs; whoever asks for one of them again is no part of it
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataWish:
@@ -72,10 +74,13 @@ NOTHING_SAID = Wish()
 
 
 def wish_of(asked: Job | JobSpec) -> Wish:
-    """Return what would ask for the same training again; raise InvalidRequest for a job of another kind."""
+    """Return what would ask for the same training again; raise InvalidRequest for a job that is none.
+
+    A trial's settings can be trained, too: what they were chosen by goes along.
+    """
     job = asked if isinstance(asked, Job) else None
     spec = asked.spec if isinstance(asked, Job) else asked
-    if spec.kind is not JobKind.TRAIN:
+    if spec.kind is JobKind.EVALUATE:
         which = f"job {job.id}" if job else "this"
         fit = f"; its training is job {spec.source}" if spec.source else ""
         raise InvalidRequest(
@@ -97,15 +102,24 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     )
     if job is None:
         return wish
+    of_sweep = OF_SWEEP[0] in job.tags
+    tags = {**job.tags, **_chosen_on(spec)}
     return replace(
         wish,
-        name=job.name or None,
-        tags=job.tags,
-        group=job.group,
+        name=None if of_sweep else job.name or None,
+        tags={name: value for name, value in tags.items() if name not in OF_SWEEP},
+        group=None if of_sweep else job.group,
         queue=job.queue,
         priority=job.priority,
         max_attempts=job.max_attempts,
     )
+
+
+def _chosen_on(spec: JobSpec) -> dict[str, str]:
+    """Return the tag that says which images a trial's settings were compared by."""
+    if spec.kind is not JobKind.TRIAL:
+        return {}
+    return {SELECTED_ON: "test" if any(name.startswith("test/") for name in spec.measures) else "validation"}
 
 
 def request_of(wish: Wish, data: DatasetRef) -> TrainRequest:
@@ -154,7 +168,9 @@ def differences(old: JobSpec, new: JobSpec) -> dict[str, tuple[Json, Json]]:
 
 def _flat(spec: JobSpec) -> dict[str, Json]:
     whole = {
-        name: value for name, value in spec.to_json().items() if name not in {"config", "dataset", "kind"}
+        name: value
+        for name, value in spec.to_json().items()
+        if name not in {"config", "dataset", "kind", "measures"}
     }
     data: dict[str, Json] = {f"data {name}": value for name, value in asdict(spec.dataset).items()}
     return {**whole, **data, **spec.config}

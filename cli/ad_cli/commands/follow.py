@@ -26,16 +26,24 @@ def watch(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show progress until a job has ended.
+    """Show progress until a job, or a sweep, has ended.
 
     With the jobs that need it, such as its evaluation. Ctrl-C leaves them running.
     """
+    from ad_cli import targets
     from ad_cli.watching import watch_everything, watch_to_the_end
+    from ad_platform.records import Study
 
     with session.client() as client:
         if not jobs:
             raise typer.Exit(watch_everything(client))
-        named = [client.job(text) for text in jobs]
+        sweeps = session.sweeps(client)
+        if len(jobs) == 1 and isinstance(study := targets.find(client, sweeps, jobs[0]), Study):
+            from ad_cli.sweeps.watching import watch_sweep
+
+            raise typer.Exit(watch_sweep(client, sweeps, study))
+        alone = "watch it by itself: adctl sweep watch {}"
+        named = [targets.job(client, sweeps, text, alone) for text in jobs]
         watched = [job for one in named for job in (one, *client.dependents(one))]
         raise typer.Exit(watch_to_the_end(client, list({job.id: job for job in watched}.values())))
 

@@ -90,9 +90,11 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first.
 
-    Sorted by a measure, such as image_auroc, the highest comes first and the column RESULT shows it.
+    Sorted by a measure, such as image_auroc, the highest comes first and the column RESULT shows it. A sweep
+    is one row, unless --group, --kind, --state or the like ask for its jobs; --json and -q list jobs.
     """
     from ad_cli import listing
+    from ad_cli.sweeps import listing as sweep_listing
     from ad_platform.requests import JobFilter
 
     wanted = listing.Wanted(
@@ -115,6 +117,14 @@ def list_jobs(
         limit=limit,
     )
     with session.client() as client:
+        if not (out.as_json() or out.quiet()) and sweep_listing.fits(wanted):
+            found = sweep_listing.together(client, session.sweeps(client), wanted)
+            if found.sweeps:
+                out.table(found.columns, found.rows)
+                if found.more:
+                    out.note(f"the first {limit}; more with: -n {limit * 5}")
+                out.note("the jobs of a sweep: adctl list --group NAME")
+                return
         listed = listing.find(client, wanted)
         if not listed.jobs and detector is not None:
             client.catalogue().entry(detector)  # a mistyped name is said, not taken for one without jobs
@@ -141,12 +151,20 @@ def show(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show a job: settings, attempts, events, result."""
-    from ad_cli import showing
+    """Show a job: settings, attempts, events, result. Of a sweep, what `adctl sweep show` does."""
+    from ad_cli import showing, targets
+    from ad_platform.records import Study
 
     with session.client() as client:
-        found = client.job(job)
+        sweeps = session.sweeps(client)
         if config:
-            showing.show_config(found)
+            of_best = "the settings of its best: adctl sweep best {}"
+            showing.show_config(targets.job(client, sweeps, job, of_best))
+            return
+        found = targets.find(client, sweeps, job)
+        if isinstance(found, Study):
+            from ad_cli.sweeps import printing
+
+            printing.show(client, sweeps, found)
         else:
             showing.show(showing.look(client, found))

@@ -11,11 +11,11 @@ from ad_platform.errors import InvalidRequest, InvalidValue
 
 def within(low: float, high: float | None = None) -> Callable[[float | None], float | None]:
     """Return a check of an option's value; Typer's own does not say the value and the whole range."""
-    allowed = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+    allowed = f"at least {low:.15g}" if high is None else f"from {low:.15g} to {high:.15g}"
 
     def check(value: float | None) -> float | None:
         if value is not None and (value < low or (high is not None and value > high)):
-            raise typer.BadParameter(f"it must be {allowed}, not {value:g}")
+            raise typer.BadParameter(f"it must be {allowed}, not {value:.15g}")
         return value
 
     return check
@@ -23,6 +23,57 @@ def within(low: float, high: float | None = None) -> Callable[[float | None], fl
 
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
+]
+SweepText = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP",
+        help="A sweep's name, its id or the first characters of it, or @last.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
+]
+Preset = Annotated[str | None, typer.Option("--preset", "-p", help="Settings by name.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),
+]
+Source = Annotated[
+    str | None,
+    typer.Option("--from", metavar="JOB", help="As that job, but for other options.", show_default=False),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="As this YAML says (adctl show JOB --config).",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        callback=within(0, 2**63 - 1), help="Decides every random draw. Default: 0.", show_default=False
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1. Default: auto.", show_default=False),
+]
+ImageSize = Annotated[
+    int | None, typer.Option(callback=within(1), help="Short for -S image_size=N.", show_default=False)
+]
+Holdout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="V/C|none",
+        help="Percent of the normal images kept from training to validate and to calibrate on. "
+        "Default: 10/10, or none for a published preset.",
+        show_default=False,
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -87,7 +138,7 @@ def command_follows(context: typer.Context, unless: str) -> bool:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
     if command is None and unless not in given:
         raise InvalidRequest(
-            f"say what: {path} train, {path} evaluate, or {path} {unless} JOB ({path} --help)"
+            f"say what: {path} train, {path} evaluate, {path} sweep, or {path} {unless} JOB ({path} --help)"
         )
     return command is not None
 

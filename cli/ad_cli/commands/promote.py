@@ -1,4 +1,4 @@
-"""`adctl promote`: let a job's model carry an alias."""
+"""`adctl promote`: let the model of a job, or of the best trial of a sweep, carry an alias."""
 
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ from ad_platform.errors import InvalidRequest
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.records import Champion
+    from ad_platform.requests import Promotion
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,10 +25,14 @@ def promote(
         str,
         typer.Argument(
             metavar="JOB",
-            help="A train job or an evaluation of one: its id, the first characters, @last; or NAME@ALIAS.",
+            help="A train job or an evaluation of one: its id, the first characters, @last; or NAME@ALIAS; "
+            "or with --best a sweep.",
             show_default=False,
         ),
     ],
+    best: Annotated[
+        bool, typer.Option("--best", help="The best trial of a sweep.", show_default=False)
+    ] = False,
     alias: Annotated[str, typer.Option(help="The alias, such as champion.")] = "champion",
     force: Annotated[
         bool, typer.Option("--force", help="Even if a gate says no; needs --reason.", show_default=False)
@@ -50,7 +55,7 @@ def promote(
         raise InvalidRequest("--force goes past the gates, so say why: --reason TEXT")
     with session.client() as client:
         known = {(each.model, each.alias) for each in client.store.champions.history()}
-        promotion = client.promote(_job(client, job), alias, force=force, reason=reason)
+        promotion = _promote(client, job, alias, force=force, reason=reason, best=best)
         champion = promotion.champion
         alias = champion.alias
         out.note(f"decided: {champion.model}@{alias} is job {champion.job_id} (revision {champion.revision})")
@@ -71,6 +76,20 @@ def promote(
         out.note(f"registered: models:/{champion.model}@{alias} is version {final.champion.published}")
     else:
         out.warn("the decision stands, but MLflow's registry does not show it yet: a worker's node tells it")
+
+
+def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: str, best: bool) -> "Promotion":
+    """Decide for a job, or for the best trial of a sweep; raise InvalidRequest for a sweep as a whole."""
+    from ad_cli import targets
+    from ad_platform.records import Study
+
+    sweeps = session.sweeps(client)
+    if best:
+        return sweeps.promote_best(text, alias, force=force, reason=reason)
+    job = _job(client, text)
+    if isinstance(found := targets.find(client, sweeps, job), Study):
+        raise InvalidRequest(f"{found.name} is a sweep; promote its best: adctl promote {found.name} --best")
+    return client.promote(found.id, alias, force=force, reason=reason)
 
 
 def _job(client: "Client", text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ad_cli import out, session
+from ad_cli.commands import options
 
 PAGES = (".html", ".htm")
 
@@ -17,12 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    sweep: Annotated[
-        str,
-        typer.Argument(
-            metavar="SWEEP", help="A sweep's name, id, or the beginning of its id.", show_default=False
-        ),
-    ],
+    sweep: options.SweepText,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -42,10 +38,9 @@ def report(
     there is replaced.
     """
     from ad_platform.sweeps.report import PAGE, TABLE, report_of
-    from ad_platform.sweeps.steering import Sweeps
 
     with session.client() as client, TemporaryDirectory(prefix="adctl-report-") as made:
-        study = Sweeps(client).find(sweep)
+        study = session.sweeps(client).find(sweep)
         page, table = places(Path(f"{study.name}-report") if to is None else to)
         report_of(client.store, study, Path(made))
         page.parent.mkdir(parents=True, exist_ok=True)

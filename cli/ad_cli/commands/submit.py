@@ -1,12 +1,11 @@
 """`adctl submit`: ask for a fit or an evaluation, or for what another job was, changed here and there."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ad_cli import out, session
-from ad_cli.commands import options
+from ad_cli.commands import options, submit_sweep
 
 app = typer.Typer(no_args_is_help=True, help="Ask for work; --from JOB alone asks for what that job was.")
 
@@ -16,57 +15,23 @@ app = typer.Typer(no_args_is_help=True, help="Ask for work; --from JOB alone ask
 @app.command()
 def train(
     context: typer.Context,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
-    ] = None,
+    model: options.Model = None,
     data: options.Data = None,
     dataset: options.Dataset = None,
     category: options.Category = None,
-    preset: Annotated[
-        str | None, typer.Option("--preset", "-p", help="Settings by name.", show_default=False)
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option("--from", metavar="JOB", help="As that job, but for other options.", show_default=False),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="As this YAML says (adctl show JOB --config).", show_default=False),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            callback=options.within(0, 2**63 - 1),
-            help="Decides every random draw. Default: 0.",
-            show_default=False,
-        ),
-    ] = None,
+    preset: options.Preset = None,
+    settings: options.Settings = None,
+    source: options.Source = None,
+    config: options.ConfigFile = None,
+    seed: options.Seed = None,
     name: options.Name = None,
     tag: options.Tags = None,
     group: options.Group = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1. Default: auto.", show_default=False),
-    ] = None,
-    imgsz: Annotated[
-        int | None,
-        typer.Option(callback=options.within(1), help="Short for -S image_size=N.", show_default=False),
-    ] = None,
+    device: options.Device = None,
+    imgsz: options.ImageSize = None,
     queue: options.QueueName = None,
     priority: options.Priority = None,
-    holdout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="V/C|none",
-            help="Percent of the normal images kept from training to validate and to calibrate on. "
-            "Default: 10/10, or none for a published preset.",
-            show_default=False,
-        ),
-    ] = None,
+    holdout: options.Holdout = None,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(
@@ -150,3 +115,6 @@ def evaluate(
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
         submitting.submit(client, asking.plan_evaluate(client, job, wish, images), dry_run=dry_run, wait=wait)
+
+
+app.command()(submit_sweep.sweep)

@@ -1,14 +1,15 @@
-"""`adctl why`: what keeps a job from running, or from its end."""
+"""`adctl why`: what keeps a job or a sweep from running, or from its end."""
 
 from typing import TYPE_CHECKING, cast
 
 import typer
 
-from ad_cli import out, session
+from ad_cli import out, session, shapes
 from ad_cli.commands import options
 
 if TYPE_CHECKING:
     from ad_platform.specs import Json
+    from ad_platform.sweeps.reasons import SweepReasons
     from ad_platform.why import Reasons
 
 
@@ -18,22 +19,55 @@ def add_to(app: typer.Typer) -> None:
 
 
 def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Say why a job is not running, and when it will start or end.
+    """Say why a job or sweep is not running, and what to do.
 
-    Of a job that runs: where, and whether it is heard of. Of one that failed: the error, and what may help.
+    With when it will start or end, where that is known. Of a job that runs: where, and whether it is heard
+    of. Of one that failed: the error, and what may help.
     """
+    from ad_cli import targets
+    from ad_platform.records import Study
+    from ad_platform.sweeps.reasons import explain_sweep
     from ad_platform.why import explain
 
     with session.client() as client:
-        reasons = explain(client, client.job(job))
+        sweeps = session.sweeps(client)
+        found = targets.find(client, sweeps, job)
+        if isinstance(found, Study):
+            trials = [one.trial for one in sweeps.trials(found)]
+            of_sweep = explain_sweep(client, sweeps.view(found), trials)
+            _print(f"{found.name}  sweep {found.state}", of_sweep, _sweep_json(of_sweep))
+        else:
+            reasons = explain(client, found)
+            _print(f"{found.id}  {found.kind} {shapes.state_words(found)}", reasons, _json(reasons))
+
+
+def _print(head: str, reasons: "Reasons | SweepReasons", value: "Json") -> None:
     if out.as_json():
-        out.data(_json(reasons))
+        out.data(value)
     elif out.quiet():
         out.text(" ".join(dict.fromkeys(cause.kind.value for cause in reasons.causes)))
     else:
-        out.text(f"{reasons.job.id}  {reasons.job.kind} {reasons.job.state}")
+        out.text(head)
         for line in reasons.lines:
             out.text(f"  {line}")
+
+
+def _sweep_json(reasons: "SweepReasons") -> "Json":
+    from dataclasses import asdict
+
+    study = reasons.view.study
+    return cast(
+        "Json",
+        {
+            "id": study.id,
+            "name": study.name,
+            "state": study.state.value,
+            "causes": [asdict(cause) for cause in reasons.causes],
+            "past": list(reasons.past),
+            "seconds_left": reasons.view.seconds_left,
+            "lines": list(reasons.lines),
+        },
+    )
 
 
 def _json(reasons: "Reasons") -> "Json":

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ad_platform.client import Client
 from ad_platform.settings import Settings
 from ad_platform.specs import Json
+from ad_platform.states import JobKind
 from ad_platform.store.glance import NEWEST, Glance, Named
 
 SECONDS = 1.0  # that a person who pressed a key is made to wait
@@ -28,12 +29,18 @@ class Elsewhere(Glance):
         self._settings = settings
 
     def jobs(self, start: str = "") -> list[Named]:
-        """Return the ids of the newest jobs."""
+        """Return the ids of the newest jobs; trials, which are many, only where a text was given."""
         found = self._ask(lambda client: client.store.jobs.search(limit=NEWEST))
         return [
             Named(job.id, f"{job.kind} {job.spec.detector} {job.state} {job.name}".rstrip())
             for job in found or ()
+            if start or job.kind is not JobKind.TRIAL
         ]
+
+    def sweeps(self) -> list[Named]:
+        """Return the names of the newest sweeps."""
+        found = self._ask(lambda client: client.store.studies.search(limit=NEWEST))
+        return [Named(one.name, f"sweep {one.state}, {one.wanted} trials") for one in found or ()]
 
     def detector_of(self, start: str) -> str:
         """Return the detector of a job."""

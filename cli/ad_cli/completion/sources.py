@@ -29,6 +29,19 @@ def jobs(args: Sequence[str], incomplete: str) -> Offer:
     return [one for one in [*newest, *found] if one[0].startswith(incomplete) and one[0] not in args]
 
 
+def sweeps(args: Sequence[str], incomplete: str) -> Offer:
+    """Return the names of sweeps, newest first, and @last."""
+    found = _pairs(_names().sweeps())
+    newest = [("@last", f"the newest: {found[0][0]}")] if found else []
+    return [one for one in [*newest, *found] if one[0].startswith(incomplete) and one[0] not in args]
+
+
+def jobs_and_sweeps(args: Sequence[str], incomplete: str) -> Offer:
+    """Return job ids, then the names of sweeps; @last is the newest job."""
+    found = [one for one in sweeps(args, incomplete) if one[0] != "@last"]
+    return [*jobs(args, incomplete), *found]
+
+
 def detectors(args: Sequence[str], incomplete: str) -> Offer:
     """Return the known detectors."""
     found = [(name, str(entry.get("summary") or "")) for name, entry in sorted(_catalogue().items())]
@@ -60,6 +73,40 @@ def fields(args: Sequence[str], incomplete: str) -> Offer:
                 for field, schema in known.items()
             }
     return [one for one in offered.items() if one[0].startswith(incomplete)]
+
+
+def parameters(args: Sequence[str], incomplete: str) -> Offer:
+    """Return the settings of the detector that was named, as "name="; after the sign, what to try of it."""
+    from ad_platform.store.glance import fields_of
+
+    name, sign, _ = incomplete.partition("=")
+    if not sign:
+        return fields(args, incomplete)
+    found: dict[str, str] = {}
+    for entry in _asked(args).values():
+        if declared := _declared(_mapping(entry.get("space")).get(name)):
+            found[f"{name}={declared}"] = "as the detector declares"
+        schema = fields_of(entry).get(name)
+        choices = _choices(schema, entry) if schema is not None else []
+        if len(choices) > 1:
+            found[f"{name}={','.join(choices)}"] = "all there are"
+    return [one for one in found.items() if one[0].startswith(incomplete)]
+
+
+def objectives(args: Sequence[str], incomplete: str) -> Offer:
+    """Return what trials can be compared by."""
+    from ad_platform.sweeps.objectives import METRICS
+
+    words = {"max": "the highest wins", "min": "the lowest wins"}
+    return [(name, words[way]) for name, way in METRICS.items() if name.startswith(incomplete.lower())]
+
+
+def orders_of_trials(args: Sequence[str], incomplete: str) -> Offer:
+    """Return what trials can be sorted by, beside their settings."""
+    from ad_platform.sweeps.objectives import METRICS
+
+    names = ["number", "value", "state", "time", *METRICS]
+    return [(name, "") for name in names if name.startswith(incomplete)]
 
 
 def datasets(args: Sequence[str], incomplete: str) -> Offer:
@@ -173,6 +220,19 @@ def _typed(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return ",".join(_typed(one) for one in value) if isinstance(value, list) else str(value)
+
+
+def _declared(values: Json) -> str:
+    """Return a range or the choices that a detector declares as one would type them after --param name=."""
+    if isinstance(values, list):
+        return ",".join(map(_typed, values))
+    range_ = _mapping(values)
+    if choices := range_.get("choices"):
+        return _declared(choices)
+    if not {"low", "high"} <= range_.keys():
+        return ""
+    more = ":log" if range_.get("log") is True else f":{range_['step']}" if range_.get("step") else ""
+    return f"{_typed(range_['low'])}:{_typed(range_['high'])}{more}"
 
 
 def _places() -> list[tuple[str, str]]:

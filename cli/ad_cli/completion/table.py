@@ -27,16 +27,23 @@ def models_and_jobs(args: Sequence[str], incomplete: str) -> sources.Offer:
     return [*sources.models(args, incomplete), *sources.jobs(args, incomplete)]
 
 
+# Options by name; where one means something else below a group, the group's name stands before it.
 OPTIONS: dict[str, Source] = {
     "--model": sources.detectors,
     "--detector": sources.detectors,
     "--preset": sources.presets,
     "--set": sources.fields,
+    "--param": sources.parameters,
+    "--objective": sources.objectives,
+    "--sampler": fixed("tpe", "cmaes", "gp", "qmc", "random", "grid", "nsgaii"),
+    "--pruner": fixed("none", "median", "percentile", "asha", "hyperband", "patient"),
+    "--warm-start": sources.sweeps,
     "--from": sources.jobs,
     "--dataset": sources.datasets,
     "--category": sources.categories,
     "--queue": sources.queues,
     "--queues": sources.queues,
+    "sweep --sort": sources.orders_of_trials,
     "--sort": fixed("age", "state", "kind", "detector", "data", "name", "user", "image_auroc", "pixel_auroc"),
     "--user": sources.users,
     "--worker": sources.workers,
@@ -44,11 +51,16 @@ OPTIONS: dict[str, Source] = {
     "--holdout": fixed("10/10", "5/20", "none"),
     "--alias": fixed("champion", "challenger"),
 }
-# Arguments by what the help page calls them; where several commands say NAME, the command decides.
+# Arguments by what the help page calls them; where commands mean different things by it, the command decides.
 ARGUMENTS: dict[str, Source] = {
     "JOB": sources.jobs,
     "A": sources.jobs,
     "B": sources.jobs,
+    "SWEEP": sources.sweeps,
+    **{
+        f"{command} JOB": sources.jobs_and_sweeps
+        for command in ("show", "watch", "why", "cancel", "retry", "promote")
+    },
     "WORKER": sources.workers,
     "MODEL": models_and_jobs,
     "NAME@ALIAS": sources.models,
@@ -65,7 +77,11 @@ def source_of(command: Command, parameter: Parameter) -> Source | None:
     if parameter.choices:
         return fixed(*parameter.choices)
     if parameter.names:
-        return next((OPTIONS[name] for name in parameter.names if name in OPTIONS), None)
+        known = [*(_within(command, name) for name in parameter.names), *parameter.names]
+        return next((OPTIONS[name] for name in known if name in OPTIONS), None)
     called = parameter.metavar.replace("[@ALIAS]", "@ALIAS").strip("[].")
-    group = " ".join((*command.path[:1], called))
-    return ARGUMENTS.get(called) or ARGUMENTS.get(group)
+    return ARGUMENTS.get(_within(command, called)) or ARGUMENTS.get(called)
+
+
+def _within(command: Command, name: str) -> str:
+    return " ".join((*command.path[:1], name))

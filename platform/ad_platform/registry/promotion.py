@@ -7,6 +7,7 @@ from ad_platform.errors import ChampionChanged, Conflict, InvalidRequest, Invali
 from ad_platform.records import Champion, Job
 from ad_platform.registry.gates import METRIC, Candidate, Verdict, judge, refuse
 from ad_platform.results import result_of
+from ad_platform.rungs import no_model
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
 from ad_platform.storage.contract import Storage
@@ -30,7 +31,7 @@ def promote(
     An alias that the model has in another case is that alias. Promoting what already carries it, by the same
     evaluation, changes nothing. Raises GateRefused naming the gate, InvalidValue for an alias that cannot be
     or force without a reason, Conflict for an evaluation that has not succeeded, and ChampionChanged when
-    others promoted twice in between.
+    others promoted twice in between; InvalidRequest for a trial, which has no model.
     """
     if not _ALIAS.fullmatch(alias):
         raise InvalidValue(
@@ -84,6 +85,8 @@ def _candidate(store: Store, job: Job) -> Candidate:
             None if evaluation else next(iter(store.jobs.search(kind=JobKind.EVALUATE, needs=job.id)), None)
         )
         return Candidate(job=job, evaluation=evaluation, missed=missed)
+    if job.kind is JobKind.TRIAL:
+        raise InvalidRequest(no_model(job))
     if job.spec.source is None:
         raise InvalidRequest(f"job {job.id} names no train job; promote the train job itself")
     if job.state is not JobState.SUCCEEDED:

@@ -32,15 +32,25 @@ class Glance:
         self._file = file
 
     def jobs(self, start: str = "") -> list[Named]:
-        """Return the ids of the newest jobs that begin with a text, newest first."""
+        """Return the ids of the newest jobs that begin with a text, newest first.
+
+        Of trials, which are many, only those that a text was given for.
+        """
         return [
             Named(row[0], f"{row[1]} {row[2]} {row[3]} {row[4]}".rstrip())
             for row in self._rows(
-                "SELECT id, kind, detector, state, name FROM jobs WHERE id >= ? AND id < ? "
-                "ORDER BY seq DESC LIMIT ?",
-                (start.lower(), start.lower() + "g", NEWEST),
+                "SELECT id, kind, detector, state, name FROM jobs WHERE id >= ? AND id < ? AND "
+                "(? != '' OR kind != 'trial') ORDER BY seq DESC LIMIT ?",
+                (start.lower(), start.lower() + "g", start, NEWEST),
             )
         ]
+
+    def sweeps(self) -> list[Named]:
+        """Return the names of the newest sweeps, newest first."""
+        rows = self._rows(
+            "SELECT name, state, wanted FROM studies ORDER BY created_at DESC, name LIMIT ?", (NEWEST,)
+        )
+        return [Named(row[0], f"sweep {row[1]}, {row[2]} trials") for row in rows]
 
     def detector_of(self, start: str) -> str:
         """Return the detector of the newest job whose id begins with a text, "" where there is none."""

@@ -8,6 +8,11 @@ from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coer
 from ad_platform.requests import JobFilter
 from ad_platform.store.tables import edges, jobs
 
+_KEYS_OF_SWEEPS = (
+    "sweep/",
+    "stage/",
+)  # how the submit keys of trials, and of the trainings they share, begin
+
 
 def statement(**wanted: Unpack[JobFilter]) -> Select[Any]:
     """Return the query of the jobs that fit, newest first unless told otherwise."""
@@ -35,6 +40,9 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     found.extend(_tagged(tag, value) for tag, value in (wanted.get("tags") or {}).items())
     if (needed := wanted.get("needs")) is not None:
         found.append(jobs.c.id.in_(select(edges.c.job_id).where(edges.c.need_id == needed)))
+    if wanted.get("without_sweeps"):
+        theirs = or_(*(jobs.c.key.startswith(start) for start in _KEYS_OF_SWEEPS))
+        found.append(or_(jobs.c.key.is_(None), ~theirs))
     if (seq := wanted.get("before_seq")) is not None:
         found.append(jobs.c.seq < seq)
     return found

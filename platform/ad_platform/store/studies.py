@@ -93,6 +93,8 @@ class SqlStudies(study_contract.Studies):
             wanted = trials.want_again(tx, study_id)
             if wanted:
                 _steer(tx, study_id, StudyState.RUNNING, None, None)
+                more = {"version": studies.c.version + 1}
+                tx.run(update(studies).where(studies.c.id == study_id).values(**more))
             return wanted
 
         return self._db.write(work)
@@ -165,7 +167,7 @@ def _get(tx: Transaction, name: str) -> Study:
         each for each in ids if wanted and each.id.startswith(wanted)
     ]
     if len(found) > 1:
-        raise AmbiguousId(name, [each.name for each in found], "studies")
+        raise AmbiguousId(name, [each.name for each in found], "sweeps")
     if not found:
         raise UnknownName("sweep", name, [each.name for each in ids])
     return _by_id(tx, found[0].id)

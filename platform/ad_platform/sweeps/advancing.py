@@ -1,9 +1,10 @@
 """Takes a study further: tells Optuna what has ended, asks it for what is wanted, concludes on the best."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from ad_platform.catalogue import DetectorEntry
 from ad_platform.errors import ClaimLost
@@ -16,11 +17,14 @@ from ad_platform.sweeps.optuna_study import Asked, OptunaStudy
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.sweeps.summing import Summary
 from ad_platform.sweeps.trainings import stand_ins
-from ad_platform.sweeps.work import Work, keys_of, rungs_of, values_of
+from ad_platform.sweeps.work import PRESET, Work, final_keys, keys_of, rungs_of, values_of
 
 log = logging.getLogger(__name__)
 
+Looks: TypeAlias = tuple[object, ...]
+
 CLAIM = 60.0  # seconds; held on to between two questions to Optuna, of which one may take seconds
+SURE = 30.0  # seconds after which a study is looked at closely though it looks as it was left
 MOST_RULED_OUT = 200  # proposals in one go that do not go together
 NOT_WANTED = "not needed: whoever asked for it died, and no more trials are wanted"
 NO_VALUE = "it did not measure what the sweep compares"
@@ -42,12 +46,18 @@ class Advancer:
     entry: Callable[[str], DetectorEntry]
     open: Callable[[Study, StudySpec], OptunaStudy]
     conclude: Conclude
+    clock: Callable[[], float] = time.monotonic
+    _left: dict[str, tuple[float, Looks]] = field(default_factory=dict)  # how studies were found, and when
 
     def advance(self, study_id: str) -> bool:
-        """Take a study further if nobody else is at it, and say whether it was claimed."""
+        """Take a study further unless nothing has changed; False if somebody else is at it."""
+        left_at, left = self._left.get(study_id, (0.0, None))
+        if left is not None and self.clock() - left_at < SURE and left == looks(self.store, study_id):
+            return True
         if not self.store.studies.claim(study_id, self.owner, CLAIM):
             return False
         try:
+            found = looks(self.store, study_id)
             study = self.store.studies.get(study_id)
             spec = StudySpec.from_json(study.spec)
             optuna = self.open(study, spec)
@@ -55,11 +65,27 @@ class Advancer:
                 _Turn(self, study, spec, optuna).take()
             finally:
                 optuna.rest()
+            # As it looked before: what this turn has changed itself may be worth another one.
+            self._left[study_id] = (self.clock(), found)
         except ClaimLost as error:
             log.warning("%s", error)
         finally:
             self.store.studies.release(study_id, self.owner)
         return True
+
+
+def looks(store: Store, study_id: str) -> Looks:
+    """Return what a study looks like to whoever would take it further: equal, and there is nothing to do."""
+    study = store.studies.get(study_id)
+    spec = StudySpec.from_json(study.spec)
+    running = store.studies.trials(study_id, [TrialState.RUNNING])
+    keys = [key for trial in running for key in keys_of(study, spec, trial.number)]
+    best = study.summary.get("best")
+    for which in (best["number"] if isinstance(best, dict) else None, PRESET):
+        keys += final_keys(study, which).values() if isinstance(which, int | str) else []
+    jobs = store.jobs.of_keys(keys)
+    told = {key: (job.state, len(rungs_of([job]))) for key, job in jobs.items()}
+    return (study.version, tuple(trial.number for trial in running), tuple(sorted(told.items())))
 
 
 class _Turn:

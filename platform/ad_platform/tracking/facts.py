@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ad_platform.records import Attempt, Job, Study
 from ad_platform.results import selected_on
 from ad_platform.specs import Json
-from ad_platform.states import JobState
+from ad_platform.states import JobKind, JobState
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.tracking.notes import NOTE_TAG, note
 from ad_platform.tracking.protocol import RunState
@@ -43,6 +43,13 @@ def started_at(job: Job) -> float:
     return job.started_at or job.created_at
 
 
+def data_context(job: Job) -> str:
+    """Return what a job uses its dataset for, as MLflow says it."""
+    if job.kind is JobKind.TRIAL:
+        return "testing" if any(name.startswith("test/") for name in job.spec.measures) else "validation"
+    return "training" if job.kind is JobKind.TRAIN else "testing"
+
+
 def params(job: Job) -> dict[str, str]:
     """Return the flat configuration of a job."""
     return flat_params(job.spec.config)
@@ -60,7 +67,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
     found: dict[str, Json] = {
         JOB_TAG: job.id,
         NOTE_TAG: note(job),
-        "adctl.state": job.state,
+        "adctl.state": "pruned" if job.pruned else job.state,
         "adctl.kind": spec.kind,
         "adctl.attempts": len(attempts),
         "adctl.spec_key": spec.key,
@@ -69,6 +76,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         "adctl.seed": spec.seed,
         "adctl.holdout": spec.holdout,
         "adctl.source": spec.source,
+        "adctl.measures": " ".join(spec.measures),
         "adctl.group": job.group,
         "adctl.retry_of": job.retry_of,
         "adctl.dataset_fingerprint": spec.dataset.fingerprint,

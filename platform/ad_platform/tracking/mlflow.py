@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from ad_platform.errors import MissingExtra, TrackingDown
 from ad_platform.records import Job, Study
 from ad_platform.settings import Settings
-from ad_platform.states import JobKind
 from ad_platform.storage.metrics import Point
 from ad_platform.tracking import facts
 from ad_platform.tracking.protocol import RunState
@@ -91,8 +90,7 @@ class MlflowTracker:
             source_type="local",
             source=json.dumps({"uri": data.path}),
         )
-        context = "training" if job.kind is JobKind.TRAIN else "testing"
-        tag = InputTag("mlflow.data.context", context)
+        tag = InputTag("mlflow.data.context", facts.data_context(job))
         with reaching(self.client.tracking_uri):
             self.client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ad_platform.records import Job
 from ad_platform.results import result_of
+from ad_platform.rungs import seen_of
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
 
@@ -29,6 +30,10 @@ def note(job: Job) -> str:
             "To look at: `results/gallery/`, `results/curves/`, `results/histogram.png`; "
             "to compute with: `results/results.csv`, `results/scores.csv`."
         )
+    elif job.state is JobState.SUCCEEDED:
+        lines += [_measures(job), "The score of each image is in `results/scores.csv`; there is no model."]
+    elif job.pruned:
+        lines += [_measures(job), f"**{job.error}**; the log is in `log.txt`."]
     elif job.state.terminal:
         lines.append(f"**{job.state}**{f': {job.error}' if job.error else ''}; the log is in `log.txt`.")
     return "\n\n".join(line for line in lines if line)
@@ -46,6 +51,19 @@ def _what(job: Job) -> str:
             f"Trial {number} of sweep **{sweep}**: **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
         )
     return f"Trains **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
+
+
+def _measures(job: Job) -> str:
+    """Return what a trial measured, or what was seen of it by the last of its rungs."""
+    metrics = result_of(job).metrics
+    found = [f"{name} **{metrics[name]:.4g}**" for name in job.spec.measures if name in metrics]
+    if found:
+        return f"{', '.join(found)}."
+    seen = seen_of(job)
+    if seen is None or seen.value is None:
+        return ""
+    at = f" at rung {len(seen.rungs)}" if seen.rungs else ""
+    return f"{seen.metric} **{seen.value:.4g}**{at}, when it was ended."
 
 
 def _headline(metrics: Mapping[str, float]) -> str:

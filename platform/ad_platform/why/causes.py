@@ -23,11 +23,17 @@ class Kind(StrEnum):
     READY = "ready"  # nothing keeps it: a worker takes it with its next look
     RUNNING = "running"
     CANCELLING = "cancelling"
+    PRUNING = "pruning"
     LEAVING = "leaving"  # it runs, on a worker that gives it back
     SILENT = "silent"  # it runs, but is not heard of
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PRUNED = "pruned"  # it was a trial not worth finishing
+    # Of a sweep alone:
+    PARALLEL = "parallel"  # it has as many trials at a time as it may, and there is room for more
+    STOPPED = "stopped"
+    FINISHED = "finished"
 
 
 # What somebody has to do something about; the rest passes by itself.

@@ -3,6 +3,7 @@
 from ad_platform.history import span
 from ad_platform.looking import Looking
 from ad_platform.records import Attempt, Job
+from ad_platform.rungs import seen_of
 from ad_platform.states import AttemptOutcome, FailureClass, JobState
 from ad_platform.why.causes import Cause, Kind
 from ad_platform.why.situation import Situation
@@ -38,6 +39,8 @@ def ended(client: Looking, job: Job, situation: Situation) -> Cause:
     if job.state is JobState.SUCCEEDED:
         took = sum(one.ended_at - one.started_at for one in client.attempts(job) if one.ended_at)
         words = f"it succeeded {when}, after {span(took)} on worker {job.worker}"
+    elif job.pruned:
+        return _pruned(job, when)
     elif job.state is JobState.CANCELLED:
         words = f"it was cancelled {when}{because(job.error)}"
         advice = advice or f"go on from its last checkpoint: adctl retry {job.id}"
@@ -47,6 +50,15 @@ def ended(client: Looking, job: Job, situation: Situation) -> Cause:
             path = job.spec.dataset.path
             advice = advice or ADVICE[job.failure].format(id=job.id, path=path)
     return Cause(kind=_KINDS[job.state], words=words, advice=advice)
+
+
+def _pruned(job: Job, when: str) -> Cause:
+    """Say that a trial was ended early, and by what was seen of it."""
+    words, seen = f"it was pruned {when}{because(job.error.partition('pruned: ')[2])}", seen_of(job)
+    if seen is not None and seen.rungs:
+        words += f" ({seen.metric} {seen.rungs[-1]:.4g} at rung {len(seen.rungs)})"
+    others = f"see the others of its study: adctl list --group {job.group}" if job.group else ""
+    return Cause(kind=Kind.PRUNED, words=words, advice=others)
 
 
 def attempts_told(client: Looking, job: Job) -> tuple[str, ...]:

@@ -27,11 +27,11 @@ def fitting(job: Job, situation: Situation, nodes: Collection[str]) -> list[Work
     return [worker for worker in situation.online if not lacks(job, capabilities_of(worker), nodes)]
 
 
-def missing(job: Job, situation: Situation, nodes: Collection[str]) -> Cause | None:
+def missing(job: Job, situation: Situation, nodes: Collection[str], what: str = "the job") -> Cause | None:
     """Say what no online worker has that a job needs, and what to do; None if one could do it."""
     workers: Sequence[WorkerRecord] = situation.online
     if not workers:
-        return _nobody(situation)
+        return _nobody(situation, what)
     for kind in (Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_BIG, Kind.NO_DATA):
         able = [worker for worker in workers if kind not in lacks(job, capabilities_of(worker), nodes)]
         if not able:
@@ -40,7 +40,7 @@ def missing(job: Job, situation: Situation, nodes: Collection[str]) -> Cause | N
     return None
 
 
-def _nobody(situation: Situation) -> Cause:
+def _nobody(situation: Situation, what: str) -> Cause:
     leaving = [worker.id for worker in situation.roster if worker.state == "draining"]
     last = max(situation.roster, key=lambda worker: worker.seen_at, default=None)
     words = ""
@@ -50,7 +50,7 @@ def _nobody(situation: Situation) -> Cause:
         words = f" ({last.id} was last heard of {ago(last.seen_at, situation.now)})"
     return Cause(
         kind=Kind.NO_WORKER,
-        words=f"no worker is online{words}, so the job waits",
+        words=f"no worker is online{words}, so {what} waits",
         advice="start one with: adctl worker start (or adctl up)",
     )
 

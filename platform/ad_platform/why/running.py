@@ -13,10 +13,8 @@ LATE = 2 / 3  # of a lease without a renewal: it is renewed at a third of its le
 def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
     """Say that a job runs, and what may end it early."""
     found = [Cause(kind=Kind.RUNNING, words=_where(client, job, situation))]
-    if job.cancel_requested:
-        asked = next((e.at for e in client.events(job) if e.kind == "cancel-requested"), situation.now)
-        words = f"it was told to end {ago(asked, situation.now)}, which it does at its next safe point"
-        found.append(Cause(kind=Kind.CANCELLING, words=words))
+    if job.cancel_requested or job.prune_requested:
+        found.append(_ending(client, job, situation))
     worker = situation.worker(job.worker)
     if worker is not None and worker.state == "draining":
         words = (
@@ -25,6 +23,15 @@ def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
         found.append(Cause(kind=Kind.LEAVING, words=words))
     silence = _silence(client, job, situation)
     return (*found, silence) if silence else tuple(found)
+
+
+def _ending(client: Looking, job: Job, situation: Situation) -> Cause:
+    order, kind, why = "cancel-requested", Kind.CANCELLING, ""
+    if not job.cancel_requested:
+        order, kind, why = "prune-requested", Kind.PRUNING, " since it is not worth finishing"
+    asked = next((event.at for event in client.events(job) if event.kind == order), situation.now)
+    words = f"it was told to end {ago(asked, situation.now)}{why}, which it does at its next safe point"
+    return Cause(kind=kind, words=words)
 
 
 def _where(client: Looking, job: Job, situation: Situation) -> str:

@@ -221,6 +221,15 @@ def test_search_finds_jobs_by_what_they_were_asked_for_with(store: Store) -> Non
     assert found(tags={"a": "1", "b": "1"}) == set()
 
 
+def test_search_can_leave_out_what_sweeps_have_submitted(store: Store) -> None:
+    plain, keyed = submit(store), submit(store, key="sweeping")
+    for key in ("sweep/5/0/0", "sweep/5/best/0", "stage/abc"):
+        submit(store, key=key, group="s")
+
+    assert len(store.jobs.search()) == 5
+    assert [job.id for job in store.jobs.search(without_sweeps=True)] == [keyed.id, plain.id]
+
+
 def test_search_goes_from_old_to_new_when_asked(store: Store) -> None:
     first, second, _ = submit(store), submit(store), submit(store)
 

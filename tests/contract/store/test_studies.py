@@ -33,7 +33,7 @@ def test_a_study_is_created_once_and_found_by_name_in_any_case_or_by_its_id(stor
     with pytest.raises(UnknownName):
         store.studies.get("")
     store.studies.create(replace(STUDY, id="5a02", name="other"))
-    with pytest.raises(AmbiguousId, match="id '5a0' fits several studies"):
+    with pytest.raises(AmbiguousId, match="id '5a0' fits several sweeps"):
         store.studies.get("5a0")
 
 

@@ -1,34 +1,10 @@
 """A sweep goes on to its end whatever dies on the way, and its sums add up in the store and in Optuna."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
-from ad_platform.records import Study
 from ad_platform.states import FailureClass, JobKind, JobState, StudyState, TrialOrigin, TrialState
-from ad_platform.sweeps.advancing import Advancer
-from ad_platform.sweeps.concluding import Conclusion
-from ad_platform.sweeps.viewing import SweepView
 from store_cases import CANCELLED
-from sweepkit import METRIC, Field
-
-SPACE = ("noise_step=50:300:25", "w=0:12")
-
-
-def sums(ground: Field, study: Study) -> SweepView:
-    """Check that everything adds up, and return how the sweep stands."""
-    view = ground.sweeps.view(ground.store.studies.get(study.id))
-    assert view.asked == view.complete + view.pruned + view.failed + view.running
-    theirs = ground.in_optuna(study)
-    assert sum(theirs.values()) == view.asked + view.ruled_out + view.warm
-    assert theirs.get("COMPLETE", 0) == view.complete + view.warm
-    assert theirs.get("PRUNED", 0) == view.pruned
-    assert theirs.get("RUNNING", 0) == view.running
-    numbers = [trial.number for trial in ground.store.studies.trials(study.id)]
-    assert numbers == list(range(len(numbers)))
-    return view
+from sweepkit import METRIC, SPACE, Field, sums
 
 
 def test_a_sweep_over_scores_alone_trains_once_and_finds_the_best(ground: Field) -> None:
@@ -95,89 +71,6 @@ def test_each_trial_is_proposed_by_a_seed_of_its_own_and_the_same_anywhere(groun
     first, second = ([t.trial.params for t in ground.sweeps.trials(study)] for study in (one, two))
     assert first == second
     assert len({str(params) for params in first}) == 8
-
-
-class Killed(BaseException):
-    """What kills whoever advances."""
-
-
-def killing(advancer: Advancer, at: str, times: int = 1) -> Advancer:
-    """Return an advancer that dies at a call of a store's or Optuna's method, before it or just after."""
-    when, _, name = at.partition(" ")
-
-    def deadly(method: Callable[..., Any]) -> Callable[..., Any]:
-        left = [times]
-
-        def call(*given: Any, **named: Any) -> Any:
-            left[0] -= 1
-            if left[0] == 0 and when == "before":
-                raise Killed
-            result = method(*given, **named)
-            if left[0] == 0:
-                raise Killed
-            return result
-
-        return call
-
-    class Proxy:
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-
-        def __getattr__(self, asked: str) -> Any:
-            found = getattr(self._inner, asked)
-            if asked in ("studies", "jobs"):
-                return Proxy(found)
-            if asked == name:
-                kept = self.__dict__.setdefault("_deadly", {})
-                return kept.setdefault(asked, deadly(found))
-            return found
-
-    def open_(study: Any, spec: Any) -> Any:
-        return Proxy(advancer.open(study, spec))
-
-    store = Proxy(advancer.store)
-    return replace(advancer, store=store, open=open_, conclude=Conclusion(store))
-
-
-DEADLY = [
-    f"{when} {name}"
-    for name in ("ask", "tell", "begin_trial", "end_trial", "summarise", "submit", "release")
-    for when in ("before", "after")
-]
-
-
-@pytest.mark.parametrize("at", DEADLY)
-def test_whoever_dies_anywhere_leaves_a_sweep_that_adds_up_in_the_end(ground: Field, at: str) -> None:
-    study = ground.submit(*SPACE, trials=7, parallel=3)
-    deaths = 0
-    for turn in range(14):
-        owner = f"mortal-{turn}"
-        try:
-            times = 1 if at.endswith("submit") else 1 + turn % 3  # the best is submitted once
-            killing(ground.advancer(owner), at, times).advance(study.id)
-        except Killed:
-            deaths += 1
-            ground.store.studies.release(study.id, owner)  # its claim would run out by itself
-        ground.work(2)
-    assert deaths > 0
-    ended = ground.run(study)
-    view = sums(ground, ended)
-    assert ended.state is StudyState.FINISHED
-    assert view.complete >= 7 - view.failed
-    assert view.asked == 7
-    assert view.running == 0
-    assert "RUNNING" not in ground.in_optuna(study)
-
-
-def test_a_lost_optuna_storage_is_made_again_from_the_store(ground: Field) -> None:
-    study = ground.submit(*SPACE, trials=8, parallel=2)
-    advancer = ground.advancer()
-    for _ in range(3):
-        advancer.advance(study.id)
-        ground.work(2)
-    for file in ground.bench.home.glob("optuna.db*"):
-        file.unlink()
-    assert sums(ground, ground.run(study)).complete == 8
 
 
 def test_a_failed_trial_is_told_and_the_others_go_on(ground: Field) -> None:

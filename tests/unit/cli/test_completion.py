@@ -16,11 +16,15 @@ from ad_cli.completion.words import offers
 from ad_cli.main import app
 from ad_platform import settings as environment
 from ad_platform.store.glance import glance
+from ad_platform.sweeps.methods import PRUNERS, SAMPLERS
+from ad_platform.sweeps.objectives import METRICS
 from clientkit import ENTRY
-from mistakes import CANCELLED, EVALUATION, FAILED, QUEUED, RUNNING, TRAINED, TRAINED_TOO, Desk
+from mistakes import CANCELLED, EVALUATION, FAILED, QUEUED, RUNNING, TRAINED, TRAINED_TOO, TRIALS, Desk
 
 ROOT = tree.read(app)
 SETTINGS = [*ENTRY["schema"]["properties"]]
+SWEEPS = ["held", "gone", "two", "night"]
+VALIDATION = [name for name in METRICS if name.startswith("validation/")]
 NEWEST_FIRST = [QUEUED, RUNNING, CANCELLED, FAILED, TRAINED_TOO, EVALUATION, TRAINED]
 
 
@@ -37,13 +41,31 @@ def offered(place: Desk):
 
 TABLE = [
     ("sub", ["submit"]),
-    ("submit ", ["train", "evaluate"]),
+    ("submit ", ["train", "evaluate", "sweep"]),
     ("list --sta", ["--state"]),
     ("list --state ", ["waiting", "queued", "running", "succeeded", "failed", "cancelled"]),
     ("list --state=r", ["--state=running"]),
     ("list --state running --state q", ["queued"]),
     ("list --kind e", ["evaluate"]),
-    ("show ", ["@last", *NEWEST_FIRST]),
+    ("show ", ["@last", *NEWEST_FIRST, *SWEEPS]),
+    ("why ni", ["night"]),
+    ("cancel night ", ["@last", *NEWEST_FIRST, *SWEEPS[:-1]]),
+    ("logs ", ["@last", *NEWEST_FIRST]),
+    ("show 7777", [*TRIALS[::-1]]),
+    ("sweep show ", ["@last", *SWEEPS]),
+    ("sweep trials n", ["night"]),
+    ("sweep list --state p", ["paused"]),
+    ("sweep trials night --state ", ["running", "complete", "pruned", "failed"]),
+    ("sweep trials night --sort va", ["value", *VALIDATION]),
+    ("submit sweep --warm-start ", ["@last", *SWEEPS]),
+    ("submit sweep -m toy --param ", [f"{name}=" for name in SETTINGS]),
+    ("submit sweep -m toy -P lr=", ["lr=1e-05:0.1:log"]),
+    ("submit sweep -m toy --param mode=", ["mode=mean,median"]),
+    ("submit sweep -m toy --param backbone=", []),
+    ("submit sweep --objective lat", ["latency_ms"]),
+    ("submit sweep --objective VAL", [*VALIDATION]),
+    ("submit sweep --sampler ", [*SAMPLERS]),
+    ("submit sweep --pruner ", [*PRUNERS]),
     ("show aaaa", [TRAINED_TOO, TRAINED]),
     ("show @", ["@last"]),
     (f"show {TRAINED} ", []),
@@ -92,7 +114,7 @@ def test_an_option_given_once_is_not_offered_again(offered) -> None:
         (command, parameter)
         for command in ROOT.walk()
         for parameter in command.parameters
-        if "JOB" in parameter.metavar or parameter.metavar in ("WORKER", "MODEL")
+        if "JOB" in parameter.metavar or parameter.metavar in ("WORKER", "MODEL", "SWEEP")
     ],
     ids=lambda one: getattr(one, "words", "") or getattr(one, "python_name", ""),
 )
@@ -105,7 +127,7 @@ def test_the_file_and_the_client_name_the_same(place: Desk) -> None:
     file, client = glance(settings.database_url), Elsewhere(settings)
 
     assert file is not None
-    for what in ("jobs", "categories", "workers", "models", "catalogue"):
+    for what in ("jobs", "sweeps", "categories", "workers", "models", "catalogue"):
         assert methodcaller(what)(file) == methodcaller(what)(client), what
     assert file.detector_of("") == client.detector_of("") == "toy"
     assert [one.name for one in file.jobs()] == NEWEST_FIRST

@@ -94,7 +94,7 @@ def test_show_lays_out_many_measures_with_those_that_matter_first(adctl, desk: B
         "validation/image_auroc 1",
         "test/image_ap 0.98",
         "validation/saturated 1",
-        "test images 83",
+        "images 83",
         "ms per image 12.34",
         "",
         "DEFECT IMAGE AUROC PIXEL AUROC AUPRO 0.3 AUPRO 0.05",

@@ -104,3 +104,12 @@ def test_python_m_ad_cli_is_adctl():
 def test_an_unknown_command_is_a_usage_error(capsys):
     assert program.run(["sumbit"]) == 2
     assert "sumbit" in capsys.readouterr().err
+
+
+def test_the_help_page_is_made_without_its_commands_and_reads_the_same(capsys, monkeypatch):
+    assert program.run(["--help"]) == 0
+    quick = capsys.readouterr().out
+    monkeypatch.setattr(program, "outline", lambda app: app)
+
+    assert program.run(["--help"]) == 0
+    assert capsys.readouterr().out == quick

@@ -1,0 +1,91 @@
+"""Puts sweeps among the jobs of `adctl list`, each as one row in the place of all its jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ad_cli import listing, shapes
+from ad_cli.sweeps import words
+from ad_platform.states import StudyState
+
+if TYPE_CHECKING:
+    from ad_cli.listing import Listed, Wanted
+    from ad_cli.tables import Column
+    from ad_platform.client import Client
+    from ad_platform.sweeps.steering import Sweeps
+    from ad_platform.sweeps.viewing import SweepView
+
+# Filters that a sweep can be looked at by as well; any other is about single jobs.
+SHARED = {"detector", "dataset", "category", "user"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """The rows of a list that has sweeps in it."""
+
+    columns: Sequence[Column]
+    rows: Sequence[tuple[str, ...]]
+    more: bool
+    sweeps: int  # how many of the rows are sweeps
+
+
+def fits(wanted: Wanted) -> bool:
+    """Say whether a list may show sweeps: newest first, and nothing asked that only jobs have."""
+    asked = {name for name, value in wanted.filter.items() if value}
+    return wanted.sort.lower() == "age" and asked <= SHARED
+
+
+def together(client: Client, sweeps: Sweeps, wanted: Wanted) -> Together:
+    """Return the jobs that were asked for, and in the place of those of a sweep the sweep."""
+    views = [view for view in sweeps.list() if _fits(view, wanted)]
+    without = wanted.filter.copy()
+    without["without_sweeps"] = True
+    listed = listing.find(client, replace(wanted, filter=without))
+    aged = [(job.created_at, listing.cells(job, listed)) for job in listed.jobs]
+    aged += [(view.study.created_at, _cells(view, listed)) for view in views]
+    aged.sort(key=lambda one: one[0], reverse=not wanted.reverse)
+    return Together(
+        columns=listing.columns(listed),
+        rows=[cells for _, cells in aged[: wanted.limit]],
+        more=listed.more or len(aged) > wanted.limit,
+        sweeps=len(views),
+    )
+
+
+def _fits(view: SweepView, wanted: Wanted) -> bool:
+    data, asked = view.spec.job.dataset, wanted.filter
+    pairs = (
+        (asked.get("detector"), view.spec.job.detector),
+        (asked.get("dataset"), data.dataset),
+        (asked.get("category"), data.category),
+    )
+    alike = all(want is None or want.casefold() == have.casefold() for want, have in pairs)
+    young = wanted.since is None or view.study.created_at >= wanted.since
+    return alike and young and asked.get("user") in (None, view.study.user)
+
+
+def _cells(view: SweepView, listed: Listed) -> tuple[str, ...]:
+    """Return the cells of a sweep's row, below the columns of jobs."""
+    study, data = view.study, view.spec.job.dataset
+    return (
+        study.id[: shapes.shortest(job.id for job in listed.jobs)],
+        study.state.value,
+        "sweep",
+        view.spec.job.detector,
+        f"{data.dataset}/{data.category}",
+        _standing(view),
+        shapes.coarse(time.time() - study.created_at),
+        study.name,
+    )
+
+
+def _standing(view: SweepView) -> str:
+    """Say in twelve characters how far a sweep is, and what its best is once it has ended."""
+    far = f"{words.ended(view)}/{view.wanted}"
+    best = words.best_value(view)
+    if view.study.state is StudyState.FINISHED:
+        return f"best {best}" if best else far
+    return long if best and len(long := f"{far} {best}") <= 12 else far
