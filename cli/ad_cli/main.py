@@ -25,6 +25,7 @@ from ad_cli.commands import (
     promote,
     queue,
     quickstart,
+    report,
     stack,
     submit,
     sweep,
@@ -113,7 +114,7 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, why, diff, promote, predict, doctor, config, ui):
+for group in (stack, quickstart, jobs, follow, why, diff, promote, report, predict, doctor, config, ui):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(sweep.app, name="sweep")

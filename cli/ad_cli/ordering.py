@@ -22,6 +22,7 @@ ORDER = (
         "cancel",
         "retry",
         "sweep",
+        "report",
     ),
     *("promote", "models", "predict", "leaderboard", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),

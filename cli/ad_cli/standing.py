@@ -25,11 +25,18 @@ def show_services(services: Sequence[ServiceState]) -> None:
         for one in services:
             out.text(f"{one.name} {one.state}")
         return
-    rows = [
-        (one.name, one.state, str(one.pid or "-"), shapes.ago(one.since) if one.pid else one.detail or "-")
-        for one in services
-    ]
+    rows = [(one.name, one.state, str(one.pid or "-"), _since(one)) for one in services]
     out.table(("SERVICE", "STATE", "PID", "SINCE"), rows, empty="no services run here; start them: adctl up")
+
+
+def _since(one: ServiceState) -> str:
+    """Return since when a service runs, or why it does not."""
+    from ad_platform.stack.services import DASHBOARD
+
+    if one.pid:
+        return shapes.ago(one.since)
+    asked = "starts with: adctl ui --sweeps" if one.name == DASHBOARD and one.state == "stopped" else "-"
+    return one.detail or asked
 
 
 def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None:
@@ -48,6 +55,7 @@ def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None
             "jobs": jobs or "none",
             "wake-ups": _queue_words(overview),
             "mlflow": pages_of(settings) or "its pages do not run; start them: adctl up",
+            **({"sweeps": sweeps} if (sweeps := sweep_pages_of(settings)) else {}),
             "disk": "; ".join(_rooms(settings)),
         }
     )
@@ -81,6 +89,7 @@ def as_json(
         "home": str(settings.home),
         "services": [service_json(one) for one in services],
         "ui": pages_of(settings),
+        "sweeps_ui": sweep_pages_of(settings),
         "disk_free": _free(settings),
         "trouble": trouble or (overview.trouble if overview else ""),
     }
@@ -110,6 +119,13 @@ def pages_of(settings: Settings) -> str | None:
         return pages.address(settings)
     except (Unavailable, InvalidRequest):
         return None
+
+
+def sweep_pages_of(settings: Settings) -> str | None:
+    """Return the address of the pages of sweeps, or None while they do not run."""
+    from ad_platform.stack import sweep_pages
+
+    return sweep_pages.running(settings)
 
 
 def _queue_words(overview: Overview) -> str:

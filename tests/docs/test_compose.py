@@ -33,7 +33,7 @@ def test_compose_is_valid_by_the_compose_specification() -> None:
 
 def test_nothing_is_published_beyond_loopback(services: dict[str, Any]) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert set(published) == {"mlflow"}, "only what a person opens in a browser"
+    assert set(published) == {"mlflow", "optuna-dashboard"}, "only what a person opens in a browser"
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert not any("network_mode" in service for service in services.values())
 
@@ -87,5 +87,6 @@ def test_the_addresses_are_ones_adctl_understands(services: dict[str, Any]) -> N
     settings: Settings = load(environment)
     assert not settings.embedded
     assert settings.storage_url == "/storage"
+    assert services["optuna-dashboard"]["environment"] == environment
     mounted = {mount.removesuffix(":ro").rsplit(":", 1)[1] for mount in services["worker"]["volumes"]}
     assert mounted == {settings.storage_url, str(settings.data_root)}

@@ -1,17 +1,22 @@
-"""`adctl ui`: MLflow's pages in a browser, or at least their address."""
+"""`adctl ui`: MLflow's pages, or those of sweeps, in a browser, or at least their address."""
 
 import os
 import socket
 import sys
 import webbrowser
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from ad_cli import out, session
+from ad_cli import out, session, targets
 from ad_platform.errors import Unavailable
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
+    from ad_platform.records import Job
+    from ad_platform.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,22 +26,28 @@ def add_to(app: typer.Typer) -> None:
 
 def ui(
     job: Annotated[
-        str, typer.Argument(metavar="JOB", help="Show the page of this job's run.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="JOB", help="Show the page of this job's run, or of this sweep.", show_default=False
+        ),
     ] = "",
+    sweeps: Annotated[
+        bool,
+        typer.Option("--sweeps", help="The pages of sweeps: Optuna's dashboard.", show_default=False),
+    ] = False,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address.", show_default=False)
     ] = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Open MLflow's pages in a browser and print their address.
+    """Open MLflow's pages, or those of sweeps, in a browser and print their address.
 
-    Where there is no screen, with -q and with --json it is only printed.
+    Those of sweeps are started when they are asked for. Where there is no screen, with -q and with --json
+    it is only printed.
     """
-    from ad_platform.stack import pages
-
     settings = session.settings()
-    page = pages.address(settings, _run_of(job) if job else None)
+    page = _page(settings, job, sweeps)
     if out.as_json():
         out.data({"url": page})
         return
@@ -57,10 +68,30 @@ def has_screen(environ: Mapping[str, str], platform: str = sys.platform) -> bool
     return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
-def _run_of(text: str) -> str:
+def _page(settings: "Settings", text: str, sweeps: bool) -> str:
+    """Return the address of what was asked for, starting the pages of sweeps if need be."""
+    from ad_platform.records import Study
+    from ad_platform.stack import pages, sweep_pages
+
+    if not text:
+        return f"{sweep_pages.address(settings, out.note)}/dashboard" if sweeps else pages.address(settings)
     with session.client() as client:
-        job = client.job(text)
-        run = client.store.shipments.run_of(job.id)
+        known = session.sweeps(client)
+        found = known.find(text) if sweeps else targets.find(client, known, text)
+        run = None if isinstance(found, Study) else _run_of(client, found)
+    if not isinstance(found, Study):
+        return pages.address(settings, run)
+    base = sweep_pages.address(settings, out.note)
+    page = sweep_pages.study_address(base, found.name)
+    if page is None:
+        out.note(
+            f"Optuna knows nothing of {found.name} yet: it is told once a worker takes the sweep further"
+        )
+    return page or f"{base}/dashboard"
+
+
+def _run_of(client: "Client", job: "Job") -> str:
+    run = client.store.shipments.run_of(job.id)
     if run is None:
         raise Unavailable(
             f"MLflow has no page of job {job.id} yet ({job.state}): it is told once the job has begun"

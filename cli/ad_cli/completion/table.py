@@ -59,7 +59,7 @@ ARGUMENTS: dict[str, Source] = {
     "SWEEP": sources.sweeps,
     **{
         f"{command} JOB": sources.jobs_and_sweeps
-        for command in ("show", "watch", "why", "cancel", "retry", "promote")
+        for command in ("show", "watch", "why", "cancel", "retry", "promote", "ui")
     },
     "WORKER": sources.workers,
     "MODEL": models_and_jobs,

@@ -14,7 +14,7 @@ from ad_platform.stack import leftovers, lifecycle, ports
 from ad_platform.stack.control import ServiceState
 from ad_platform.stack.places import Places
 from ad_platform.stack.probes import last_words
-from ad_platform.stack.services import embeds_broker, embeds_tracking
+from ad_platform.stack.services import DASHBOARD, embeds_broker, embeds_tracking
 
 OLDEST = (6, 2)  # of Redis that the client library speaks to
 
@@ -37,7 +37,7 @@ def stack(settings: Settings) -> Iterator[Finding]:
     for one in found:
         if one.state in ("fatal", "backoff"):
             yield _fallen(one, places)
-        elif one.state in ("exited", "stopped"):
+        elif one.state in ("exited", "stopped") and one.name != DASHBOARD:
             yield warning("services", f"{one.name} was told to leave", "start it again: adctl up")
     if found:
         yield from _stale(settings)

@@ -36,7 +36,8 @@ class Control:
 
     def states(self) -> list[ServiceState]:
         """Return the services in the order they are started."""
-        found = sorted(self._call("getAllProcessInfo"), key=lambda info: info["start"])
+        # What was never started comes last.
+        found = sorted(self._call("getAllProcessInfo"), key=lambda info: info["start"] or float("inf"))
         return [
             ServiceState(
                 name=str(info["name"]),

@@ -20,6 +20,7 @@ from ad_platform.stack.control import Control, ServiceState
 from ad_platform.stack.places import Places
 from ad_platform.stack.probes import broker_answers, last_words, wait_for
 from ad_platform.stack.services import (
+    DASHBOARD,
     MARK,
     broker_config,
     embeds_broker,
@@ -248,7 +249,7 @@ def _refuse_other_sockets(settings: Settings) -> None:
 
 def _start_fallen(control: Control) -> None:
     for state in control.states():
-        if state.state in DOWN:
+        if state.state in DOWN and state.name != DASHBOARD:  # that one runs when it is asked for
             control.start(state.name)
 
 

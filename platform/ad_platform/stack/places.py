@@ -44,6 +44,11 @@ class Places:
         return self.stack / "state.json"
 
     @property
+    def dashboard(self) -> Path:
+        """Return the file in which the dashboard of sweeps says where it listens."""
+        return self.stack / "dashboard.json"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the services' logs."""
         return self.settings.home / "logs"

@@ -1,8 +1,9 @@
-"""The port of MLflow's user interface: chosen once per ADCTL_HOME and kept, so that bookmarks stay right."""
+"""Ports of pages: chosen once per ADCTL_HOME and kept, so that bookmarks stay right."""
 
 import hashlib
 import json
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from ad_platform.stack.places import Places
@@ -11,7 +12,7 @@ FIRST, MANY = 20_000, 10_000
 
 
 def kept(places: Places) -> int | None:
-    """Return the port chosen before, if there is one."""
+    """Return the port of MLflow's pages that was chosen before, if there is one."""
     try:
         return int(json.loads(places.state.read_text())["ui_port"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -22,11 +23,19 @@ def choose(places: Places) -> int:
     """Return the kept port if it is free, else choose and keep another."""
     port = kept(places)
     if port is None or not is_free(port):
-        # By the home's name, so that two homes started at once do not both find the same port free.
-        start = int(hashlib.sha256(str(places.settings.home).encode()).hexdigest(), 16) % MANY
-        port = next(one for n in range(MANY) if is_free(one := FIRST + (start + n) % MANY))
+        port = free_from(str(places.settings.home))
         _keep(places.state, port)
     return port
+
+
+def free_from(name: str, besides: Collection[int | None] = ()) -> int:
+    """Return a free port: the search begins where a name says, and others begin elsewhere.
+
+    So two homes that are started at once do not both find the same port free.
+    """
+    start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % MANY
+    wanted = (FIRST + (start + n) % MANY for n in range(MANY))
+    return next(port for port in wanted if port not in besides and is_free(port))
 
 
 def is_free(port: int) -> bool:

@@ -5,12 +5,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ad_platform.settings import Settings, embedded_broker
 from ad_platform.stack.places import Places
 
 DRAINED = 100  # how a worker ends that `adctl worker drain` told to leave: it is not to come back by itself
+DASHBOARD = "optuna"  # the service of the pages of sweeps
 MARK = "ADCTL_STACK"  # set in the environment of all that `up` starts: by it `down` finds what is left
 
 
@@ -24,6 +26,7 @@ class Service:
     stop_within: int  # seconds between SIGTERM and SIGKILL
     whole_group: bool = False  # its children are ended with it, by the same signals
     done: int | None = None  # the exit code after which it is left alone; None: it is always started again
+    on_demand: bool = False  # not started before somebody asks for it
 
 
 def embeds_broker(settings: Settings) -> bool:
@@ -44,6 +47,8 @@ def services(settings: Settings, *, slots: int | None, ui_port: int | None) -> l
     if ui_port is not None and embeds_tracking(settings):
         wanted.append(_tracking_ui(settings, ui_port))
     wanted.append(_worker(settings, slots))
+    if find_spec("optuna_dashboard") is not None:
+        wanted.append(_sweep_pages())
     return wanted
 
 
@@ -61,6 +66,12 @@ def _tracking_ui(settings: Settings, port: int) -> Service:
         *("--default-artifact-root", (settings.home / "mlartifacts").as_uri(), "--no-serve-artifacts"),
     )
     return Service(name="mlflow", command=command, priority=20, stop_within=5, whole_group=True)
+
+
+def _sweep_pages() -> Service:
+    # The port is its own business: it is started when somebody asks, and what was free may be taken by then.
+    command = (sys.executable, "-m", "ad_platform.stack.dashboard")
+    return Service(name=DASHBOARD, command=command, priority=20, stop_within=5, on_demand=True)
 
 
 def _worker(settings: Settings, slots: int | None) -> Service:
@@ -127,6 +138,7 @@ def _program(places: Places, service: Service) -> list[str]:
         f"[program:{service.name}]",
         f"command={_escaped(shlex.join(service.command))}",
         f"priority={service.priority}",
+        *(["autostart=false"] if service.on_demand else []),
         *(["autorestart=true"] if service.done is None else ["autorestart=unexpected"]),
         *([] if service.done is None else [f"exitcodes={service.done}"]),
         # A service that dies at once is tried again, ever more slowly, and then left for a person to see.

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+import study_cases
 from ad_cli.commands.ui import has_screen
 from ad_cli.exits import Exit
-from ad_platform.stack import lifecycle
+from ad_platform.stack import lifecycle, sweep_pages
 from ad_platform.stack.control import ServiceState
 from ad_platform.stack.places import Places
 from clientkit import Bench
@@ -92,6 +93,45 @@ def test_a_job_has_the_page_of_its_run_once_mlflow_was_told(adctl, desk, port, s
     assert early.code == Exit.UNAVAILABLE
     assert job["id"] in early.err
     assert adctl("ui", job["id"]).out == f"http://127.0.0.1:{port}/#/runs/a1b2c3\n"
+
+
+@pytest.fixture
+def dashboard(port, desk, monkeypatch) -> str:
+    """Let the pages of sweeps look as if they ran, on the port that answers."""
+    place = Places(desk.client.settings)
+    place.dashboard.write_text(f'{{"port": {port}, "pid": 9}}')
+    states = [
+        ServiceState(name=name, state="running", pid=pid, since=0.0)
+        for name, pid in (("mlflow", 7), ("optuna", 9))
+    ]
+    monkeypatch.setattr(lifecycle, "states", lambda settings: states)
+    monkeypatch.setattr(sweep_pages, "study_address", lambda base, name: KNOWN.get(name))
+    return f"http://127.0.0.1:{port}"
+
+
+KNOWN = {"screw-noise": "http://127.0.0.1:1/dashboard/studies/3"}
+
+
+def test_the_pages_of_sweeps_have_an_address_of_their_own(adctl, dashboard):
+    assert adctl("ui", "--sweeps").out == f"{dashboard}/dashboard\n"
+    assert adctl("ui", "--sweeps", "--json").json == {"url": f"{dashboard}/dashboard"}
+
+
+def test_a_sweep_has_a_page_there_once_optuna_was_told_of_it(adctl, desk, dashboard):
+    for name in ("screw-noise", "young"):
+        desk.store.studies.create(study_cases.study(study_cases.spec(), id=f"5{name}", name=name))
+
+    assert adctl("ui", "Screw-Noise").out == f"{KNOWN['screw-noise']}\n"
+    young = adctl("ui", "young", "--sweeps")
+    assert young.out == f"{dashboard}/dashboard\n"
+    assert "Optuna knows nothing of young yet" in young.err
+
+
+def test_with_sweeps_a_word_is_a_sweep(adctl, desk, dashboard, screw):
+    desk.online()
+    job = adctl("submit", "train", "-m", "toy", "--data", str(screw), "--json").json["jobs"][0]
+
+    assert adctl("ui", job["id"], "--sweeps").code == Exit.USAGE
 
 
 def test_over_ssh_it_says_how_to_reach_the_pages(adctl, port, monkeypatch):

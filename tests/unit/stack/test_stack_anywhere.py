@@ -58,4 +58,5 @@ def test_a_worker_that_was_drained_stays_away_and_everything_else_comes_back(tmp
     assert {config[f"program:{name}"]["autorestart"] for name in ("broker", "mlflow")} == {"true"}
     assert worker["stopasgroup"] == "false"
     assert config["program:mlflow"]["stopasgroup"] == "true"
+    assert [name for name in config if config[name].get("autostart") == "false"] == ["program:optuna"]
     assert "--host 127.0.0.1 --port 20001" in config["program:mlflow"]["command"]

@@ -121,8 +121,8 @@ def _json(value: object) -> str:
 def _trials(view: View) -> Iterator[str]:
     shown, whole = len(table.shown(view)), len(view.trials)
     rest = f" Shown are {shown} of {whole:,}, the best first." if shown < whole else ""
-    yield '<section id="trials"><h2>Trials</h2><p>A click on a head sorts by it. All of it is in '
-    yield f"<code>trials.csv</code>, beside this page.{rest}</p>"
+    yield '<section id="trials"><h2>Trials</h2><p>A click on a head sorts by it. '
+    yield f"All of it is in the CSV file beside this page.{rest}</p>"
     yield '<div class="scroll tall"><table class="trials"><thead><tr>'
     yield "".join(f"<th>{escape(name)}</th>" for name in table.headers(view))
     yield "</tr></thead><tbody>\n"

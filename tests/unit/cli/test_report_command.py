@@ -1,0 +1,78 @@
+"""Promises of `adctl report`: a page where it was asked for, or why there is none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import study_cases as cases
+from ad_cli.exits import Exit
+from ad_platform.states import StudyState, TrialState
+from ad_platform.sweeps.report import building
+
+
+@pytest.fixture
+def sweep(desk, tmp_path, monkeypatch) -> str:
+    """A sweep with a few trials, and a folder to work in."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    spec = cases.spec(space=(cases.NOISE, cases.W))
+    made = cases.study(spec, state=StudyState.RUNNING, finished_at=None)
+    study = desk.store.studies.create(made)
+    assert desk.store.studies.claim(study.id, "me", 60.0)
+    for trial in cases.trials(spec, 9, broken=False):
+        desk.store.studies.begin_trial(
+            replace(trial, study_id=study.id, state=TrialState.RUNNING, values=None), "me", []
+        )
+        desk.store.studies.end_trial(study.id, trial.number, TrialState.COMPLETE, trial.values)
+    return study.name
+
+
+def test_the_page_and_the_table_lie_in_a_folder_named_after_the_sweep(adctl, sweep):
+    called = adctl("report", sweep.upper())
+
+    page = Path.cwd() / f"{sweep}-report" / "report.html"
+    assert (called.code, called.out) == (Exit.OK, f"{page}\n")
+    assert f"all trials as a table: {page.with_name('trials.csv')}" in called.err
+    assert "9 asked = 9 complete + 0 pruned + 0 failed; 31 more wanted" in page.read_text()
+    assert len(page.with_name("trials.csv").read_text().splitlines()) == 10
+
+
+def test_it_goes_where_one_says_and_replaces_what_was_there(adctl, sweep):
+    Path("a page.html").write_text("old")
+    assert adctl("report", "@last", "--out", "a page.html", "-q").out == f"{Path.cwd() / 'a page.html'}\n"
+    assert "<h2>Trials</h2>" in Path("a page.html").read_text()
+    assert Path("a page.csv").exists()
+    told = adctl("report", sweep, "-o", "deep/er", "--json").json
+    assert told == {
+        "sweep": sweep,
+        "page": str(Path.cwd() / "deep/er/report.html"),
+        "trials": str(Path.cwd() / "deep/er/trials.csv"),
+    }
+
+
+def test_a_sweep_that_is_not_there_is_answered_with_the_nearest(adctl, sweep):
+    called = adctl("report", "screw-nois")
+
+    assert called.code == Exit.USAGE
+    assert f"did you mean {sweep}?" in called.err
+
+
+def test_where_plots_cannot_be_drawn_it_says_what_to_install_and_writes_nothing(adctl, sweep, monkeypatch):
+    monkeypatch.setattr(building, "find_spec", lambda name: None)
+
+    called = adctl("report", sweep)
+
+    assert called.code == Exit.MISSING
+    assert "pip install 'adctl[worker]'" in called.err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_file_in_the_way_is_named(adctl, sweep):
+    Path("taken").write_text("mine")
+
+    called = adctl("report", sweep, "--out", "taken")
+
+    assert called.code == Exit.USAGE
+    assert "taken" in called.err
+    assert Path("taken").read_text() == "mine"
