@@ -3,7 +3,8 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -159,6 +160,15 @@ def explained(error: DBAPIError, where: str) -> Exception:
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreDown(f"the store {where} cannot be opened: {reason}; look at whose files these are")
     return StoreDown(f"the store {where} does not answer: {reason}")
+
+
+@contextmanager
+def explaining(where: str) -> Iterator[None]:
+    """Turn what another library says of a database into what a person can act on."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise explained(error, where) from error
 
 
 def _crowded(where: str) -> bool:

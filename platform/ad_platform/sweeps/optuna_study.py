@@ -16,6 +16,7 @@ from ad_platform.records import Study, Trial
 from ad_platform.settings import Settings, embedded_database
 from ad_platform.specs import Json
 from ad_platform.states import TrialState
+from ad_platform.store.database import explaining
 from ad_platform.sweeps import optuna_methods
 from ad_platform.sweeps.objectives import MAX
 from ad_platform.sweeps.study_spec import StudySpec
@@ -88,10 +89,11 @@ def reaching(url: str) -> Any:
     """Turn what Optuna says of a database that does not answer into StoreDown."""
     from optuna.exceptions import StorageInternalError
 
+    where = url.partition("@")[2].partition("?")[0] or url.removeprefix("sqlite:///")
     try:
-        yield
+        with explaining(where):  # what Optuna lets through while it makes its tables
+            yield
     except StorageInternalError as error:
-        where = url.partition("@")[2].partition("?")[0] or url
         raise StoreDown(f"the storage of sweeps {where} does not answer: {error}") from error
 
 

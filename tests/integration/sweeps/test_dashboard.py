@@ -13,7 +13,7 @@ import services
 import study_cases as cases
 from ad_platform import settings as environment
 from ad_platform.stack.probes import wait_for
-from ad_platform.sweeps.optuna_study import OptunaStudy, open_storage
+from ad_platform.sweeps.optuna_study import OptunaStudy, close_storage, open_storage
 from mlflow_home import child_environment
 
 
@@ -24,8 +24,7 @@ def test_a_process_of_its_own_serves_what_lies_in_the_database(tmp_path: Path, p
     spec = cases.spec(space=(cases.NOISE, cases.W))
     storage = open_storage(environment.load(env))
     OptunaStudy(storage, cases.study(spec), spec).add(cases.trials(spec, 5, broken=False))
-    storage.remove_session()
-    storage.engine.dispose()
+    close_storage(storage)
     port = services.free_port()
     log = tmp_path / "log"
     with log.open("wb") as file:
