@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ad_cli import out, session, targets
+from ad_cli import out, session
 from ad_platform.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def ui(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Open MLflow's pages, or those of sweeps, in a browser and print their address.
+    """Open MLflow's pages, or those of sweeps, in a browser.
 
     Those of sweeps are started when they are asked for. Where there is no screen, with -q and with --json
     it is only printed.
@@ -77,6 +77,8 @@ def _page(settings: "Settings", text: str, sweeps: bool) -> str:
         return f"{sweep_pages.address(settings, out.note)}/dashboard" if sweeps else pages.address(settings)
     with session.client() as client:
         known = session.sweeps(client)
+        from ad_cli import targets
+
         found = known.find(text) if sweeps else targets.find(client, known, text)
         run = None if isinstance(found, Study) else _run_of(client, found)
     if not isinstance(found, Study):

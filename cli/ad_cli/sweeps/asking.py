@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ad_cli import asking, out
 from ad_platform.history import Estimate, estimate, span
+from ad_platform.results import SELECTED_ON
 from ad_platform.rules import conflict, overlaid
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobKind
@@ -128,10 +129,13 @@ def _scheduling(train: TrainRequest, below: Source, wish: Wish) -> Scheduling:
     """Return how trials are scheduled: names, groups and what chose the settings are the sweep's own."""
     tags = dict(train.scheduling.tags)
     for name in set(tags) & set(RESERVED) - set(wish.tags):
-        if tags.pop(name) == "test":
-            out.warn(
-                f"test labels have chosen the settings of {below.words}, so the scores of this sweep flatter"
-            )
+        if (name, tags[name]) != (SELECTED_ON, "test"):
+            del tags[name]
+            continue
+        out.warn(
+            f"test labels have chosen the settings of {below.words}, so the scores of this sweep flatter, "
+            "and promotion refuses its best unless forced"
+        )
     return replace(train.scheduling, tags=tags, name="", group=None, key=None)
 
 

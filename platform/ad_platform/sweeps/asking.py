@@ -94,9 +94,10 @@ def trainings(entry: DetectorEntry, spec: StudySpec) -> int | None:
 
 def _tagged(scheduling: Scheduling, compared: Sequence[Objective]) -> Scheduling:
     for name in RESERVED:
-        if name in scheduling.tags:
+        # What test labels have chosen before stays so: its trials begin from there.
+        if name in scheduling.tags and (name, scheduling.tags[name]) != (SELECTED_ON, "test"):
             raise InvalidRequest(f"the tag {name} is set by the sweep itself; leave it out")
-    on_test = any(objective.on_test for objective in compared)
+    on_test = any(objective.on_test for objective in compared) or SELECTED_ON in scheduling.tags
     chosen = {SELECTED_ON: "test" if on_test else "validation"}
     return replace(scheduling, tags={**scheduling.tags, **chosen}, key=None, group=None, name="")
 

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil, floor, log10
 from pathlib import Path
 from random import Random
 
@@ -110,6 +111,10 @@ def _cut(
         cut = replace(one, choices=tuple(good))
         return cut, f"{one.name} is searched without {', '.join(left)}: {bad[0]}"
     low, high = (float(str(end)) for end in (good[0], good[-1]))
+    if one.step is None:  # no more digits than were looked at; towards the inside
+        digit = 10.0 ** (floor(log10(high - low)) - 2)
+        low = low if low == one.low else ceil(low / digit) * digit
+        high = high if high == one.high else floor(high / digit) * digit
     cut = replace(one, low=low, high=high)
     reason = bad[-1] if high < one.high else bad[0]
     return cut, f"{one.name} is searched over {cut.words} instead of {one.words}: {reason}"

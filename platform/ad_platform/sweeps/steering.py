@@ -21,6 +21,7 @@ Trials: TypeAlias = list[Trial]
 TrialViews: TypeAlias = list[TrialView]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LAST = "@last"
+MOST = 1000  # sweeps that are listed
 
 
 class Sweeps:
@@ -67,7 +68,8 @@ class Sweeps:
 
     def list(self) -> Views:
         """Return the sweeps, newest first."""
-        return [viewing.sweep_view(self._store, study) for study in self._store.studies.search()]
+        studies = self._store.studies.search(limit=MOST)
+        return [viewing.sweep_view(self._store, study, brief=True) for study in studies]
 
     def find(self, text: str) -> Study:
         """Return a sweep by name, id, the beginning of its id, or "@last"; raise UnknownName."""
@@ -88,7 +90,7 @@ class Sweeps:
 
     def pause(self, text: str) -> Study:
         """Ask for no more trials; what runs goes on."""
-        return self._store.studies.steer(self.find(text).id, state=StudyState.PAUSED)
+        return self._store.studies.steer(self._live(text).id, state=StudyState.PAUSED)
 
     def resume(self, text: str) -> Study:
         """Let a paused or cancelled sweep go on."""

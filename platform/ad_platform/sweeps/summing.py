@@ -19,10 +19,10 @@ class Summary:
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
         self.taken = 0  # complete trials that went into what follows
-        self.best: int | None = None  # by the first objective; of equal ones the first
+        self.best: int | None = None  # by the first objective, then the next; of equal ones the first
         self.params: dict[str, Json] = {}  # of the best
         self.values: list[float] = []  # of the best
-        self.ties = 0  # trials as good as the best, itself included
+        self.ties = 0  # trials as good as the best in the first objective, itself included
         self.saturated = 0  # trials that rank every pair right
         self.front: dict[int, tuple[float, ...]] = {}  # of several objectives: trials that none beats in all
         self.final: dict[str, Json] = {}
@@ -54,9 +54,10 @@ class Summary:
             return
         self.taken += 1
         self.saturated += bool(jobs) and all(_is_saturated(job) for job in jobs)
-        first = self.spec.objectives[0]
-        if self.best is None or first.better(trial.values[0], self.values[0]):
-            self.best, self.values, self.ties = trial.number, list(trial.values), 0
+        if self.best is None or self.spec.objectives[0].better(trial.values[0], self.values[0]):
+            self.ties = 0
+        if self.best is None or _goes_before(self.spec.objectives, trial.values, self.values):
+            self.best, self.values = trial.number, list(trial.values)
             self.params = dict(trial.params)
         self.ties += trial.values[0] == self.values[0]
         if len(self.spec.objectives) > 1:
@@ -104,6 +105,12 @@ class Summary:
 
 
 _COMPUTED = (TrialOrigin.ASKED, TrialOrigin.RETRY)
+
+
+def _goes_before(objectives: Sequence[Objective], one: Sequence[float], other: Sequence[float]) -> bool:
+    """Say whether one is better in the first objective in which the two differ."""
+    pairs = zip(objectives, one, other, strict=True)
+    return next((each.better(a, b) for each, a, b in pairs if a != b), False)
 
 
 def _beats(objectives: Sequence[Objective], one: Sequence[float], other: Sequence[float]) -> bool:

@@ -48,8 +48,8 @@ class SweepView:
     final: Mapping[str, Json] = field(default_factory=dict)  # what came of the best and of the preset
 
 
-def sweep_view(store: Store, study: Study) -> SweepView:
-    """Return how a sweep stands."""
+def sweep_view(store: Store, study: Study, *, brief: bool = False) -> SweepView:
+    """Return how a sweep stands; a `brief` view, one of many, does not count its trainings."""
     spec, counts = StudySpec.from_json(study.spec), store.studies.counts(study.id)
     computed = {state: sum(counts.get((origin, state), 0) for origin in COMPUTED) for state in TrialState}
     of_origin = {
@@ -75,7 +75,7 @@ def sweep_view(store: Store, study: Study) -> SweepView:
         front=tuple(sorted(map(int, front))) if isinstance(front, dict) else (),
         ties=_whole(summary.get("ties")),
         saturated=_whole(summary.get("saturated")),
-        trainings=_trainings(store, study),
+        trainings=0 if brief else _trainings(store, study),
         seconds_left=_seconds_left(store, study, wanted - of_origin[TrialOrigin.ASKED]),
         final=dict(final) if isinstance(final, dict) else {},
     )

@@ -22,8 +22,6 @@ def note(job: Job) -> str:
     lines = [_what(job)]
     if job.state is JobState.SUCCEEDED and job.kind is JobKind.TRAIN:
         lines.append("The fitted detector lies in `model/`; its curves are among the metrics.")
-    elif job.state is JobState.SUCCEEDED and job.kind is JobKind.TRIAL:
-        lines += [_headline(result_of(job).metrics), "The score of each image: `results/scores.csv`."]
     elif job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
         lines += [_headline(result_of(job).metrics), _threshold(job.result.get("operating_point"))]
         lines.append(
@@ -46,10 +44,9 @@ def _what(job: Job) -> str:
     if spec.kind is JobKind.EVALUATE:
         return f"Evaluates **{spec.detector}**{preset} of job `{(spec.source or '')[:8]}` on {place}."
     if spec.kind is JobKind.TRIAL:
-        sweep, number = (job.tags.get(name, "") for name in ("sweep", "trial"))
-        return (
-            f"Trial {number} of sweep **{sweep}**: **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
-        )
+        number = job.tags.get("trial", "")
+        which = f"trial {number} of `{job.group}`" if number else f"a trial of `{job.group}`"
+        return f"Tries settings of **{spec.detector}**{preset}, seed {spec.seed}, on {place}: {which}."
     return f"Trains **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
 
 

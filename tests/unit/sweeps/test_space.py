@@ -94,3 +94,11 @@ def test_settings_that_go_together_only_at_times_are_told_by_their_share() -> No
 def test_points_are_counted_where_they_can_be() -> None:
     assert space.points(space.of_request(SLOPE, ["noise_step=50:100:25", "mode=mean,max"], None)) == 6
     assert space.points(space.of_request(SLOPE, ["w=0:1"], None)) is None
+
+
+def test_a_continuous_range_is_cut_to_a_number_that_reads_well() -> None:
+    entry = DetectorEntry.from_json(
+        "slope", {**ENTRY, "rules": [{"holds": "w < 7.87", "message": "w = {w} is too much"}]}
+    )
+    fitted = space.fit(entry, BASE, space.of_request(entry, ["w=0:12"], None))
+    assert fitted.space[0].words in ("0:7.84", "0:7.85", "0:7.86")

@@ -29,7 +29,7 @@ def test_a_sweep_is_paused_resumed_and_cancelled_once(ground: Field) -> None:
         ground.sweeps.cancel("a")
     with pytest.raises(Conflict, match="sweep a is stopped already"):
         ground.sweeps.stop("a")
-    with pytest.raises(Conflict, match="sweep a is stopped and cannot become paused"):
+    with pytest.raises(Conflict, match="sweep a is stopped already"):
         ground.sweeps.pause("a")
     assert ground.sweeps.resume("a").state is StudyState.RUNNING
 

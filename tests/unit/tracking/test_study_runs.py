@@ -261,7 +261,7 @@ def test_the_jobs_of_a_study_are_shown_below_its_run(
     assert "mlflow.parentRunId" not in runs[alone.id].tags
     assert "mlflow.parentRunId" not in runs[other.id].tags
     assert bench.tracker.runs[0] is bench.run  # made before the run of its job
-    assert "Trial 0 of sweep **screw-noise**" in runs[story.job(0).id].tags["mlflow.note.content"]
+    assert "trial 0 of `screw-noise`" in runs[story.job(0).id].tags["mlflow.note.content"]
 
 
 def test_thousands_of_trials_are_sent_once(bench: Bench, story: StudyStory) -> None:
