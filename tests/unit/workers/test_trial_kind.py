@@ -161,6 +161,41 @@ def test_the_curve_of_a_trial_has_the_estimates_after_the_fit_one_point_for_a_st
     assert points == [*((step, None) for step in range(1, 7)), (8, rungs[-1])]
 
 
+def test_the_curve_of_a_trial_that_was_interrupted_is_that_of_one_that_was_not(
+    desks: Desks, category: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve() -> list[tuple[int, float | None]]:
+        manifest = desks.storage.manifest(max(desks.storage.bundles(f"jobs/{desks.job}/checkpoints")))
+        assert manifest is not None
+        points = read_segments(desks.storage, manifest)
+        return [(each.step, each.metrics.get(FIRST)) for each in points]
+
+    spec = replace(
+        asked(category, FIRST, TEST), holdout="50/10"
+    )  # rungs end in steps 9 to 11, two more follow
+    trial.run(desks.open(spec)[0])
+    whole = curve()
+    for stage in desks.storage.bundles("stages"):
+        desks.storage.remove(stage)
+    for stop_at in (8, 9, 11, 12):
+        desks.job = f"stopped-{stop_at}"
+        desk, supervisor = desks.open(spec)
+        speak = desk.say
+
+        def spoken(message: object, at: int = stop_at, line: Link = supervisor, say_it=speak) -> None:
+            if isinstance(message, say.Report) and message.step == at:
+                line.send(say.Order(directive=Directive.DRAIN))
+            say_it(message)
+
+        monkeypatch.setattr(desk, "say", spoken)
+        with pytest.raises(Stop):
+            trial.run(desk)
+        trial.run(desks.open(spec, attempt=2)[0])
+        assert curve() == whole, stop_at
+        for stage in desks.storage.bundles("stages"):
+            desks.storage.remove(stage)
+
+
 def test_scores_made_with_a_stage_that_is_gone_are_made_again_with_it(
     desks: Desks, category: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

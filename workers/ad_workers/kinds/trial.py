@@ -103,7 +103,7 @@ class _Scoring:
             scored = PartialEvaluation.restore(states.load(beginning.state_folder), desk.scratch)
             self.fitted = self.fitted if context.step else number(beginning.resumed, FITTED)
         self._trial = Trial(plan, scored, desk.scratch)
-        self._rungs = 0  # that were told of
+        self._rungs = sum(end <= scored.done for end in plan.rungs)  # whose estimates are on the curve
         self._of = self.fitted + plan.batches
         every = desk.spec.checkpoint_every
         self._checkpointer = context.checkpointer
