@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from ad_cli import out, session, targets
+from ad_cli import out, session
 from ad_platform.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def ui(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Open MLflow's pages, or those of sweeps, in a browser and print their address.
+    """Open MLflow's pages, or those of sweeps, in a browser.
 
-    Those of sweeps are started when they are asked for. Where there is no screen, with -q and with --json
-    it is only printed.
+    Those of sweeps are started when they are asked for. The address is printed; where there is no screen,
+    with -q and with --json nothing else is done.
     """
     settings = session.settings()
     page = _page(settings, job, sweeps)
@@ -70,6 +70,7 @@ def has_screen(environ: Mapping[str, str], platform: str = sys.platform) -> bool
 
 def _page(settings: "Settings", text: str, sweeps: bool) -> str:
     """Return the address of what was asked for, starting the pages of sweeps if need be."""
+    from ad_cli import targets
     from ad_platform.records import Study
     from ad_platform.stack import pages, sweep_pages
 
