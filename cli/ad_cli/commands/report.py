@@ -32,7 +32,7 @@ def report(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Make a page about a sweep: its space, plots, trials and best.
+    """Make a page about a sweep: plots, and what its best is worth.
 
     One file that opens without a network, and a table of all trials beside it. What an earlier call wrote
     there is replaced.

@@ -43,8 +43,8 @@ def ui(
 ) -> None:
     """Open MLflow's pages, or those of sweeps, in a browser.
 
-    Those of sweeps are started when they are asked for. Where there is no screen, with -q and with --json
-    it is only printed.
+    Those of sweeps are started when they are asked for. The address is printed; where there is no screen,
+    with -q and with --json nothing else is done.
     """
     settings = session.settings()
     page = _page(settings, job, sweeps)
@@ -70,6 +70,7 @@ def has_screen(environ: Mapping[str, str], platform: str = sys.platform) -> bool
 
 def _page(settings: "Settings", text: str, sweeps: bool) -> str:
     """Return the address of what was asked for, starting the pages of sweeps if need be."""
+    from ad_cli import targets
     from ad_platform.records import Study
     from ad_platform.stack import pages, sweep_pages
 
