@@ -66,11 +66,13 @@ class Dimension:
         return self._at(random.random())
 
     def holds(self, value: Json) -> bool:
-        """Say whether a value lies in it; one between two steps does."""
+        """Say whether a value is one of those that are tried."""
         if self.kind == CHOICE:
             return value in self.choices
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= float(value) <= self.high  # type: ignore[arg-type]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        steps = 0.0 if self.step is None or self.log else (value - self.low) / self.step
+        return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-6
 
     def to_json(self) -> dict[str, Json]:
         """Return it as JSON."""

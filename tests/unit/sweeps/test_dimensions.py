@@ -84,3 +84,10 @@ def test_what_is_drawn_or_laid_out_lies_in_the_range(text: str) -> None:
     assert len({str(value) for value in drawn}) > 1
     assert not found.holds(10**9)
     assert not found.holds("nothing")
+
+
+def test_a_value_between_two_steps_is_none_of_those_that_are_tried() -> None:
+    found = parse(SLOPE, "noise_step=50:100:25")
+    assert [found.holds(value) for value in (50, 75, 100, 60, 125, True, "75")] == [True] * 3 + [False] * 4
+    assert parse(SLOPE, "w=0:1:0.1").holds(0.3)
+    assert not parse(SLOPE, "w=0:1:0.1").holds(0.35)
