@@ -16,7 +16,7 @@ _BATCH = 8
 _ADVICE = "give paths of images, base64-encoded images, or uint8 arrays of height x width x 3"
 
 
-class AnomalyModel(PythonModel):  # type: ignore[misc]
+class Scoring:
     """A fitted detector; each image gets one score, higher is more anomalous."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -26,6 +26,7 @@ class AnomalyModel(PythonModel):  # type: ignore[misc]
         self._detector = load_model(Path(context.artifacts["bundle"]))
 
     # Without a hint for the input: MLflow would make a schema of it, and there are several kinds of images.
+    # Where a PythonModel defines this method itself, MLflow warns that the hint is missing.
     def predict(self, context: PythonModelContext, model_input, params: Any = None) -> list[float]:  # type: ignore[no-untyped-def]
         """Return one score per image, in order; raise ValueError for what is no image."""
         images = _images(model_input)
@@ -35,6 +36,10 @@ class AnomalyModel(PythonModel):  # type: ignore[misc]
             for place, score in zip(places, found, strict=True):
                 scores[place] = float(score)
         return scores
+
+
+class AnomalyModel(Scoring, PythonModel):  # type: ignore[misc]
+    """What MLflow loads."""
 
 
 def _alike(images: "list[Tensor]") -> list[list[int]]:
