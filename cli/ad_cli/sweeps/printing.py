@@ -22,7 +22,7 @@ MANY = 5  # times as many are offered where a list was cut
 def show(client: Client, sweeps: Sweeps, study: Study) -> None:
     """Print all that is known of a sweep."""
     view = sweeps.view(study)
-    showing.show(view, _front(sweeps, view), client.settings)
+    showing.show(view, _front(sweeps, view))
 
 
 def show_best(client: Client, sweeps: Sweeps, study: Study) -> None:

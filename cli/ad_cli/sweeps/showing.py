@@ -12,7 +12,6 @@ from ad_cli.tables import Column
 from ad_platform.states import StudyState
 
 if TYPE_CHECKING:
-    from ad_platform.settings import Settings
     from ad_platform.sweeps.viewing import SweepView, TrialView
 
 COLUMNS = (
@@ -41,7 +40,7 @@ def cells(view: SweepView, now: float | None = None) -> tuple[str, ...]:
     )
 
 
-def show(view: SweepView, front: Sequence[TrialView], settings: Settings) -> None:
+def show(view: SweepView, front: Sequence[TrialView]) -> None:
     """Print all that is known of a sweep; `front` are the trials that none is better than in everything."""
     if out.as_json():
         out.data(words.sweep_json(view))
@@ -49,7 +48,7 @@ def show(view: SweepView, front: Sequence[TrialView], settings: Settings) -> Non
     if out.quiet():
         out.text(f"{view.study.name} {view.study.state}")
         return
-    facts = _facts(view, settings)
+    facts = _facts(view)
     out.pairs(facts, {"state": words.COLOURS.get(view.study.state.value, "")})
     section("space", {each.name: each.words for each in view.spec.space})
     _show_best(view, front)
@@ -58,7 +57,7 @@ def show(view: SweepView, front: Sequence[TrialView], settings: Settings) -> Non
         out.note(line)
 
 
-def _facts(view: SweepView, settings: Settings) -> dict[str, str]:
+def _facts(view: SweepView) -> dict[str, str]:
     study, spec = view.study, view.spec
     job, scheduling = spec.job, spec.scheduling
     seed = "" if spec.seed == 0 else f", seed {spec.seed}"
@@ -87,7 +86,7 @@ def _facts(view: SweepView, settings: Settings) -> dict[str, str]:
         "user": study.user,
         "submitted": shapes.moment(study.created_at),
         "ended": _ended(view),
-        "report": _report(view, settings),
+        "report": f"adctl report {study.name}" if view.complete else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -103,12 +102,6 @@ def _ended(view: SweepView) -> str:
     if study.finished_at is None:
         return ""
     return f"{shapes.moment(study.finished_at)} after {shapes.span(study.finished_at - study.created_at)}"
-
-
-def _report(view: SweepView, settings: Settings) -> str:
-    from ad_cli.showing import stored
-
-    return stored(settings, view.report) if view.report else ""
 
 
 def _show_best(view: SweepView, front: Sequence[TrialView]) -> None:

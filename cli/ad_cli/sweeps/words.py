@@ -42,7 +42,6 @@ def sweep_json(view: SweepView) -> dict[str, Json]:
         "saturated": view.saturated,
         "trainings": view.trainings,
         "seconds_left": view.seconds_left,
-        "report": view.report,
         "final": dict(view.final),
         "run_id": study.run_id,
         "spec": view.spec.to_json(),

@@ -44,7 +44,6 @@ class SweepView:
     saturated: int = 0  # trials that rank every pair right
     trainings: int = 0  # train jobs that trials share
     seconds_left: float | None = None
-    report: str | None = None  # where its report lies in the storage
     final: Mapping[str, Json] = field(default_factory=dict)  # what came of the best and of the preset
 
 
