@@ -241,8 +241,8 @@ class ScoresWithoutAFit(GradualMean):
 
 class SeesNothing(GradualMean):
     def score(self, images: Tensor) -> Scores:
-        scores = super().score(images)
-        return Scores(torch.zeros_like(scores.images), scores.maps)
+        scores: Any = super().score(images)
+        return Scores(torch.zeros_like(scores.images), torch.zeros_like(scores.maps))
 
 
 class CutsMapsToItsSize(GradualMean):

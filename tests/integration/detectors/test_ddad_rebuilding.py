@@ -14,7 +14,7 @@ ONE_GREY_LEVEL = 1 / 127.5  # of -1..1, which is what rounding to uint8 may take
 
 
 def test_the_map_is_the_distance_of_an_image_from_the_reconstruction_that_is_shown() -> None:
-    config = Config(**{**PRESETS["tiny"], "steps": 3, "batch_size": 1, "skip": 50, "backbone": "none"})
+    config = Config(**{**PRESETS["tiny"], "steps": 3, "batch_size": 1, "skip": 125, "backbone": "none"})
     detector = DDAD(config)
     clean = pictures(6, config.image_size)
     run_fit(detector, MemoryImages(clean), WatchedContext(detector))
