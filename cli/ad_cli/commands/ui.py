@@ -5,13 +5,16 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from ad_cli import out, session
 from ad_platform.errors import Unavailable
+
+if TYPE_CHECKING:
+    from ad_platform.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +45,7 @@ def ui(
         return
     out.text(page)
     if not _answers(page):
-        out.note("it does not answer yet: after adctl up its first page may take half a minute")
+        out.note(_silence(settings))
     if not (no_browser or out.quiet()) and out.lively() and has_screen(os.environ) and webbrowser.open(page):
         return
     if "SSH_CONNECTION" in os.environ and "127.0.0.1" in page:
@@ -62,10 +65,18 @@ def _run_of(text: str) -> str:
         job = client.job(text)
         run = client.store.shipments.run_of(job.id)
     if run is None:
-        raise Unavailable(
-            f"MLflow has no page of job {job.id} yet ({job.state}): it is told once the job has begun"
-        )
+        when = "once the job has begun" if job.attempt == 0 else "by any worker, within a minute: adctl up"
+        raise Unavailable(f"MLflow has no page of job {job.id} yet ({job.state}): it is told {when}")
     return run
+
+
+def _silence(settings: "Settings") -> str:
+    """Say what may be done about pages that do not answer."""
+    from ad_platform.stack.services import embeds_tracking
+
+    if embeds_tracking(settings):
+        return "it does not answer yet: after adctl up its first page may take half a minute"
+    return "it does not answer from here; is the server up, and MLFLOW_TRACKING_URI right? adctl doctor looks"
 
 
 def _answers(page: str) -> bool:
