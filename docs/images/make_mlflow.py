@@ -6,12 +6,25 @@ PYTHONPATH=tests python docs/images/make_mlflow.py "$(adctl ui JOB --no-browser 
 import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 import chromium
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 SIZE = (1280, 640)
+
+
+def still(page: "Page") -> bytes:
+    """Return a screenshot once the page has stopped moving: folders unfold slowly on a busy machine."""
+    before, shot = b"", page.screenshot()
+    while shot != before:
+        page.wait_for_timeout(1000)
+        before, shot = shot, page.screenshot()
+    return shot
 
 
 def main(run: str) -> None:
@@ -28,7 +41,7 @@ def main(run: str) -> None:
         page.get_by_text(".png").first.wait_for()
         page.get_by_text("-found-broken").last.click()
         page.wait_for_function("() => [...document.images].some(i => i.naturalWidth > 400)")
-        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        shot = Image.open(io.BytesIO(still(page))).convert("RGB")
     # A palette, since a README's picture should be small.
     shot.quantize(256, Image.Quantize.MAXCOVERAGE).save(Path(__file__).with_name("mlflow.png"), optimize=True)
 

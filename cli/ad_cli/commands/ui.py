@@ -53,7 +53,7 @@ def ui(
         return
     out.text(page)
     if not _answers(page):
-        out.note("it does not answer yet: after adctl up its first page may take half a minute")
+        out.note(_silence(settings))
     if not (no_browser or out.quiet()) and out.lively() and has_screen(os.environ) and webbrowser.open(page):
         return
     if "SSH_CONNECTION" in os.environ and "127.0.0.1" in page:
@@ -78,8 +78,6 @@ def _page(settings: "Settings", text: str, sweeps: bool) -> str:
         return f"{sweep_pages.address(settings, out.note)}/dashboard" if sweeps else pages.address(settings)
     with session.client() as client:
         known = session.sweeps(client)
-        from ad_cli import targets
-
         found = known.find(text) if sweeps else targets.find(client, known, text)
         run = None if isinstance(found, Study) else _run_of(client, found)
     if not isinstance(found, Study):
@@ -96,10 +94,18 @@ def _page(settings: "Settings", text: str, sweeps: bool) -> str:
 def _run_of(client: "Client", job: "Job") -> str:
     run = client.store.shipments.run_of(job.id)
     if run is None:
-        raise Unavailable(
-            f"MLflow has no page of job {job.id} yet ({job.state}): it is told once the job has begun"
-        )
+        when = "once the job has begun" if job.attempt == 0 else "by any worker, within a minute: adctl up"
+        raise Unavailable(f"MLflow has no page of job {job.id} yet ({job.state}): it is told {when}")
     return run
+
+
+def _silence(settings: "Settings") -> str:
+    """Say what may be done about pages that do not answer."""
+    from ad_platform.stack.services import embeds_tracking
+
+    if embeds_tracking(settings):
+        return "it does not answer yet: after adctl up its first page may take half a minute"
+    return "it does not answer from here; is the server up, and MLFLOW_TRACKING_URI right? adctl doctor looks"
 
 
 def _answers(page: str) -> bool:

@@ -1,13 +1,15 @@
 """Mistakes that only a process can make: no rights, no room, nobody who listens, a reader that has left."""
 
+import json
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from mistakes import QUEUED, m, problems, state_of
+from mistakes import QUEUED, TRAINED, m, problems, state_of
 
 # A full disk of one's own: a small file system that only this command and its children see.
 FULL = """
@@ -24,11 +26,17 @@ NO_RIGHTS = [
     m("list", 4, "store.db", "{home}"),
     m("submit train -m toy --data {screw}", 4, "{home}"),
     m("db upgrade", 4, "{home}"),
+    m("predict {job} {screw}/test/good", 4, "{home}"),
+    m("worker start", 4, "{home}"),
+    m("quickstart", 4, "{home}"),
     m("up", 4, "{home}"),
 ]
 READ_ONLY = [
     m("cancel {queued}", 4, "store.db"),
     m("submit train -m toy --data {screw} --no-evaluate", 4, "store.db"),
+    m("promote {job} --force --reason tried", 4, "store.db"),
+    m("up", 4, "{home}"),
+    m("quickstart", 4, "{home}"),
     m("data synth {home}/drawn/screw --train 1 --test-good 0 --per-defect 0", 4, "drawn", "ermission denied"),
 ]
 NO_ROOM = [
@@ -36,6 +44,8 @@ NO_ROOM = [
     m("cancel {queued}", 7, "no room", "store.db"),
     m("submit train -m toy --data {screw} --no-evaluate", 7, "no room", "store.db"),
     m("data synth {disk}/drawn/screw", 7, "No space left"),
+    m("up", 7, "no room"),
+    m("quickstart", 7, "no room"),
 ]
 
 
@@ -148,3 +158,36 @@ def test_cancelling_with_the_broker_away_needs_no_broker(person) -> None:
 
     assert called.returncode == 0, called.stderr
     assert "error:" not in called.stderr
+
+
+def test_with_mlflow_away_jobs_are_submitted_and_promoted_and_its_pages_alone_are_missed(person) -> None:
+    env = {**person.env, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    submitted = person.types(
+        *("submit", "train", "-m", "toy", "--data", str(person.desk.images / "parts/screw"), "-q"), env=env
+    )
+    promoted = person.types(
+        *("promote", TRAINED, "--force", "--reason", "tried", "--wait", "0", "-q"), env=env
+    )
+    shown = person.types("ui", "--no-browser", env=env)
+    looked = person.types("doctor", env=env)
+
+    for called in (submitted, promoted, shown):
+        assert called.returncode == 0, called.stderr
+        assert "error: " not in called.stderr
+    assert "the decision stands, but MLflow's registry does not show it yet" in promoted.stderr
+    assert (shown.stdout, shown.stderr.count("\n")) == ("http://127.0.0.1:9\n", 1)
+    assert "MLFLOW_TRACKING_URI" in shown.stderr
+    assert looked.returncode == 12
+    assert "http://127.0.0.1:9 does not answer as MLflow does" in looked.stdout
+    assert "Traceback" not in "".join(each.stderr for each in (submitted, promoted, shown, looked))
+
+
+def test_without_services_the_pages_are_not_promised_at_the_port_they_had(person) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
+        stack = person.desk.home / "stack"
+        stack.mkdir()
+        (stack / "state.json").write_text(json.dumps({"ui_port": somebody_else.getsockname()[1]}))
+        called = person.types("ui")
+
+    assert (called.returncode, called.stdout) == (4, "")
+    assert called.stderr == "error: MLflow's pages do not run; start them: adctl up\n"

@@ -42,14 +42,18 @@ def test_check_says_what_is_fine_and_ends_well(adctl, nut):
 def test_check_names_every_bad_file_and_ends_with_2(adctl, nut):
     for name in ("train/good/3.png", "test/good/0.png"):
         (nut / name).write_bytes(b"")
+    whole = (nut / "train/good/4.png").read_bytes()
+    (nut / "train/good/4.png").write_bytes(whole[: len(whole) // 2])
     called = adctl("data", "check", str(nut))
     listed = adctl("data", "check", str(nut), "--json")
 
     assert called.code == listed.code == 2
     assert "train/good/3.png: it is empty" in called.out
+    assert "train/good/4.png: " in called.out
     assert called.err == "error: repair before training: nut\n"
     assert {finding["path"] for finding in listed.json[0]["findings"] if finding["severity"] == "error"} == {
         "train/good/3.png",
+        "train/good/4.png",
         "test/good/0.png",
     }
 

@@ -154,6 +154,13 @@ def test_a_server_elsewhere_is_shown_without_its_account(adctl, desk, uri, print
 
     assert called.out == printed
     assert called.code == (Exit.OK if printed else Exit.USAGE)
+    assert "MLFLOW_TRACKING_URI" in called.err  # nothing answers there
+
+
+def test_pages_that_answer_need_no_advice(adctl, desk, port):
+    desk.client.settings = replace(desk.client.settings, tracking_uri=f"http://127.0.0.1:{port}")
+
+    assert adctl("ui").err == ""
 
 
 def test_a_screen_is_a_display_or_a_desktop_that_one_sits_at():
