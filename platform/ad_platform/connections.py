@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -92,6 +93,12 @@ class Connections:
         """Make the rings that are owed, if there are any; a broker that is down is left to others."""
         if self.store.outbox.owed(limit=1):
             self._ring()
+
+    def announce(self) -> None:
+        """Have a worker of this machine look at once, if one is there; the others look by themselves soon."""
+        with suppress(BrokerDown):
+            if self._queue is None:
+                knock(self.settings)
 
     def _ring(self) -> tuple[bool, str]:
         try:

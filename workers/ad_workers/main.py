@@ -158,13 +158,20 @@ class Worker:
         """Make the rings that clients of this machine owe; without a place for the socket, they ring."""
         try:
             make_own(self.settings.run_dir)
-            bell = Doorbell(self.settings, self.id, lambda: relay(self.store.outbox, self.queue))
+            bell = Doorbell(self.settings, self.id, self._knocked)
         except (AdctlError, OSError) as error:
             log.warning("no doorbell: %s", error)
             yield
             return
         with closing(bell):
             yield
+
+    def _knocked(self) -> None:
+        """Make the rings that a client owes, and have a sweep of its taken further at once."""
+        if self.store.studies.to_advance():
+            self.sweeper.want()
+            self.sweeper.poke()
+        relay(self.store.outbox, self.queue)
 
     def dismiss(self) -> None:
         """Drain since the store says so: whoever started this worker may want to know."""

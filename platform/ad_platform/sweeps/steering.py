@@ -64,6 +64,7 @@ class Sweeps:
         made = self._store.studies.create(study)
         if made.id != study.id:
             raise Conflict(f"there is a sweep named '{plan.name}' already; give another --name")
+        self._client.announce()
         return made
 
     def list(self) -> Views:
@@ -99,7 +100,7 @@ class Sweeps:
             raise Conflict(
                 f"sweep {study.name} has finished; more trials: adctl sweep extend {study.name} --trials N"
             )
-        return self._store.studies.steer(study.id, state=StudyState.RUNNING)
+        return self._steered(study, state=StudyState.RUNNING)
 
     def extend(self, text: str, *, trials: int | None = None, parallel: int | None = None) -> Study:
         """Want more trials, or another number at a time; a finished sweep goes on."""
@@ -116,7 +117,7 @@ class Sweeps:
             raise Conflict(f"the grid of sweep {study.name} has {points} points, and all were tried")
         state = StudyState.RUNNING if trials is not None else None
         wanted = None if trials is None else max(study.wanted, asked) + trials
-        return self._store.studies.steer(study.id, state=state, wanted=wanted, parallel=parallel)
+        return self._steered(study, state=state, wanted=wanted, parallel=parallel)
 
     def stop(self, text: str) -> Study:
         """Ask for no more and cancel what runs; the best so far is trained and evaluated."""
@@ -141,6 +142,7 @@ class Sweeps:
         again = self._store.studies.retry(study.id)
         if not again:
             raise Conflict(f"sweep {study.name} has no failed trial that was not run again already")
+        self._client.announce()
         return again
 
     def clone(
@@ -183,6 +185,19 @@ class Sweeps:
         if self._store.jobs.get(evaluation).state is not JobState.SUCCEEDED:
             raise Conflict(f"the best of sweep {study.name} is not evaluated yet: adctl watch {evaluation}")
         return self._client.promote(str(final["train"]), alias, force=force, reason=reason)
+
+    def _steered(
+        self,
+        study: Study,
+        *,
+        state: StudyState | None = None,
+        wanted: int | None = None,
+        parallel: int | None = None,
+    ) -> Study:
+        """Change a study, and have it taken further at once."""
+        changed = self._store.studies.steer(study.id, state=state, wanted=wanted, parallel=parallel)
+        self._client.announce()
+        return changed
 
     def _live(self, text: str) -> Study:
         study = self.find(text)
