@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.transforms import CenterCrop, Normalize
 
 from ad_detectors import determinism
@@ -23,6 +24,7 @@ from ad_detectors.api import Images
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.data.loading import Batches
+from ad_detectors.nets.dropout import dropout, kept_at_random
 from ad_detectors.nets.unet import build_unet
 from ad_detectors.zoo.ddad.adaptation import pair
 from ad_detectors.zoo.ddad.config import Config
@@ -117,7 +119,7 @@ def train(peer: Peer, config: Config, data: Images, seed: int, told: Told) -> nn
         t = torch.randint(0, config.noise_levels, (len(images),), generator=generator)
         noise = torch.randn(images.shape, generator=generator)
         optimiser.zero_grad()
-        with feeding(lambda noise=noise: noise):
+        with feeding(lambda noise=noise: noise), dropping():
             loss = peer.loss.get_loss(net, images, t, named)
         loss.backward()
         optimiser.step()
@@ -180,6 +182,23 @@ def feeding(noise: Callable[[], Tensor]) -> Iterator[None]:
         yield
     finally:
         torch.randn_like = drawn
+
+
+@contextmanager
+def dropping() -> Iterator[None]:
+    """Have the published code drop what ours drops."""
+    own = functional.dropout
+
+    def dropped(x: Tensor, p: float, training: bool, _inplace: bool) -> Tensor:
+        if not training or p == 0.0:
+            return x
+        return dropout(x, kept_at_random(x.shape, p, x.device).contiguous(), p)
+
+    functional.dropout = dropped
+    try:
+        yield
+    finally:
+        functional.dropout = own
 
 
 def batches(count: int, size: int) -> Sequence[range]:

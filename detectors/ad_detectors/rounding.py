@@ -21,13 +21,16 @@ APPROXIMATED = frozenset(
         *(Tensor.sigmoid, Tensor.tanh, Tensor.exp, Tensor.log, Tensor.erf),
     )
 )
+# Those that can write to where their result belongs, which spares a copy.
+INTO: Mapping[Callable[..., Any], Callable[..., Any]] = {F.silu: torch.ops.aten.silu.out}
 
 
 class PictureByPicture(TorchFunctionMode):
     """Within it a CPU approximates a function for one picture of a batch after the other.
 
     Threads share out all numbers of a batch, and where a share's length is no multiple of a register's, its
-    last numbers are rounded by other code. Where these lie would depend on a picture's place.
+    last numbers are rounded by other code. Where these lie would depend on a picture's place. So it is with
+    group norm, where shares end within a picture.
     """
 
     def __torch_function__(
@@ -39,16 +42,24 @@ class PictureByPicture(TorchFunctionMode):
     ) -> Any:
         """Call the function, on each picture for itself where that makes a difference."""
         named = dict(kwargs or {})
-        if func not in APPROXIMATED or not _a_batch(args) or torch.is_grad_enabled():
+        if not _depends_on_place(func, args) or torch.is_grad_enabled():
             return func(*args, **named)
         batch, *others = args
         # Filled in, so that it lies in memory as it would have.
         result = batch if named.pop("inplace", False) else torch.empty_like(batch)
-        for picture, place in zip(batch, result, strict=True):
-            place.copy_(func(picture, *others, **named))
+        into = INTO.get(func)
+        for picture, place in zip(batch.split(1), result.split(1), strict=True):
+            if into is not None:
+                into(picture, out=place)
+            else:
+                place.copy_(func(picture, *others, **named))
         return result
 
 
-def _a_batch(args: tuple[Any, ...]) -> bool:
-    given = args[0] if args else None
-    return isinstance(given, Tensor) and given.device.type == "cpu" and given.ndim >= LEAST_DIMENSIONS
+def _depends_on_place(func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    batch = args[0] if args else None
+    if not isinstance(batch, Tensor) or batch.device.type != "cpu" or batch.ndim < LEAST_DIMENSIONS:
+        return False
+    # With channels last threads share out the places of a batch, and sums over a group are sums of theirs: of
+    # whole pictures only if threads divide the batch.
+    return func in APPROXIMATED or (func is F.group_norm and len(batch) % torch.get_num_threads() > 0)

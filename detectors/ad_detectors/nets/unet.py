@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ad_detectors.nets.dropout import dropout, kept_at_random
+from ad_detectors.nets.group_norm import GroupNorm32
 
 MULTIPLIERS: dict[int, tuple[int, ...]] = {  # widths per level, in base channels, by image size
     256: (1, 1, 2, 2, 4, 4),
@@ -16,6 +21,8 @@ MULTIPLIERS: dict[int, tuple[int, ...]] = {  # widths per level, in base channel
     64: (1, 2, 3, 4),
     32: (1, 2, 3, 4),
 }
+REMADE = 1024  # places of the smallest map whose neighbours in memory are not kept for its gradient
+CHANNELS_LAST = ("cpu", "cuda")  # where convolutions run fastest with channels last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +105,16 @@ class UNet(nn.Module):
                     factor //= 2
                 self.up.append(TimedSequential(*layers))
 
+    def move(self, device: torch.device) -> None:
+        """Move to a device, and lay the weights out as they are used there."""
+        last = device.type in CHANNELS_LAST
+        self.to(device)
+        self.to(memory_format=torch.channels_last if last else torch.contiguous_format)
+
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Return the predicted noise, (B, C, H, W), for x (B, C, H, W) at the steps t (B,)."""
+        if x.device.type in CHANNELS_LAST:
+            x = x.contiguous(memory_format=torch.channels_last)
         embedded: Tensor = F.silu(self.time_embedding(t))  # every block starts with this SiLU: once is enough
         skips: list[Tensor] = []
         for block in self.down:
@@ -136,17 +151,6 @@ class Sinusoid(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-class GroupNorm32(nn.GroupNorm):
-    """Group norm over 32 groups, computed in float32 whatever the precision around it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(32, channels, eps=1e-5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise and return x's own dtype."""
-        return super().forward(x.float()).to(x.dtype)
-
-
 class ResidualBlock(nn.Module):
     """Two convolutions with the time added in between; may halve or double the size (BigGAN style)."""
 
@@ -167,10 +171,23 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         """Return (B, width, H', W'); `embedded` has passed its SiLU already."""
-        hidden = self._resized(self.in_layers[1](self.in_layers[0](x)))
-        hidden = self.in_layers[2](hidden)
+        hidden = remade(self._enter, x)
         hidden = hidden + self.embed_layers[1](embedded)[:, :, None, None]
-        return cast("Tensor", self.skip_connection(self._resized(x)) + self.out_layers(hidden))
+        module = cast("nn.Dropout", self.out_layers[2])
+        drops = module.training and module.p > 0.0
+        kept = kept_at_random(hidden.shape, module.p, hidden.device) if drops else None
+        return cast("Tensor", self.skip_connection(self._resized(x)) + remade(self._leave, hidden, kept))
+
+    def _enter(self, x: Tensor) -> Tensor:
+        norm, activation, convolution = self.in_layers
+        return cast("Tensor", convolution(self._resized(activation(norm(x)))))
+
+    def _leave(self, hidden: Tensor, kept: Tensor | None) -> Tensor:
+        norm, activation, module, convolution = self.out_layers
+        active = activation(norm(hidden))
+        if kept is not None:
+            active = dropout(active, kept, module.p)
+        return cast("Tensor", convolution(active))
 
     def _resized(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -193,13 +210,26 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what attention adds."""
         batch, channels, height, width = x.shape
-        flat = x.reshape(batch, channels, height * width)
-        qkv = self.to_qkv(self.norm(flat)).reshape(batch, self.heads, 3, channels // self.heads, -1)
-        # The CPU's fused kernel wants a place's channels side by side; the other one is 5 times slower.
-        q, k, v = (part.transpose(-1, -2).contiguous() for part in qkv.unbind(dim=2))  # (B, heads, HW, ch)
+        # With a place's channels side by side, as the fused kernel of a CPU wants them: with channels last
+        # none of these steps copies. Convolutions over one place are products with a matrix.
+        places = self.norm(x).permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        qkv = _of_places(self.to_qkv, places).reshape(batch, height * width, self.heads, 3, -1)
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=3))  # (B, heads, HW, ch)
         # The same as scaling q and k by ch^(-1/4) each and a softmax in float32.
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(batch, channels, -1)
-        return cast("Tensor", x + self.proj_out(mixed).reshape(x.shape))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(places.shape)
+        added = _of_places(self.proj_out, mixed).reshape(batch, height, width, channels)
+        return x + added.permute(0, 3, 1, 2)
+
+
+def remade(layers: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
+    """Apply layers that end with a convolution; in training keep their inputs, and nothing in between.
+
+    What lies between is cheap beside a convolution, and is computed again when gradients are: it stops before
+    the convolution, whose own result nobody needs. Small maps take little memory, so they are kept.
+    """
+    if not torch.is_grad_enabled() or x.shape[-2] * x.shape[-1] < REMADE:
+        return layers(x, *others)
+    return cast("Tensor", checkpoint(layers, x, *others, use_reentrant=False, preserve_rng_state=False))
 
 
 def build_unet(shape: UNetShape, seed: int) -> UNet:
@@ -213,6 +243,11 @@ def empty_unet(shape: UNetShape) -> UNet:
     """Return a U-Net without storage, to be given its tensors by `load_state_dict(..., assign=True)`."""
     with torch.device("meta"):
         return UNet(shape)
+
+
+def _of_places(layer: nn.Conv1d, places: Tensor) -> Tensor:  # (B, HW, C) -> (B, HW, C')
+    """Apply a convolution over one place."""
+    return F.linear(places, layer.weight[:, :, 0], layer.bias)
 
 
 def _zeroed(layer: nn.Conv1d | nn.Conv2d) -> nn.Conv1d | nn.Conv2d:

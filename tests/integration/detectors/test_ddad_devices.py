@@ -84,15 +84,18 @@ def test_a_state_that_does_not_say_how_it_was_fitted_is_scored_in_full_precision
     assert asked == [False]
 
 
-def test_the_network_lies_channels_last_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("cpu", torch.channels_last), ("cuda", torch.channels_last), ("mps", torch.contiguous_format)],
+)
+def test_the_network_lies_as_its_device_computes_fastest(
+    monkeypatch: pytest.MonkeyPatch, name: str, layout: torch.memory_format
+) -> None:
     detector = fitted(autocast=False, backbone="none", adapt_steps=0)
     asked: list[object] = []
     monkeypatch.setattr(UNet, "to", lambda self, *a, **named: asked.append((*a, *named.values())))
-    detector.to(CPU)
-    assert asked == [(CPU,)]
-    asked.clear()
-    detector.to(torch.device("cuda"))
-    assert asked == [(torch.device("cuda"),), (torch.channels_last,)]
+    detector.to(torch.device(name))
+    assert asked == [(torch.device(name),), (layout,)]
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")

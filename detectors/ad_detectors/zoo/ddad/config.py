@@ -202,6 +202,7 @@ _DENOISER = Stage(
         "weight_decay",
         "noise_levels",
     ),
+    version=2,
 )
 _ADAPTATION = (
     *("backbone", "feature_strides", "adapt_strides", "adapt_steps", "adapt_epochs", "adapt_batch_size"),

@@ -38,9 +38,8 @@ class Denoiser:
         self, config: Config, data: Images, ctx: FitContext, report: Callable[[int, float], None]
     ) -> None:
         """Do the remaining steps, reporting each one's number and loss when `state` is whole."""
-        self.net.to(ctx.device).train()
-        if ctx.device.type == "cuda":
-            self.net.to(memory_format=torch.channels_last)
+        self.net.move(ctx.device)
+        self.net.train()
         self._start_optimiser(config)
         process = schedule.linear()
         batches = Batches(

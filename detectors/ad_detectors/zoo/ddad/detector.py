@@ -121,9 +121,7 @@ class DDAD(Detector):
         """Move the networks to a device."""
         self._device = device
         if self._denoiser is not None:
-            self._denoiser.net.to(device)
-            if device.type == "cuda":
-                self._denoiser.net.to(memory_format=torch.channels_last)
+            self._denoiser.net.move(device)
         if self._adaptation is not None and self._adaptation.extractor is not None:
             self._adaptation.extractor.to(device)
 

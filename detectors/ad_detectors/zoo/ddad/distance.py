@@ -22,9 +22,10 @@ def feature_distance(
     """Return 1 - cosine of locally averaged features, summed over layers, for images in -1..1: (B, H, W)."""
     size = (images.shape[-2], images.shape[-1])
     total = torch.zeros(len(images), 1, *size, device=images.device)
-    of_images = extractor((images + 1.0) / 2.0, strides)
-    of_rebuilt = extractor((rebuilt + 1.0) / 2.0, strides)
-    for a, b in zip(of_images, of_rebuilt, strict=True):
-        near = F.cosine_similarity(F.avg_pool2d(a, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1), dim=1)
+    both = (torch.cat([images, rebuilt]) + 1.0) / 2.0
+    # Channels last is how the networks of timm run fastest, on a CPU as on CUDA.
+    for features in extractor(both.contiguous(memory_format=torch.channels_last), strides):
+        a, b = F.avg_pool2d(features, 3, 1, 1).chunk(2)
+        near = F.cosine_similarity(a, b, dim=1)
         total = total + F.interpolate(1.0 - near[:, None], size, mode="bilinear", align_corners=True)
     return total[:, 0]
