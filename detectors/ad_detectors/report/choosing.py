@@ -10,7 +10,7 @@ from itertools import zip_longest
 from ad_detectors.evaluation.outcome import ImageResult
 
 MOST = 24  # pictures in a gallery
-MISTAKES = 4  # of each sort
+MISTAKES = 6  # of each sort
 GOOD = 4
 
 

@@ -28,6 +28,7 @@ def run(desk: Desk) -> Done:
             "steps": context.step,
             "images": len(fit.images),
             "fit_seconds": round(time.monotonic() - began, 3),  # of this attempt alone
+            "stages": [{"stage": stage, "key": key} for stage, key in context.keys.items()],  # in order
             "metrics": {**context.last_metrics},
         },
     )
