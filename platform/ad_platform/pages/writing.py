@@ -45,7 +45,10 @@ def _check(path: Path, ours: bytes) -> None:
             raise InvalidRequest(
                 f"{path} is a folder; name a file, or the folder it shall lie in, with --out"
             )
-        beginning = path.open("rb").read(BEGINNING) if path.exists() else b""
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _refused(path, error) from error
     mark = _MARK if path.suffix.lower() in PAGES else ours
