@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, Source] = {
     "A": sources.jobs,
     "B": sources.jobs,
     "SWEEP": sources.sweeps,
+    "JOB|SWEEP": sources.jobs_and_sweeps,
     **{
         f"{command} JOB": sources.jobs_and_sweeps
         for command in ("show", "watch", "why", "cancel", "retry", "promote", "ui")

@@ -207,8 +207,8 @@ def _alarms(subject: Subject) -> Iterator[Reason]:
     elif observed.high > MANY_ALARMS:
         yield Reason(
             Level.CARE,
-            f"{len(decided.alarms) or 'None'} of {decided.good} good test images raised a false alarm: so few "
-            f"images cannot rule out {per_thousand(observed.high)} false alarms among 1000 good parts.",
+            f"{len(decided.alarms) or 'None'} of {decided.good} good test images raised a false alarm: so "
+            f"few cannot rule out {per_thousand(observed.high)} false alarms among 1000 good parts.",
         )
 
 

@@ -82,6 +82,7 @@ def _take(lock: FileLock, stop: Stop) -> bool:
 
 def _open(settings: Settings) -> Callable[[], int]:
     """Open everything and return what makes one round; the heavy imports are here."""
+    from ad_platform.job_report import page_of
     from ad_platform.registry.projection import project
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
@@ -97,4 +98,5 @@ def _open(settings: Settings) -> Callable[[], int]:
     champions = partial(project, store, storage, MlflowModels(tracker))
     studies = StudyRuns(store, tracker)
     owner = f"{settings.node}-{os.getpid()}"
-    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of).once
+    pages = partial(page_of, store, storage)
+    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of, pages).once

@@ -25,8 +25,8 @@ def note(job: Job) -> str:
     elif job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
         lines += [_headline(result_of(job).metrics), _threshold(job.result.get("operating_point"))]
         lines.append(
-            "To look at: `results/gallery/`, `results/curves/`, `results/histogram.png`; "
-            "to compute with: `results/results.csv`, `results/scores.csv`."
+            "To look at: `report.html`, `results/gallery/`, `results/curves/`, `results/histogram.png`; to "
+            "compute with: `results/results.csv`, `results/scores.csv`."
         )
     elif job.state is JobState.SUCCEEDED:
         lines += [_measures(job), "The score of each image is in `results/scores.csv`; there is no model."]

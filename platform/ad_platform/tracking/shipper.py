@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from ad_platform.curves import committed
-from ad_platform.errors import Unavailable
+from ad_platform.errors import Unavailable, UnknownName
+from ad_platform.job_report import PAGE
 from ad_platform.records import Job, Shipment
 from ad_platform.results import result_of
+from ad_platform.states import JobKind
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.metrics import Point
 from ad_platform.store.contract import Store
@@ -47,11 +49,15 @@ class Shipper:
         owner: str,
         projections: Sequence[Projection] = (),
         parent_of: Callable[[Job], str | None] = no_parent,
+        page_of: Callable[[Job, Path], str] | None = None,
     ) -> None:
-        """`parent_of` returns the run that a job's is shown below, made if need be, or None."""
+        """`parent_of` returns the run that a job's is shown below, made if need be, or None.
+
+        `page_of` returns the page about an evaluation whose bundle lies in a folder.
+        """
         self._store, self._storage, self._tracker = store, storage, tracker
         self._owner = owner
-        self._projections, self._parent_of = projections, parent_of
+        self._projections, self._parent_of, self._page_of = projections, parent_of, page_of
         # Jobs whose every point this process has seen arrive: only these need no look at the run first.
         self._sure: dict[str, tuple[str, int]] = {}
 
@@ -132,9 +138,38 @@ class Shipper:
         with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
             curve = committed(self._store, self._storage, job.id)
             problems = [*curve.problems, *collect(job, curve.points, self._storage, Path(name))]
+            problems += self._write_page(job, Path(name))
             self._tracker.log_artifacts(run_id, Path(name))
         self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
         return problems
+
+    def _write_page(self, job: Job, folder: Path) -> list[str]:
+        """Write the page about an evaluation among its files, and among those of the fit it speaks for."""
+        results = folder / "results"
+        if self._page_of is None or job.kind is not JobKind.EVALUATE or not results.is_dir():
+            return []
+        try:
+            page = self._page_of(job, results)
+        except Unavailable:
+            raise
+        except Exception as error:  # the outermost edge: a page that cannot be made must not keep a run open
+            log.exception("no page could be made about job %s", job.id)
+            return [f"no {PAGE} could be made: {error}"]
+        (folder / PAGE).write_text(page, encoding="utf-8")
+        fit = self._store.shipments.run_of(job.spec.source) if job.spec.source else None
+        if fit is not None and self._own(job):
+            with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
+                (Path(name) / PAGE).write_text(page, encoding="utf-8")
+                self._tracker.log_artifacts(fit, Path(name))
+        return []
+
+    def _own(self, evaluation: Job) -> bool:
+        """Say whether an evaluation is of the images that the detector was fitted to."""
+        try:
+            fit = self._store.jobs.get(evaluation.spec.source or "")
+        except UnknownName:
+            return False
+        return fit.spec.dataset.fingerprint == evaluation.spec.dataset.fingerprint
 
 
 def unseen(points: Sequence[Point], shown: Mapping[str, Collection[int]]) -> list[Point]:

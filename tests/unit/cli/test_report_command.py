@@ -38,10 +38,10 @@ def test_the_page_and_the_table_lie_in_a_folder_named_after_the_sweep(adctl, swe
     assert len(page.with_name("trials.csv").read_text().splitlines()) == 10
 
 
-def test_it_goes_where_one_says_and_replaces_what_was_there(adctl, sweep):
-    Path("a page.html").write_text("old")
-    assert adctl("report", "@last", "--out", "a page.html", "-q").out == f"{Path.cwd() / 'a page.html'}\n"
-    assert "<h2>Trials</h2>" in Path("a page.html").read_text()
+def test_it_goes_where_one_says_and_replaces_what_an_earlier_call_wrote(adctl, sweep):
+    for _ in range(2):
+        assert adctl("report", sweep, "--out", "a page.html", "-q").out == f"{Path.cwd() / 'a page.html'}\n"
+    assert "Trials</h2>" in Path("a page.html").read_text()
     assert Path("a page.csv").exists()
     told = adctl("report", sweep, "-o", "deep/er", "--json").json
     assert told == {
@@ -49,6 +49,18 @@ def test_it_goes_where_one_says_and_replaces_what_was_there(adctl, sweep):
         "page": str(Path.cwd() / "deep/er/report.html"),
         "trials": str(Path.cwd() / "deep/er/trials.csv"),
     }
+
+
+@pytest.mark.parametrize("name", ["a page.html", "a page.csv"])
+def test_a_file_of_somebody_else_is_left_alone(adctl, sweep, name):
+    Path(name).write_text("mine")
+
+    called = adctl("report", sweep, "--out", "a page.html")
+
+    assert called.code == Exit.USAGE
+    assert f"{name} is there already and was not written by adctl report" in called.err
+    assert Path(name).read_text() == "mine"
+    assert [path.name for path in Path.cwd().iterdir()] == [name]
 
 
 def test_a_sweep_that_is_not_there_is_answered_with_the_nearest(adctl, sweep):
