@@ -15,6 +15,7 @@ from ad_workers.link import Link
 from desks import Desks, spec_of
 
 NODE = "here"
+CONFIG: Mapping[str, Json] = {"image_size": 16, "blur_sigma": 0.5}  # of the pixel mean
 CODE = {"version": "0.1.0", "commit": "abc123"}
 
 

@@ -37,14 +37,14 @@ def parts(subject: Subject) -> list[Part]:
             missed,
             cases,
             f"Defective parts that passed as good, the lowest score first.{stands_in}",
-            "No defective test image passed as good.",
+            f"No defective test image passed as good.{stands_in}",
         ),
         _part(
             "Worst false alarms",
             alarms,
             cases,
             f"Good parts that were called anomalous, the highest score first.{stands_in}",
-            "No good test image was called anomalous.",
+            f"No good test image was called anomalous.{stands_in}",
         ),
     ]
     if rest:
