@@ -1,5 +1,7 @@
 """Promises of `adctl report`: a page where it was asked for, or why there is none."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +9,11 @@ import pytest
 
 import study_cases as cases
 from ad_cli.exits import Exit
-from ad_platform.states import StudyState, TrialState
+from ad_platform.records import Holding, Outcome
+from ad_platform.specs import DatasetRef, JobSpec, Submission
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind, StudyState, TrialState
 from ad_platform.sweeps.report import building
+from rights import permissions_hold
 
 
 @pytest.fixture
@@ -88,3 +93,48 @@ def test_a_file_in_the_way_is_named(adctl, sweep):
     assert called.code == Exit.USAGE
     assert "taken" in called.err
     assert Path("taken").read_text() == "mine"
+
+
+@pytest.fixture
+def job(desk, tmp_path, monkeypatch) -> str:
+    """A fit that failed, and a folder to work in."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    data = DatasetRef(dataset="parts", category="screw", fingerprint="f" * 64, path="/data")
+    spec = JobSpec(kind=JobKind.TRAIN, detector="toy", dataset=data)
+    (made,) = desk.store.jobs.submit([Submission(spec=spec, user="kim")])
+    place = Holding(
+        node="here", fingerprint=data.fingerprint, dataset="parts", category="screw", path="/data"
+    )
+    desk.store.workers.hold([place])
+    failed = Outcome(outcome=AttemptOutcome.FAILED, failure=FailureClass.DATA, error="0.png is no picture")
+    desk.store.leases.finish(desk.lease(), failed)
+    return made.id
+
+
+def test_the_page_of_a_job_lies_in_a_file_named_after_it(adctl, job):
+    page = Path.cwd() / f"{job[:8]}-report.html"
+    for name in (job, "@last"):
+        called = adctl("report", name)
+        assert (called.code, called.out, called.err) == (Exit.OK, f"{page}\n", "")
+    assert "0.png is no picture" in page.read_text()
+    assert f"<code>adctl why {job}</code>" in page.read_text()
+    told = adctl("report", job, "-o", "deep/er", "--json").json
+    assert told == {"job": job, "page": str(Path.cwd() / "deep/er/report.html")}
+
+
+def test_no_heavy_library_is_loaded_for_the_page_of_a_job(adctl, job):
+    code = (
+        "import sys, ad_platform.job_report, ad_cli.commands.report\n"
+        "print(sorted({'torch', 'numpy', 'mlflow', 'optuna', 'plotly', 'ad_detectors'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_folder_without_the_right_to_write_is_named(adctl, job):
+    Path("closed").mkdir(mode=0o500)
+    with permissions_hold():
+        called = adctl("report", job, "--out", "closed/page.html")
+    assert called.code == Exit.UNAVAILABLE
+    assert "closed/page.html: permission denied; name another place with --out" in called.err

@@ -95,7 +95,7 @@ def _hovers(view: View, sections: Sequence[Section]) -> str:
 def _figure(figure: Figure, name: str, about: str) -> str:
     value = {"data": figure.traces, "layout": {**figure.layout, "height": figure.height}, "config": CONFIG}
     return (
-        f'<div class="plot" id="{name}" role="img" aria-label="{escape(about)}" '
+        f'<div class="plot" id="{name}" role="group" aria-label="{escape(about)}" '
         f'style="min-height:{figure.height}px"></div>'
         f'<script type="application/json" data-for="{name}">{_json(value)}</script>'
     )
