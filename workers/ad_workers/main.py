@@ -16,7 +16,7 @@ from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
-from ad_detectors import catalogue, registry
+from ad_detectors import registry
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
 from ad_platform.errors import AdctlError, Conflict
@@ -31,6 +31,7 @@ from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
 from ad_platform.sweeps.work import SWEEP_TAG
+from ad_workers import describing
 from ad_workers.boottime import boottime
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
@@ -255,7 +256,7 @@ class Worker:
                 **self.machine.to_json(),
             },
         )
-        self.store.workers.publish(catalogue.build(), self.id)
+        self.store.workers.publish(describing.entries(), self.id)
         self.store.workers.register(record)
         return record
 

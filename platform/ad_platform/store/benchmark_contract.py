@@ -36,7 +36,7 @@ class Benchmarks(ABC):
 
     @abstractmethod
     def claim(self, benchmark_id: str, owner: str, seconds: float) -> bool:
-        """Take the right to put a benchmark's results together for a while; False if somebody else holds it."""
+        """Take the right to put results together for a while; False if somebody else holds it."""
 
     @abstractmethod
     def release(self, benchmark_id: str, owner: str) -> None:
