@@ -19,6 +19,7 @@ from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 
 TEST = "test/"
+BUNDLE = "bundle"  # in a benchmark's summary: where its tables lie in the storage
 BAD = (JobState.FAILED, JobState.CANCELLED)
 
 

@@ -223,8 +223,9 @@ class Sweeps:
 
     def _free(self, start: str) -> str:
         """Return the first free name of a row: ddad-screw-1, ddad-screw-2."""
-        known = [*self._store.studies.search(limit=100_000), *self._store.benchmarks.search(limit=100_000)]
-        return free(start, {one.name for one in known}, "sweep")
+        studies = {one.name for one in self._store.studies.search(limit=100_000)}
+        benchmarks = {one.name for one in self._store.benchmarks.search(limit=100_000)}
+        return free(start, studies | benchmarks, "sweep")
 
     def _warmed(self, spec: StudySpec, other: Study) -> tuple[StudySpec, tuple[str, ...]]:
         """Return a spec that begins with the trials of another study, and what is to be said of them."""

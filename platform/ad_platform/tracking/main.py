@@ -85,6 +85,7 @@ def _open(settings: Settings) -> Callable[[], int]:
     from ad_platform.registry.projection import project
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
+    from ad_platform.tracking.benchmarks import BenchmarkRuns
     from ad_platform.tracking.mlflow import open_tracker, prepare
     from ad_platform.tracking.models import MlflowModels
     from ad_platform.tracking.shipper import Shipper
@@ -95,6 +96,13 @@ def _open(settings: Settings) -> Callable[[], int]:
     prepare(settings)
     tracker = open_tracker(settings)
     champions = partial(project, store, storage, MlflowModels(tracker))
-    studies = StudyRuns(store, tracker)
+    studies, benchmarks = StudyRuns(store, tracker), BenchmarkRuns(store, storage, tracker)
     owner = f"{settings.node}-{os.getpid()}"
-    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of).once
+    return Shipper(
+        store,
+        storage,
+        tracker,
+        owner,
+        [champions, studies, benchmarks],
+        lambda job: studies.parent_of(job) or benchmarks.parent_of(job),
+    ).once

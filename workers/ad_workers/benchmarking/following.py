@@ -11,7 +11,7 @@ from ad_platform.benchmarks import formats
 from ad_platform.benchmarks.board import boards
 from ad_platform.benchmarks.comparisons import ACROSS, COMPARISONS, METRICS, pairs
 from ad_platform.benchmarks.results_table import NAME, results_csv
-from ad_platform.benchmarks.viewing import BenchmarkView, benchmark_view
+from ad_platform.benchmarks.viewing import BUNDLE, BenchmarkView, benchmark_view
 from ad_platform.errors import ClaimLost
 from ad_platform.records import Benchmark
 from ad_platform.specs import Json
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 CLAIM = 120.0  # seconds; a comparison may take some
 SHARE = 10  # times as long as a look takes passes between two looks: one of many jobs is not cheap
 TURN = 3.0  # seconds of comparing after which sweeps and others have their turn
-COMPARED, SUMS, BUNDLE = "compared", "sums", "bundle"  # in a benchmark's summary
+COMPARED, SUMS = "compared", "sums"  # in a benchmark's summary
 MARKDOWN, TABLE = "leaderboard.md", "leaderboard.csv"
 
 
