@@ -43,6 +43,7 @@ class Wanted:
     request: TrainRequest
     spec: JobSpec
     address: str
+    published: bool = False  # its preset is one whose settings test images have chosen
 
 
 def check(request: BenchmarkRequest) -> None:
@@ -142,6 +143,7 @@ def _wanted(
         request=train,
         spec=spec,
         address=model_address(entry, spec),
+        published=spec.preset in entry.published,
     )
 
 

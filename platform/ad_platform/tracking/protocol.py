@@ -41,7 +41,7 @@ class Tracker(Protocol):
         """
 
     def ensure_parent_run(self, parent: ParentRun) -> str:
-        """Return the id of the run of what holds jobs together, found by its tag, or made, in the same way."""
+        """Return the id of the run of a study or benchmark, found by its tag, or made, in the same way."""
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Note the configuration of a job, study or benchmark; it never changes."""

@@ -1,4 +1,4 @@
-"""Benchmarks: submitted whole or not at all, once for each key, and open again when a job of theirs is new."""
+"""Benchmarks: submitted whole or not at all, once for each key, and open again when a job is new."""
 
 from dataclasses import replace
 
