@@ -8,7 +8,7 @@ pixels and the AUPRO are read off counts on a grid, within `counts.GRID_ERROR`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -38,6 +38,16 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """How much two models differ: itself, its 95 % interval, and the two-sided p value of no difference."""
+
+    point: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a detector said of some pictures: as much as is needed to draw them anew."""
 
@@ -60,12 +70,43 @@ def paired_difference(
     Both see the same draws, so what is hard for both does not blur the difference. An interval that does not
     hold 0 says that one of them is better. Raises ValueError if the pictures differ.
     """
+    _check_alike(first, second)
+    return _intervals([first, second], lambda found: found[0] - found[1], draws, seed)
+
+
+def mean_difference(
+    first: Sequence[Evidence], second: Sequence[Evidence], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Difference]:
+    """Return the mean over `first` minus that over `second` of each of MEASURES, tested against no difference.
+
+    Each side is one model fitted with several seeds and scored on the same pictures; every draw of pictures is
+    the same for all. The p value is two-sided and inverts the percentile interval: twice the smaller share of
+    draws on one side of 0, those at 0 counted on both, and the pictures as they are counted as one draw
+    more, so that it never is 0 (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, 4.2).
+    It speaks of other test pictures, not of other seeds. Raises ValueError if the pictures differ, or where a
+    side is empty.
+    """
+    if not first or not second:
+        raise ValueError("there is nothing to compare on one side")
+    for other in (*first[1:], *second):
+        _check_alike(first[0], other)
+    count = len(first)
+
+    def combine(found: list[Values]) -> Values:
+        difference: Values = np.mean(found[:count], axis=0) - np.mean(found[count:], axis=0)
+        return difference
+
+    drawn = _drawn([*first, *second], combine, draws, seed)
+    return {name: _tested(values) for name, values in drawn.items()}
+
+
+def _check_alike(first: Evidence, second: Evidence) -> None:
+    """Raise ValueError unless two detectors can be compared picture by picture."""
     if first.pictures != second.pictures or not np.array_equal(first.labels, second.labels):
         raise ValueError("these detectors were not evaluated on the same pictures; evaluate both anew")
     mine, other = first.pixels, second.pixels
     if mine is not None and other is not None and not _same(mine, other):
         raise ValueError("these detectors were not evaluated against the same masks; evaluate both anew")
-    return _intervals([first, second], lambda found: found[0] - found[1], draws, seed)
 
 
 def image_auroc_interval(
@@ -85,15 +126,32 @@ def grid_measures(pixels: PixelCounts, times: ArrayLike = 1) -> dict[str, float]
 def _intervals(
     sides: list[Evidence], combine: Callable[[list[Values]], Values], draws: int, seed: int
 ) -> dict[str, Interval]:
-    result: dict[str, Interval] = {}
-    tail = (1 - LEVEL) / 2
+    return {name: _interval(values) for name, values in _drawn(sides, combine, draws, seed).items()}
+
+
+def _drawn(
+    sides: list[Evidence], combine: Callable[[list[Values]], Values], draws: int, seed: int
+) -> dict[str, Values]:
+    """Return each measure, combined over the sides: first of the pictures as they are, then of each draw."""
+    result: dict[str, Values] = {}
     for group, (defective, measures) in enumerate(_groups(sides)):
         weights = _weights(np.random.default_rng([seed, group]), defective, draws)
         drawn = [measure(weights) for measure in measures]
-        for name in drawn[0]:
-            point, *found = combine([side[name] for side in drawn]).tolist()
-            result[name] = Interval(point, *np.quantile(found, [tail, 1 - tail]).tolist())
+        result |= {name: combine([side[name] for side in drawn]) for name in drawn[0]}
     return result
+
+
+def _interval(values: Values) -> Interval:  # (1 + B,)
+    tail = (1 - LEVEL) / 2
+    return Interval(float(values[0]), *np.quantile(values[1:], [tail, 1 - tail]).tolist())
+
+
+def _tested(values: Values) -> Difference:  # (1 + B,)
+    drawn = values[1:]
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    p = min(1.0, 2 * (tail + 1) / (len(drawn) + 1))
+    found = _interval(values)
+    return Difference(found.point, found.low, found.high, p)
 
 
 def _groups(sides: list[Evidence]) -> Iterator[tuple[NDArray[np.bool_], list[_Measure]]]:

@@ -86,6 +86,7 @@ def _open(settings: Settings) -> Callable[[], int]:
     from ad_platform.registry.projection import project
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
+    from ad_platform.tracking.benchmarks import BenchmarkRuns
     from ad_platform.tracking.mlflow import open_tracker, prepare
     from ad_platform.tracking.models import MlflowModels
     from ad_platform.tracking.shipper import Shipper
@@ -96,7 +97,14 @@ def _open(settings: Settings) -> Callable[[], int]:
     prepare(settings)
     tracker = open_tracker(settings)
     champions = partial(project, store, storage, MlflowModels(tracker))
-    studies = StudyRuns(store, tracker)
+    studies, benchmarks = StudyRuns(store, tracker), BenchmarkRuns(store, storage, tracker)
     owner = f"{settings.node}-{os.getpid()}"
-    pages = partial(page_of, store, storage)
-    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of, pages).once
+    return Shipper(
+        store,
+        storage,
+        tracker,
+        owner,
+        [champions, studies, benchmarks],
+        lambda job: studies.parent_of(job) or benchmarks.parent_of(job),
+        partial(page_of, store, storage),
+    ).once

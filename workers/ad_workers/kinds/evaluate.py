@@ -9,11 +9,13 @@ from ad_detectors.data.splits import Holdout
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
 from ad_detectors.evaluation.outcome import TEST
 from ad_detectors.report.pictures import write_pictures
+from ad_platform.benchmarks.addresses import RULES
 from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.metrics import segments
 from ad_workers.checkpointer import Checkpointer
+from ad_workers.describing import rules
 from ad_workers.desk import Desk
 from ad_workers.images import open_images
 from ad_workers.messages import Done, Report
@@ -53,7 +55,11 @@ def run(desk: Desk) -> Done:
         desk,
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
         partial(_move, made),
-        {**_result(evaluation), "seconds": round(time.monotonic() - began, 3)},
+        {
+            **_result(evaluation),
+            RULES: {**rules(desk.spec.detector)},
+            "seconds": round(time.monotonic() - began, 3),
+        },
     )
 
 

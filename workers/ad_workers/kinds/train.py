@@ -3,7 +3,9 @@
 import time
 
 from ad_detectors import checkpoint as states
+from ad_platform.benchmarks.addresses import MODEL
 from ad_platform.storage.layout import model_prefix
+from ad_workers.describing import address_of
 from ad_workers.desk import Desk
 from ad_workers.fitting import begin_fit
 from ad_workers.images import open_images
@@ -25,6 +27,7 @@ def run(desk: Desk) -> Done:
         model_prefix(desk.assignment.job_id, desk.assignment.attempt),
         lambda folder: states.save_model(folder, spec.detector, spec.config, fit.detector.state()),
         {
+            MODEL: address_of(spec),
             "steps": context.step,
             "images": len(fit.images),
             "fit_seconds": round(time.monotonic() - began, 3),  # of this attempt alone
