@@ -1,4 +1,4 @@
-"""`adctl report`: a page about a job or a sweep that opens anywhere, made from what the store knows now."""
+"""`adctl report`: a page about a job, a benchmark or a sweep that opens anywhere, made as it stands now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from ad_cli import out, session, targets
 from ad_platform.pages import writing
-from ad_platform.records import Study
+from ad_platform.records import Benchmark, Study
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
@@ -29,8 +29,8 @@ def report(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="JOB|SWEEP",
-            help="A job's id or its first characters, a sweep's name or id, or @last for the newest job.",
+            metavar="JOB|BENCHMARK|SWEEP",
+            help="A job's id or its first characters, a benchmark's or sweep's name, or @last, a job.",
             show_default=False,
         ),
     ],
@@ -47,7 +47,7 @@ def report(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Make a page about a job or a sweep: can its detector be used, and what says so.
+    """Make a page about a job, a benchmark or a sweep: what it is worth, and why.
 
     One file that opens without a network; of a sweep with a table of all trials beside it. Of a train job
     the page shows its evaluation too. What an earlier call wrote there is replaced, other files never.
@@ -56,6 +56,8 @@ def report(
         found = targets.find(client, session.sweeps(client), target)
         if isinstance(found, Study):
             _of_sweep(client, found, to)
+        elif isinstance(found, Benchmark):
+            _of_benchmark(client, found, to)
         else:
             _of_job(client, found, to)
 
@@ -63,13 +65,26 @@ def report(
 def _of_job(client: Client, job: Job, to: Path | None) -> None:
     from ad_platform.job_report import page_of
 
-    place = writing.page_place(Path(f"{job.id[:SHORT]}-report.html") if to is None else to)
     text = page_of(client.store, client.storage, job)
+    _write(text, Path(f"{job.id[:SHORT]}-report.html") if to is None else to, job=job.id)
+
+
+def _of_benchmark(client: Client, benchmark: Benchmark, to: Path | None) -> None:
+    from ad_platform.benchmark_report import page_of
+
+    text = page_of(client.store, client.storage, benchmark)
+    name = benchmark.name
+    _write(text, Path(f"{name}-report.html") if to is None else to, benchmark=name)
+
+
+def _write(text: str, to: Path, **about: str) -> None:
+    """Write a page, and say where it lies."""
+    place = writing.page_place(to)
     writing.write({place: text.encode()})
     if out.as_json():
-        out.data({"job": job.id, "page": str(place)})
-        return
-    out.text(str(place))
+        out.data({**about, "page": str(place)})
+    else:
+        out.text(str(place))
 
 
 def _of_sweep(client: Client, study: Study, to: Path | None) -> None:

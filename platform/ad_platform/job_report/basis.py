@@ -88,7 +88,7 @@ def _test(subject: Subject) -> str:
     kinds = f" of {len(bad)} kinds" if len(bad) > 1 else ""
     chosen = (
         ""
-        if selected_on(subject.train or subject.job) == TEST
+        if selected_on(subject.train or subject.job).startswith(TEST)
         else "; they fixed no threshold and no setting"
     )
     return f"{len(test)}: {len(test) - bad.total()} good, {bad.total()} with defects{kinds}{chosen}"

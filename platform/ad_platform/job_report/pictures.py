@@ -60,6 +60,13 @@ def parts(subject: Subject) -> list[Part]:
     return found
 
 
+def shown(cases: Cases, missed: int, alarms: int) -> str:
+    """Return the worst so many misses and false alarms of an evaluation, below a heading of theirs."""
+    worst = [case for case in cases.cases if case.outcome == MISSED][:missed]
+    worst += [case for case in cases.cases if case.outcome == ALARM][:alarms]
+    return f"{_legend(cases.scale)}{''.join(_case(case, cases, 4) for case in worst)}" if worst else ""
+
+
 def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
@@ -76,12 +83,12 @@ def _part(title: str, cases: Sequence[Case], of: Cases, words: str, none: str) -
     return Part(title=title, html=html)
 
 
-def _case(case: Case, of: Cases) -> str:
+def _case(case: Case, of: Cases, level: int = 3) -> str:
     panels = "".join(_panel(case, name) for name in ORDER if name in case.pictures or name == "mask")
     absent = [why for name, why in case.absent.items() if name not in ("mask", "overlay")]
     note = f" ({'; '.join(dict.fromkeys(absent))})" if absent else ""
     return (
-        f'<article class="case"><h3>{escape(case.scored.path)}</h3>'
+        f'<article class="case"><h{level}>{escape(case.scored.path)}</h{level}>'
         f'<p class="caption">{escape(_caption(case, of.threshold) + note)}</p>'
         f'<div class="panels">{panels}</div></article>\n'
     )

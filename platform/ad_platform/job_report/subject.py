@@ -88,6 +88,23 @@ def operating_point(evaluation: Job) -> OperatingPoint | None:
     return OperatingPoint(threshold=threshold, rate=rate, normals=normals, certified=certified)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeakCheck:
+    """Whether a few images scored the same where nothing was known of them but their pixels."""
+
+    passed: bool | None  # None: it could not be made
+    detail: str
+
+
+def leak_check(evaluation: Job) -> LeakCheck | None:
+    """Read that of an evaluation's record; None of an evaluation that knows no such check."""
+    told = evaluation.result.get("leak_check")
+    if not isinstance(told, dict):
+        return None
+    passed = told.get("passed")
+    return LeakCheck(passed=passed if isinstance(passed, bool) else None, detail=str(told.get("detail", "")))
+
+
 def number(value: Json) -> float | None:
     """Return a number as one, anything else as None."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -11,7 +11,7 @@ from enum import IntEnum
 from ad_platform.job_report.decisions import Decided, decide, ranked
 from ad_platform.job_report.rates import Share, promised
 from ad_platform.job_report.results import TEST
-from ad_platform.job_report.subject import OperatingPoint, Subject, interval
+from ad_platform.job_report.subject import OperatingPoint, Subject, interval, leak_check
 from ad_platform.pages import notation
 from ad_platform.records import Job
 from ad_platform.results import selected_on
@@ -136,6 +136,16 @@ def _unread(subject: Subject) -> Iterator[Reason]:
         yield Reason(Level.NO, "The scores of its evaluation are not there any more; evaluate it again.")
 
 
+def _peeked(subject: Subject) -> Iterator[Reason]:
+    check = leak_check(subject.evaluation) if subject.evaluation is not None else None
+    if check is not None and check.passed is not True:
+        found = "it failed" if check.passed is False else "it could not be made"
+        yield Reason(
+            Level.CARE if check.passed is None else Level.NO,
+            f"Leak check, whether scores come from pixels alone: {found}: {check.detail}",
+        )
+
+
 def _threshold(subject: Subject) -> Iterator[Reason]:
     point = subject.operating_point
     train = subject.train.id if subject.train is not None else "JOB"
@@ -227,10 +237,10 @@ def _ranking(subject: Subject) -> Iterator[Reason]:
 
 def _selection(subject: Subject) -> Iterator[Reason]:
     job = subject.train or subject.job
-    if selected_on(job) == TEST:
+    if selected_on(job).startswith(TEST):
         yield Reason(
             Level.CARE,
-            "selected_on=test: test labels chose its settings, so every figure on the test images flatters.",
+            f"selected_on={selected_on(job)}: test labels chose its settings, so every figure on the test images flatters.",
         )
 
 
@@ -253,5 +263,5 @@ def _listed(names: list[str]) -> str:
 
 Rule = Callable[[Subject], Iterator[Reason]]
 _RULES: tuple[Rule, ...] = (
-    _unread, _threshold, _ranking, _defects, _alarms, _selection, _elsewhere,
+    _unread, _peeked, _threshold, _ranking, _defects, _alarms, _selection, _elsewhere,
 )  # fmt: skip

@@ -23,7 +23,7 @@ TABLE = [
     m("report {job} --out {file}", 2, "notes.txt", "not a directory", "--out"),
     m("report {job} --out {file}/page.html", 2, "notes.txt/page.html", "not a directory"),
     m("report {failed} --out {images}/mine.html", 2, "mine.html is there already", before=mine),
-    m("report", 2, "JOB|SWEEP", "is missing"),
+    m("report", 2, "JOB|BENCHMARK|SWEEP", "is missing"),
     m("logs 9999", 2, "9999"),
     m("logs {job} --attempt 9", 2, "aaaa000000000001", "attempt 9", "newest attempt is 1"),
     m("cancel 9999", 2, "9999"),
