@@ -1,6 +1,6 @@
 """Jobs that really trained and evaluated a detector, recorded as a worker would, for pages about them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,14 +80,31 @@ class Reported:
         assert lease.job_id == job.id
         return lease
 
+    def work(self, fails: Callable[[Job], bool] = lambda job: False) -> None:
+        """Do everything that was submitted, but for what is to fail."""
+        detectors = frozenset(self.store.workers.catalogue())
+        able = Capabilities(worker="w1", node=NODE, detectors=detectors)
+        while lease := self.store.leases.lease(able, 600.0):
+            if fails(lease.job):
+                self._end(lease, "it broke")
+            else:
+                self._do(lease)
+
     def fail(self, job: Job, error: str) -> Job:
         """Let a job fail for good."""
+        return self._end(self.lease(job), error)
+
+    def _end(self, lease: Lease, error: str) -> Job:
         outcome = Outcome(outcome=AttemptOutcome.FAILED, failure=FailureClass.DATA, error=error)
-        return self.store.leases.finish(self.lease(job), outcome)
+        return self.store.leases.finish(lease, outcome)
 
     def _done(self, job: Job) -> Job:
+        return self._do(self.lease(job))
+
+    def _do(self, lease: Lease) -> Job:
         """Do what a job asks for, here and now, and record what a supervisor would."""
-        lease, kind = self.lease(job), {JobKind.TRAIN: train, JobKind.EVALUATE: evaluate}[job.kind]
+        job = lease.job
+        kind = {JobKind.TRAIN: train, JobKind.EVALUATE: evaluate}[job.kind]
         source = None
         if job.spec.source is not None:
             source = str(self.store.jobs.get(job.spec.source).result["bundle"])

@@ -1,9 +1,9 @@
 """What the page of a benchmark begins with: what came of it, and where models are worst."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from ad_platform.benchmark_report.standing import Standing, worst_of
+from ad_platform.benchmark_report.standing import Standing, mistakes, worst_of
 from ad_platform.benchmarks import scores
 from ad_platform.benchmarks.board import Board
 from ad_platform.benchmarks.leaderboard import groups, percent, published_mean
@@ -12,7 +12,7 @@ from ad_platform.benchmarks.scores import IMAGE_AUROC, Score
 from ad_platform.benchmarks.viewing import BenchmarkView
 from ad_platform.job_report import pictures
 from ad_platform.job_report.rates import Counted
-from ad_platform.job_report.results import Cases
+from ad_platform.job_report.results import Results
 from ad_platform.job_report.verdict import per_thousand
 from ad_platform.pages import frame
 from ad_platform.pages.frame import Part, Sentence, Tile
@@ -31,10 +31,15 @@ def head(view: BenchmarkView) -> str:
     return frame.heading("Benchmark", view.benchmark.name, view.state, words)
 
 
-def outcome(view: BenchmarkView, boards: Sequence[Board], found: Sequence[Standing]) -> Part:
+def outcome(
+    view: BenchmarkView,
+    boards: Sequence[Board],
+    found: Sequence[Standing],
+    evaluated: Mapping[str, Results],
+) -> Part:
     """Say what came of it, before any table."""
     told = [*_sums(view), *(each for board in boards for each in _of_board(view, board))]
-    told += [Sentence(text=text) for text in _worst(view, found)]
+    told += [Sentence(text=text) for text in _worst(view, found, evaluated)]
     return Part(
         title="What came of it",
         link="Outcome",
@@ -89,7 +94,10 @@ def _of_board(view: BenchmarkView, board: Board) -> Iterator[Sentence]:
     )
     if len(ranked) > 1:
         told = ", ".join(f"{model} {percent(score)}" for model, score in ranked)
-        yield Sentence(text=f"{place}, averaged over categories: {told}. {_sure(board)}")
+        text = f"{place}, averaged over categories: {told}."
+        if any(not score.whole for _, score in ranked):
+            text += " An average with (n/m) lacks results, so it does not compare with the others."
+        yield Sentence(text=f"{text} {_sure(board)}")
     for model, score in ranked:
         for method in board.published:
             value, count = published_mean(method, board.categories, IMAGE_AUROC)
@@ -119,21 +127,23 @@ def _sure(board: Board) -> str:
     if each:
         differing = sum(one.differs for one in each)
         words.append(
-            f"on {differing} of {len(each)} single categories one of two models is better, after correction"
+            f"on single categories one of two models is better in {differing} of {len(each)} comparisons"
         )
     text = "; ".join(words)
     return f"{text[:1].upper()}{text[1:]}." if text else "Models were not tested against each other."
 
 
-def _worst(view: BenchmarkView, found: Sequence[Standing]) -> Iterator[str]:
+def _worst(view: BenchmarkView, found: Sequence[Standing], evaluated: Mapping[str, Results]) -> Iterator[str]:
     for model in view.models:
         worst = worst_of(found, model.label)
         if worst is None:
             continue
         text = f"{model.label} is worst on {worst.category.label}: image AUROC {percent(worst.score)}"
-        missed, alarms = worst.missed, worst.false_alarms
-        text += f"; with its worst seed it misses {_told(missed)} there" if missed is not None else ""
-        text += f" and calls {_told(alarms)} good parts anomalous" if alarms is not None else ""
+        made = mistakes(worst, evaluated)
+        told = [f"misses {_told(made.missed)} defective test images"] if made.missed is not None else []
+        if made.false_alarms is not None:
+            told.append(f"calls {_told(made.false_alarms)} good ones anomalous")
+        text += f"; with its worst seed it {' and '.join(told)}" if told else ""
         yield f"{text}."
 
 
@@ -141,7 +151,7 @@ def _told(counted: Counted) -> str:
     return f"{counted.count} of {counted.of}"
 
 
-def worst_categories(found: Sequence[Standing], cases: dict[str, Cases]) -> Part | None:
+def worst_categories(found: Sequence[Standing], evaluated: Mapping[str, Results]) -> Part | None:
     """Show every model on every category, the worst first, and pictures of the worst of each model."""
     shown = [each for each in found if each.score.mean is not None]
     if not shown:
@@ -151,31 +161,31 @@ def worst_categories(found: Sequence[Standing], cases: dict[str, Cases]) -> Part
             each.category.label,
             each.model,
             percent(each.score),
-            _thousand(each.missed),
-            _thousand(each.false_alarms),
+            _thousand(made.missed),
+            _thousand(made.false_alarms),
             _command(each),
         )
-        for each in shown
+        for each, made in ((each, mistakes(each, evaluated)) for each in shown)
     ]
     headers = ("category", "model", "image AUROC, %", "missed per 1000", "false alarms per 1000", "its page")
     words = (
         "The lowest image AUROC first. Missed and false alarms are those of the seed that did worst, at its "
         "own threshold, with 95 % intervals; its page shows them."
     )
-    table = frame.table(headers, rows, label="Categories, the worst first", numbers=0)
-    several = "".join(_pictures(each, cases) for each in shown)
+    table = frame.table(headers, rows, label="Categories, the worst first", command=True)
+    several = "".join(_pictures(each, evaluated) for each in shown)
     return Part(title="Worst categories", link="Worst", html=f"<p>{escape(words)}</p>{table}{several}")
 
 
-def _pictures(standing: Standing, cases: dict[str, Cases]) -> str:
+def _pictures(standing: Standing, evaluated: Mapping[str, Results]) -> str:
     cell = standing.worst
     evaluation = cell.evaluation if cell is not None else None
-    own = cases.get(evaluation.id) if evaluation is not None else None
-    if own is None or cell is None:
+    own = evaluated.get(evaluation.id) if evaluation is not None else None
+    if own is None or own.cases is None or cell is None:
         return ""
-    html = pictures.shown(own, missed=2, alarms=1)
+    html = pictures.shown(own.cases, missed=2, alarms=1)
     if not html:
-        return ""
+        html = "<p>At its threshold it made no mistake there.</p>\n"
     about = f"{standing.model} on {standing.category.label}, its worst category, seed {cell.seed}"
     return f"<h3>{escape(about)}</h3>\n{html}"
 

@@ -1,7 +1,7 @@
 """The page about a benchmark: who is best at what, where models are worst, and what says so."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ad_platform.benchmark_report import opening, tables
@@ -11,7 +11,7 @@ from ad_platform.benchmarks.viewing import BenchmarkView, benchmark_view
 from ad_platform.errors import CorruptBundle
 from ad_platform.job_report import HERE as CASES
 from ad_platform.job_report import results
-from ad_platform.job_report.results import Cases
+from ad_platform.job_report.results import Results
 from ad_platform.pages import frame
 from ad_platform.records import Benchmark
 from ad_platform.results import result_of
@@ -27,15 +27,15 @@ def page_of(store: Store, storage: Storage, benchmark: Benchmark) -> str:
     """Return the page about a benchmark as the store knows it now."""
     view = benchmark_view(store, benchmark)
     found = standings(view)
-    return html(view, found, _cases(storage, view, found))
+    return html(view, found, _results(storage, view, found))
 
 
-def html(view: BenchmarkView, found: Sequence[Standing], cases: dict[str, Cases]) -> str:
-    """Return the page; `cases` are the pictures of evaluations, by job."""
+def html(view: BenchmarkView, found: Sequence[Standing], evaluated: Mapping[str, Results]) -> str:
+    """Return the page; `evaluated` are the scores and pictures of some evaluations, by job."""
     several = boards([view])
     parts = [
-        opening.outcome(view, several, found),
-        opening.worst_categories(found, cases),
+        opening.outcome(view, several, found, evaluated),
+        opening.worst_categories(found, evaluated),
         *tables.measures(several),
         tables.cells(view),
         tables.lineage(view),
@@ -48,10 +48,10 @@ def html(view: BenchmarkView, found: Sequence[Standing], cases: dict[str, Cases]
     )
 
 
-def _cases(storage: Storage, view: BenchmarkView, found: Sequence[Standing]) -> dict[str, Cases]:
-    """Fetch the pictures of each model's worst category; what cannot be read has none."""
+def _results(storage: Storage, view: BenchmarkView, found: Sequence[Standing]) -> dict[str, Results]:
+    """Fetch scores and pictures of each model's worst category; what cannot be read has none."""
     wanted = [worst_of(found, model.label) for model in view.models[:MOST_PICTURED]]
-    pictured: dict[str, Cases] = {}
+    evaluated: dict[str, Results] = {}
     for standing in wanted:
         cell = standing.worst if standing is not None else None
         evaluation = cell.evaluation if cell is not None else None
@@ -63,7 +63,5 @@ def _cases(storage: Storage, view: BenchmarkView, found: Sequence[Standing]) -> 
                 storage.fetch(bundle, Path(scratch))
             except CorruptBundle:
                 continue
-            own = results.read(Path(scratch)).cases
-        if own is not None:
-            pictured[evaluation.id] = own
-    return pictured
+            evaluated[evaluation.id] = results.read(Path(scratch))
+    return evaluated

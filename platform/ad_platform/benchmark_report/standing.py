@@ -1,12 +1,15 @@
 """How models stand on each category: their measures, and what their thresholds miss and call anomalous."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ad_platform.benchmarks import scores
 from ad_platform.benchmarks.scores import IMAGE_AUROC, Score
 from ad_platform.benchmarks.viewing import BenchmarkView, CategoryView, CellView
+from ad_platform.job_report.decisions import decide
 from ad_platform.job_report.rates import Counted
+from ad_platform.job_report.results import Results
+from ad_platform.job_report.subject import operating_point
 from ad_platform.specs import Json
 
 
@@ -25,16 +28,31 @@ class Standing:
         done = [cell for cell in self.cells if cell.done and IMAGE_AUROC in cell.metrics]
         return min(done, key=lambda cell: (cell.metrics[IMAGE_AUROC], cell.seed), default=None)
 
-    @property
-    def false_alarms(self) -> Counted | None:
-        """Return the good test images called anomalous, of the worst seed."""
-        return _counted(self.worst, "false_alarms")
 
-    @property
-    def missed(self) -> Counted | None:
-        """Return the defective ones that passed, of the worst seed."""
-        found = _counted(self.worst, "found")
-        return None if found is None else Counted(found.of - found.count, found.of)
+@dataclass(frozen=True)
+class Mistakes:
+    """What the threshold of an evaluation did to its test images; None where it has none, or does not say."""
+
+    missed: Counted | None = None
+    false_alarms: Counted | None = None
+
+
+def mistakes(standing: Standing, results: Mapping[str, Results]) -> Mistakes:
+    """Return those of the worst seed, out of its record or out of its scores, where these are at hand."""
+    evaluation = standing.worst.evaluation if standing.worst is not None else None
+    if evaluation is None:
+        return Mistakes()
+    observed = evaluation.result.get("observed")
+    if isinstance(observed, dict):
+        found = _counted(observed.get("found"))
+        missed = None if found is None else Counted(found.of - found.count, found.of)
+        return Mistakes(missed, _counted(observed.get("false_alarms")))
+    point, own = operating_point(evaluation), results.get(evaluation.id)
+    if point is None or own is None:
+        return Mistakes()
+    decided = decide(own, point.threshold)
+    counts = [each if each.of else None for each in (decided.misses, decided.false_alarms)]
+    return Mistakes(*counts)
 
 
 def standings(view: BenchmarkView) -> list[Standing]:
@@ -54,10 +72,8 @@ def worst_of(found: Sequence[Standing], model: str) -> Standing | None:
     return own[0] if len(own) > 1 else None
 
 
-def _counted(cell: CellView | None, name: str) -> Counted | None:
-    """Read what the threshold of an evaluation was seen to do; None where it has none, or does not say."""
-    observed = cell.evaluation.result.get("observed") if cell is not None and cell.evaluation else None
-    told: Json = observed.get(name) if isinstance(observed, dict) else None
+def _counted(told: Json) -> Counted | None:
+    """Read so many of so many images."""
     if not isinstance(told, dict):
         return None
     count, images = told.get("count"), told.get("images")

@@ -57,8 +57,8 @@ def _table(table: Table) -> str:
 def _tests(told: Leaderboard, place: str) -> Part:
     words = (
         "Differences of the first model minus the second, in points of a percent with 95 % intervals; p "
-        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by which test; "
-        "the last column what each rests on."
+        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by "
+        "which test; the last column what each rests on."
     )
     headers = tuple(name.lower() for name in COMPARED_HEADERS)
     table = frame.table(headers, compared_cells(told), label="Tests between models")
@@ -78,7 +78,7 @@ def cells(view: BenchmarkView) -> Part:
         ]
         headers = ("model", "category", "seed", "state", "error", "see")
         html += f"<h3>Without a result: {len(bad)}</h3>\n"
-        html += frame.table(headers, rows, label="Cells without a result")
+        html += frame.table(headers, rows, label="Cells without a result", command=True)
         if view.failed:
             again = f"adctl retry {view.benchmark.name}"
             html += f"<p>Run what failed again, and only that: <code>{escape(again)}</code></p>"
@@ -88,6 +88,7 @@ def cells(view: BenchmarkView) -> Part:
             ("model", "category", "seed", "image AUROC", "95 %", "computed", "its page"),
             [_done(cell) for cell in done],
             label="Cells with a result",
+            command=True,
         )
         html += frame.folded(f"All {len(done)} results, and the page of each", table)
     return Part(title="Cells", html=html)
@@ -129,8 +130,9 @@ def lineage(view: BenchmarkView) -> Part:
         [(each.label, each.kind or "-", each.data.fingerprint) for each in view.categories],
         label="Categories",
     )
-    html = f"<h3>Models</h3>\n{frame.pairs(models)}<h3>Categories</h3>\n{categories}<h3>How it was asked for</h3>\n"
-    return Part(title="Lineage", html=html + frame.pairs(_facts(view)))
+    html = f"<h3>Models</h3>\n{frame.pairs(models)}<h3>Categories</h3>\n{categories}"
+    html += f"<h3>How it was asked for</h3>\n{frame.pairs(_facts(view))}"
+    return Part(title="Lineage", html=html)
 
 
 def _facts(view: BenchmarkView) -> Iterator[tuple[str, str]]:

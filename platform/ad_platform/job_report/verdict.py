@@ -240,7 +240,8 @@ def _selection(subject: Subject) -> Iterator[Reason]:
     if selected_on(job).startswith(TEST):
         yield Reason(
             Level.CARE,
-            f"selected_on={selected_on(job)}: test labels chose its settings, so every figure on the test images flatters.",
+            f"selected_on={selected_on(job)}: test labels chose its settings, so every figure on the test "
+            "images flatters.",
         )
 
 

@@ -117,16 +117,32 @@ def pairs(values: Iterable[tuple[str, str]], *, code: bool = False) -> str:
     return f'<table class="pairs"><tbody>{rows}</tbody></table>\n'
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, label: str, numbers: int = 0) -> str:
-    """Return a table of texts that scrolls sideways where it must; the last `numbers` columns are numbers."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    label: str,
+    numbers: int = 0,
+    command: bool = False,
+) -> str:
+    """Return a table of texts that scrolls sideways where it must.
+
+    The last `numbers` columns are numbers, or the last one is a `command` to be typed.
+    """
     first_number = len(headers) - numbers
     kinds = ["" if place < first_number else ' class="number"' for place in range(len(headers))]
+    marks = [("", "")] * len(headers)
+    if command:
+        marks[-1] = ('<code class="together">', "</code>")
     head = "".join(
         f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(headers, kinds, strict=True)
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
+        + "".join(
+            f"<td{kind}>{before}{escape(cell)}{after}</td>"
+            for cell, kind, (before, after) in zip(row, kinds, marks, strict=True)
+        )
         + "</tr>\n"
         for row in rows
     )
