@@ -10,8 +10,8 @@ from ad_cli import out
 from ad_cli.tables import Column
 from ad_platform.benchmarks import scores
 from ad_platform.benchmarks.board import Board, boards
-from ad_platform.benchmarks.formats import COMPARED_HEADERS, FORMATS, compared_cells
-from ad_platform.benchmarks.leaderboard import Table, groups, leaderboard, published_mean
+from ad_platform.benchmarks.formats import FORMATS
+from ad_platform.benchmarks.leaderboard import COMPARED_HEADERS, Table, groups, leaderboard, published_mean
 from ad_platform.errors import InvalidRequest
 from ad_platform.naming import match
 
@@ -63,9 +63,9 @@ def _print(board: Board, metrics: Sequence[str]) -> None:
     for table in made.tables:
         out.text("")
         out.table(_columns(table), [(row.name, *row.cells) for row in table.rows])
-    if made.tests:
-        out.text("")
-        out.table(_compared_columns(), compared_cells(made))
+    for two in made.tests:
+        out.text(f"\n{two.title}")
+        out.table(_compared_columns(), two.rows)
     for note in made.notes:
         out.note(note)
 
@@ -87,9 +87,9 @@ def _lines(found: Sequence[Board], metrics: Sequence[str]) -> Iterator[str]:
         for table in made.tables:
             yield ""
             yield from layout(_columns(table), [(row.name, *row.cells) for row in table.rows])
-        if made.tests:
-            yield ""
-            yield from layout(_compared_columns(), compared_cells(made))
+        for two in made.tests:
+            yield f"\n{two.title}"
+            yield from layout(_compared_columns(), two.rows)
         yield ""
         yield from made.notes
 

@@ -83,8 +83,8 @@ def _named(client: Client, names: Sequence[str], wanted: Sequence[str]) -> list[
             "give folders: --data DIR"
         )
     known = dict.fromkeys(one.dataset for one in every)
-    chosen = [match("dataset", name, known) for name in names]
-    return [one for one in every if not names or one.dataset in chosen]
+    chosen = [match("dataset", name, known) for name in names] or list(known)
+    return [one for name in dict.fromkeys(chosen) for one in every if one.dataset == name]
 
 
 def _chosen(known: Sequence[_Place], wanted: Sequence[str]) -> list[_Place]:

@@ -137,16 +137,16 @@ def _lines(looks: Iterator[Look]) -> Iterator[Look]:
             place = (cell.model, cell.category, cell.seed)
             if place not in told:
                 told.add(place)
-                out.note(_line(cell, look.view))
+                out.note(_line(cell, len(told), len(look.view.cells)))
         yield look
 
 
-def _line(cell: CellView, view: BenchmarkView) -> str:
+def _line(cell: CellView, number: int, of: int) -> str:
     auroc = cell.metrics.get("image_auroc")
     result = cell.error if cell.bad else "-" if auroc is None else f"AUROC {auroc:.4f}"
     how = f"  {words.how(cell)}" if words.how(cell) else ""
     state = "" if cell.done else f"{cell.state}  "
-    return f"{words.cell_words(cell)}: {state}{result}{how}  ({view.done + view.failed} of {len(view.cells)})"
+    return f"{words.cell_words(cell)}: {state}{result}{how}  ({number} of {of})"
 
 
 def _bars(looks: Iterator[Look], clock: Callable[[], float]) -> Iterator[Look]:

@@ -1,5 +1,6 @@
 """`adctl submit benchmark`: ask for models beside each other on the same categories."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -128,5 +129,6 @@ def benchmark(
         check(request)
         contenders(client.catalogue(), request)  # a mistyped name is said before any picture is read
         found = places.find(client, data or (), options.listed(dataset), options.listed(categories))
-        planned = submitting.plan(client, benchmarks, request, found)
+        whole = replace(request, categories=tuple(each.ref for each in found))
+        planned = submitting.plan(client, benchmarks, whole, found)
         submitting.submit(client, benchmarks, planned, dry_run=dry_run, wait=wait)

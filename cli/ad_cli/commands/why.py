@@ -22,8 +22,8 @@ def add_to(app: typer.Typer) -> None:
 def why(job: options.JobText, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     """Say why something is not running, and what to do.
 
-    Of a job, a sweep or a benchmark, with when it will start or end, where that is known. Of a job that runs: where, and whether it is heard
-    of. Of one that failed: the error, and what may help.
+    Of a job, a sweep or a benchmark, with when it will start or end, where that is known. Of a job that runs:
+    where, and whether it is heard of. Of one that failed: the error, and what may help.
     """
     from ad_cli import targets
     from ad_platform.benchmarks.reasons import explain_benchmark

@@ -50,8 +50,6 @@ def check(request: BenchmarkRequest) -> None:
     """Raise InvalidRequest or InvalidValue for what no benchmark can be."""
     if not request.models:
         raise InvalidRequest("say which models: --model NAME[,NAME...]; `adctl detectors list` names them")
-    if not request.categories:
-        raise InvalidRequest("say which images: --dataset NAME, or --data DIR")
     if not 1 <= request.seeds <= 100:
         raise InvalidValue(f"--seeds must be from 1 to 100, not {request.seeds}")
     planning.check(request.scheduling)
@@ -92,6 +90,8 @@ def contenders(known: Catalogue, request: BenchmarkRequest) -> tuple[Contender, 
 
 def places(categories: Sequence[DatasetRef]) -> tuple[Place, ...]:
     """Return the categories, each with a label of its own; raise InvalidRequest for one named twice."""
+    if not categories:
+        raise InvalidRequest("say which images: --dataset NAME, or --data DIR")
     names = [data.category for data in categories]
     found = [
         Place(

@@ -76,7 +76,11 @@ def _board(views: Sequence[BenchmarkView], dataset: str) -> Board:
                     category=rows_of[one.category],
                 )
                 comparisons.setdefault((told.first, told.second, told.category, told.metric), told)
-        across += [replace(one, first=called[one.first], second=called[one.second]) for one in view.across]
+        across += [
+            replace(one, first=called[one.first], second=called[one.second])
+            for one in view.across
+            if one.dataset == dataset
+        ]
     models = tuple(
         dict.fromkeys(labels[view.benchmark.name, one.label] for view in here for one in view.models)
     )

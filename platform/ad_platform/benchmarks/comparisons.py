@@ -44,11 +44,12 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Across:
-    """Two models over all categories that both have results of: a Wilcoxon signed-rank test."""
+    """Two models over the categories of a dataset that both have results of: a Wilcoxon signed-rank test."""
 
     first: str
     second: str
     metric: str
+    dataset: str = ""  # whose categories they are
     difference: float | None = None  # mean over categories of `first` minus `second`
     p: float | None = None  # two-sided and exact; None where there are too few categories
     corrected: float | None = None  # p by Holm among the pairs of models
@@ -85,6 +86,7 @@ def corrected(found: Sequence[Tested]) -> tuple[Tested, ...]:
     """Return tests with their p values corrected, those of each metric among themselves."""
     result = list(found)
     for metric in dict.fromkeys(one.metric for one in found):
+        # All that a person may pick from: every pair of models, on every category or dataset.
         places = [index for index, one in enumerate(found) if one.metric == metric and one.p is not None]
         values = holm([found[index].p or 0.0 for index in places])
         for index, value in zip(places, values, strict=True):

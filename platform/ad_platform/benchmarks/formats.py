@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ad_platform.benchmarks import scores
 from ad_platform.benchmarks.board import Board
-from ad_platform.benchmarks.comparisons import ALPHA
-from ad_platform.benchmarks.leaderboard import NOTHING, Leaderboard, Table, leaderboard, published_mean
+from ad_platform.benchmarks.leaderboard import (
+    COMPARED_HEADERS,
+    NOTHING,
+    Leaderboard,
+    Table,
+    leaderboard,
+    published_mean,
+)
 from ad_platform.benchmarks.scores import Score
 
 CSV_COLUMNS = (
@@ -23,7 +29,6 @@ CSV_COLUMNS = (
     "of",
     "selected_on",
 )
-COMPARED_HEADERS = ("MEASURE", "FIRST", "SECOND", "WHERE", "DIFFERENCE", "P", "HOLM", "VERDICT", "OF")
 _SPECIAL = {char: f"\\{char}" for char in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -63,24 +68,6 @@ def as_latex(boards: Sequence[Board], metrics: Sequence[str]) -> str:
 FORMATS: Mapping[str, Format] = {"csv": as_csv, "md": as_markdown, "latex": as_latex}
 
 
-def compared_cells(found: Leaderboard) -> list[tuple[str, ...]]:
-    """Return the rows of the tests between models, below COMPARED_HEADERS."""
-    return [
-        (
-            one.measure,
-            one.first,
-            one.second,
-            one.where,
-            one.difference,
-            one.p,
-            one.corrected,
-            one.verdict,
-            one.basis,
-        )
-        for one in found.tests
-    ]
-
-
 def _csv_rows(board: Board, metric: str) -> Iterator[list[str]]:
     for category in board.categories:
         start = [board.dataset, category.data.category, category.kind or "all", metric]
@@ -103,12 +90,9 @@ def _markdown(found: Leaderboard) -> str:
     for table in found.tables:
         rows = [(f"**{row.name}**" if row.mean else row.name, *row.cells) for row in table.rows]
         parts += [f"### {table.title}", _grid(("category", *table.headers), rows)]
-    if found.tests:
-        headers = tuple(name.lower() for name in COMPARED_HEADERS)
-        parts += [
-            f"### tests between models (difference shown where Holm < {ALPHA})",
-            _grid(headers, compared_cells(found)),
-        ]
+    headers = tuple(name.lower() for name in COMPARED_HEADERS)
+    for two in found.tests:
+        parts += [f"### {two.title}", _grid(headers, two.rows)]
     parts.append("\n".join(f"- {_plain(note)}" for note in found.notes))
     return "\n\n".join(parts)
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from ad_platform.benchmarks import scores
 from ad_platform.benchmarks.board import GROUPS, Board
-from ad_platform.benchmarks.comparisons import FEWEST, Across, Comparison
+from ad_platform.benchmarks.comparisons import ALPHA, FEWEST, Across, Comparison
 from ad_platform.benchmarks.published import PublishedMethod, title_of
 from ad_platform.benchmarks.scores import TITLES, Score
 from ad_platform.benchmarks.viewing import CategoryView
 from ad_platform.states import JobState
 
 NOTHING = "-"
+COMPARED_HEADERS = ("MEASURE", "WHERE", "DIFFERENCE", "P", "HOLM", "BETTER", "OF")
 ON_TEST = "*"  # behind a number whose settings test images have chosen
 PUBLISHED = " (published)"
 
@@ -36,18 +37,17 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedRow:
-    """One test between two models."""
+class Compared:
+    """The tests between two models."""
 
-    measure: str
     first: str
     second: str
-    where: str
-    difference: str  # in points of a percent, with its interval
-    p: str
-    corrected: str
-    verdict: str
-    basis: str  # of how many images or categories
+    rows: tuple[tuple[str, ...], ...]  # below COMPARED_HEADERS
+
+    @property
+    def title(self) -> str:
+        """Return whose number is taken from whose."""
+        return f"{self.first} minus {self.second}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Leaderboard:
 
     title: str
     tables: tuple[Table, ...]
-    tests: tuple[ComparedRow, ...]
+    tests: tuple[Compared, ...]  # of every two models
     notes: tuple[str, ...]  # what marks mean, what is missing, what was compared how, whose numbers
 
 
@@ -128,61 +128,41 @@ def _published(method: PublishedMethod, categories: Sequence[CategoryView], metr
     return f"{100 * value:.1f}{ON_TEST if method.selected_on == 'test' else ''}{missing}"
 
 
-def _tests(board: Board, metrics: Sequence[str]) -> Iterator[ComparedRow]:
-    for metric in metrics:
-        for one in board.comparisons:
-            if one.metric == metric:
-                yield _of_category(one)
-        for over in board.across:
-            if over.metric == metric:
-                yield _of_categories(over)
+def _tests(board: Board, metrics: Sequence[str]) -> Iterator[Compared]:
+    every: list[Comparison | Across] = [*board.comparisons, *board.across]
+    for first, second in dict.fromkeys((one.first, one.second) for one in every):
+        own = [one for one in every if (one.first, one.second) == (first, second)]
+        rows = [_compared(one) for metric in metrics for one in own if one.metric == metric]
+        yield Compared(first=first, second=second, rows=tuple(rows))
 
 
-def _of_category(one: Comparison) -> ComparedRow:
-    interval = (
-        "" if one.low is None or one.high is None else f" [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
-    )
-    return ComparedRow(
-        measure=TITLES[one.metric],
-        first=one.first,
-        second=one.second,
-        where=one.category,
-        difference=one.trouble or f"{100 * (one.difference or 0.0):+.1f}{interval}",
-        p=_p(one.p),
-        corrected=_p(one.corrected),
-        verdict=_verdict(one),
-        basis=f"{one.images} images, {_counted(one.seeds, 'seed')}",
-    )
+def _compared(one: Comparison | Across) -> tuple[str, ...]:
+    if isinstance(one, Comparison):
+        where, basis = one.category, f"{one.images} images" if one.images else NOTHING
+    else:
+        where, basis = "over categories", f"{one.differing} of {one.categories} differ"
+    told = [TITLES[one.metric], where, _difference(one), _p(one.p), _p(one.corrected), _better(one)]
+    return (*told, basis if one.difference is not None else one.trouble)
 
 
-def _of_categories(one: Across) -> ComparedRow:
-    return ComparedRow(
-        measure=TITLES[one.metric],
-        first=one.first,
-        second=one.second,
-        where="all categories",
-        difference=one.trouble if one.difference is None else f"{100 * one.difference:+.1f}",
-        p=_p(one.p),
-        corrected=_p(one.corrected),
-        verdict="not tested" if one.p is None else _verdict(one),
-        basis=f"{one.categories} categories, {one.differing} differ",
-    )
+def _difference(one: Comparison | Across) -> str:
+    if one.difference is None:
+        return NOTHING
+    told = f"{100 * one.difference:+.1f}"
+    if isinstance(one, Across) or one.low is None or one.high is None:
+        return told
+    return f"{told} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
 
 
-def _verdict(one: Comparison | Across) -> str:
-    if one.corrected is None:
-        return "not tested"
-    if not one.differs:
-        return "no difference shown"
-    return f"{one.first if (one.difference or 0.0) > 0 else one.second} is better"
+def _better(one: Comparison | Across) -> str:
+    """Name the model that is better; a dash where that is not shown, or nothing was tested."""
+    if not one.differs or one.difference is None:
+        return NOTHING if one.corrected is not None else "not tested"
+    return one.first if one.difference > 0 else one.second
 
 
 def _p(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}" if value >= 0.001 else "<0.001"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _notes(board: Board, metrics: Sequence[str]) -> Iterator[str]:
@@ -212,7 +192,7 @@ def _about_tests(board: Board) -> Iterator[str]:
         number = counts[0] if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         yield (
             "on a category: paired bootstrap over its test images, 1000 draws, two-sided, of the seeds' "
-            f"means; p corrected by Holm for {number} tests of a measure"
+            f"means; p corrected by Holm for {number} tests of a measure; better where that is below {ALPHA}"
         )
     if any(one.p is not None for one in board.across):
         yield "over categories: exact Wilcoxon signed-rank test of the categories' means, two-sided, Holm"

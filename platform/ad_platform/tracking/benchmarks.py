@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ad_platform.benchmark_report import PAGE, page_of
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.benchmarks.viewing import BUNDLE, BenchmarkView, benchmark_view
 from ad_platform.errors import CorruptBundle, Unavailable
@@ -87,5 +88,18 @@ class BenchmarkRuns:
                 self._storage.fetch(str(bundle.get("prefix")), Path(name))
             except CorruptBundle as error:
                 return str(error)
+            problem = self._write_page(view.benchmark, Path(name))
             self._tracker.log_artifacts(run_id, Path(name))
+        return problem
+
+    def _write_page(self, benchmark: Benchmark, folder: Path) -> str:
+        """Write the page about a benchmark; return what was in the way."""
+        try:
+            page = page_of(self._store, self._storage, benchmark)
+        except Unavailable:
+            raise
+        except Exception as error:  # the outermost edge: tables are shown, whatever a page lacks
+            log.exception("no page could be made about benchmark %s", benchmark.name)
+            return f"no {PAGE} could be made: {error}"
+        (folder / PAGE).write_text(page, encoding="utf-8")
         return ""

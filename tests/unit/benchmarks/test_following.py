@@ -103,7 +103,7 @@ def test_many_categories_are_tested_over(land: Yard) -> None:
     (one,) = [one for one in of(land, made).across if one.metric == "image_auroc"]
     assert one.p == pytest.approx(2 / 2**7)
     assert one.differs
-    assert across(of(land, made), "other", "toy", "image_auroc").difference == pytest.approx(0.05)
+    assert across(of(land, made), "other", "toy", "image_auroc", "mvtec").difference == pytest.approx(0.05)
 
 
 def test_a_category_is_compared_as_soon_as_nothing_of_it_is_open(land: Yard) -> None:

@@ -179,7 +179,7 @@ def test_a_word_that_is_neither_is_answered_with_the_nearest_sweep(adctl, desk: 
     for command in ("show", "watch", "why", "cancel", "retry", "promote"):
         called = adctl(command, "nihgt")
         assert called.code == 2
-        assert called.err == "error: no job or sweep named 'nihgt'; did you mean night?\n", command
+        assert called.err == "error: no job, sweep or benchmark named 'nihgt'; did you mean night?\n", command
 
 
 def test_a_sweep_is_promoted_by_its_best_alone(adctl, desk: Bench, night: Sweep):

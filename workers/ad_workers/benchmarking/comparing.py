@@ -92,14 +92,15 @@ def pair_of(view: BenchmarkView, first: str, second: str, category: str) -> Pair
     return Pair(first, second, category, tuple(two for two in cells if two[0].done and two[1].done))
 
 
-def across(view: BenchmarkView, first: str, second: str, metric: str) -> Across:
-    """Return how two models differ over the categories, by their means over the seeds that both have."""
+def across(view: BenchmarkView, first: str, second: str, metric: str, dataset: str) -> Across:
+    """Return how two models differ over the categories of a dataset, by means over the seeds both have."""
     from ad_detectors.metrics.signed_rank import signed_rank_p
 
     found = [
         difference
         for category in view.categories
-        if (difference := _mean_difference(view, first, second, category.label, metric)) is not None
+        if category.data.dataset == dataset
+        and (difference := _mean_difference(view, first, second, category.label, metric)) is not None
     ]
     differing = sum(round(value, 12) != 0 for value in found)
     trouble = ""
@@ -109,6 +110,7 @@ def across(view: BenchmarkView, first: str, second: str, metric: str) -> Across:
         first=first,
         second=second,
         metric=metric,
+        dataset=dataset,
         difference=fmean(found) if found else None,
         p=signed_rank_p(found) if differing >= FEWEST else None,
         categories=len(found),

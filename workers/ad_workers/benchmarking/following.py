@@ -103,8 +103,13 @@ class Follower:
         ]
         names = [model.label for model in view.models]
         whole = not view.open and not more
-        every = [across(view, *two, metric) for metric in METRICS for two in pairs(names)] if whole else []
-        summary[ACROSS] = [_kept(asdict(one)) for one in every]
+        every = [
+            across(view, *two, metric, dataset)
+            for metric in METRICS
+            for two in pairs(names)
+            for dataset in view.spec.datasets
+        ]
+        summary[ACROSS] = [_kept(asdict(one)) for one in every] if whole else []
         return summary, more
 
     def _published(self, benchmark: Benchmark, summary: Mapping[str, Json]) -> dict[str, Json]:
