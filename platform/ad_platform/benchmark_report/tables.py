@@ -5,8 +5,7 @@ from html import escape
 
 from ad_platform.benchmarks.board import Board
 from ad_platform.benchmarks.comparisons import METRICS
-from ad_platform.benchmarks.formats import COMPARED_HEADERS, compared_cells
-from ad_platform.benchmarks.leaderboard import Leaderboard, Table, leaderboard
+from ad_platform.benchmarks.leaderboard import COMPARED_HEADERS, Leaderboard, Table, leaderboard
 from ad_platform.benchmarks.published import title_of
 from ad_platform.benchmarks.scores import IMAGE_AUROC
 from ad_platform.benchmarks.viewing import BenchmarkView, CellView
@@ -56,14 +55,17 @@ def _table(table: Table) -> str:
 
 def _tests(told: Leaderboard, place: str) -> Part:
     words = (
-        "Differences of the first model minus the second, in points of a percent with 95 % intervals; p "
-        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by "
-        "which test; the last column what each rests on."
+        "Of every two models the first minus the second, in points of a percent with 95 % intervals; p "
+        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by which "
+        "test, the last column what each rests on."
     )
     headers = tuple(name.lower() for name in COMPARED_HEADERS)
-    table = frame.table(headers, compared_cells(told), label="Tests between models")
+    each = "".join(
+        f"<h3>{escape(two.title)}</h3>\n{frame.table(headers, two.rows, label=f'Tests: {two.title}')}"
+        for two in told.tests
+    )
     return Part(
-        title=f"Which differences are real{place}", link=f"Tests{place}", html=f"<p>{words}</p>{table}"
+        title=f"Which differences are real{place}", link=f"Tests{place}", html=f"<p>{words}</p>{each}"
     )
 
 

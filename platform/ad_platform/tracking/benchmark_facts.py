@@ -86,7 +86,9 @@ def note(view: BenchmarkView) -> str:
     for metric in METRICS:
         told = [f"{model} **{percent(score)}**" for model, name, score in _averages(view) if name == metric]
         lines.append(f"Average {TITLES[metric]} in percent: {', '.join(told)}.")
-    lines.append("To look at: `leaderboard.md`; to compute with: `results.csv`, `leaderboard.csv`.")
+    lines.append(
+        "To look at: `report.html`, `leaderboard.md`; to compute with: `results.csv`, `leaderboard.csv`."
+    )
     return "\n\n".join(lines)
 
 

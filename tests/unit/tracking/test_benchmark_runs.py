@@ -79,7 +79,9 @@ def test_a_benchmark_is_one_run_that_grows_and_ends_with_its_tables(tracked: Tra
     tracked.ship()
     run = tracked.run
     assert run.state is RunState.FINISHED
-    assert set(run.artifacts) == {"results.csv", "leaderboard.md", "leaderboard.csv"}
+    assert set(run.artifacts) == {"results.csv", "leaderboard.md", "leaderboard.csv", "report.html"}
+    assert b"What came of it" in run.artifacts["report.html"]
+    assert "adctl.problem" not in run.tags
     assert run.tags["adctl.state"] == "complete"
     assert "toy **85.5 ± 0.7**" in run.tags["mlflow.note.content"]
     version = yard.store.benchmarks.get(made.id).version
