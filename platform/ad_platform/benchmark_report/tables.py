@@ -56,8 +56,8 @@ def _table(table: Table) -> str:
 def _tests(told: Leaderboard, place: str) -> Part:
     words = (
         "Of every two models the first minus the second, in points of a percent with 95 % intervals; p "
-        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by which "
-        "test, the last column what each rests on."
+        "values are two-sided and corrected for how many tests there are (Holm). The notes above say by "
+        "which test, the last column what each rests on."
     )
     headers = tuple(name.lower() for name in COMPARED_HEADERS)
     each = "".join(

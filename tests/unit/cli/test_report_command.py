@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import markup
 import study_cases as cases
 from ad_cli.exits import Exit
 from ad_platform.records import Holding, Outcome
 from ad_platform.specs import DatasetRef, JobSpec, Submission
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind, StudyState, TrialState
 from ad_platform.sweeps.report import building
+from benchmark_cases import Yard
 from rights import permissions_hold
 
 
@@ -138,3 +140,24 @@ def test_a_folder_without_the_right_to_write_is_named(adctl, job):
         called = adctl("report", job, "--out", "closed/page.html")
     assert called.code == Exit.UNAVAILABLE
     assert "closed/page.html: permission denied; name another place with --out" in called.err
+
+
+def test_the_page_of_a_benchmark_lies_in_a_file_named_after_it(adctl, desk, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    yard = Yard(desk)
+    yard.submit(name="tables")
+    yard.work(fails=lambda one: one.spec.dataset.category == "grid" and one.spec.detector == "toy")
+
+    called = adctl("report", "TABLES")
+
+    page = tmp_path / "tables-report.html"
+    assert (called.code, called.out, called.err) == (Exit.OK, f"{page}\n", "")
+    assert markup.problems(page.read_text()) == []
+    seen = markup.Markup(page.read_text()).text
+    assert "Of 12 cells (a model on a category with a seed) 10 have a result, 2 ended without one." in seen
+    assert "toy is worst on screw: image AUROC 80.5 ± 0.7." in seen
+    assert "other 90.5 ± 0.7" in seen
+    assert "DDAD (published)" in seen
+    assert "adctl retry tables" in seen
+    told = adctl("report", "tables", "--json", "-o", "x.htm").json
+    assert told == {"benchmark": "tables", "page": str(tmp_path / "x.htm")}
