@@ -58,7 +58,7 @@ def main() -> None:
         keep(text)
 
 
-def _queue(dvc: Path, trials: int = 20, at_once: int = 2) -> list[Row]:
+def _queue(dvc: Path, trials: int = 60, at_once: int = 2) -> list[Row]:
     """Run trivial trials through a sweep, and as many trivial experiments through a DVC queue."""
     with running(slots=at_once) as home:
         began = time.monotonic()
