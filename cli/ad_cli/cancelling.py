@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ad_cli import out, session, shapes, targets
 from ad_cli.benchmarks import steering as benchmark_steering
 from ad_cli.sweeps import words
+from ad_cli.targets_json import as_json
 from ad_platform.errors import Conflict, InvalidRequest
 from ad_platform.records import Benchmark, Job, Study
 from ad_platform.states import JobKind, JobState, StudyState
@@ -65,7 +66,7 @@ def cancel(client: Client, sweeps: Sweeps, texts: Sequence[str]) -> int:
         if other.state is JobState.FAILED and other.id not in ended
     ]
     if out.as_json():
-        out.data([targets.as_json(client, sweeps, one) for one in done])
+        out.data([as_json(client, sweeps, one) for one in done])
     else:
         for one in done:
             out.text(_words(client, sweeps, one))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ad_cli import out, session, shapes, targets
 from ad_cli.benchmarks import steering as benchmark_steering
 from ad_cli.sweeps import steering
+from ad_cli.targets_json import as_json
 from ad_platform.errors import AmbiguousId, Conflict, UnknownName
 from ad_platform.records import Benchmark, Job, Study
 from ad_platform.states import JobKind, JobState
@@ -27,7 +28,7 @@ def retry(client: Client, sweeps: Sweeps, texts: Sequence[str], *, wait: bool) -
         return _watch(client, sweeps, done) or first_error
     if out.as_json():
         # One job is an object, as it was asked for; several are a list.
-        values = [targets.as_json(client, sweeps, one) for one in done]
+        values = [as_json(client, sweeps, one) for one in done]
         out.data(values[0] if len(texts) == 1 and values else list(values))
     return first_error
 

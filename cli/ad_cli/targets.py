@@ -13,7 +13,6 @@ from ad_platform.records import Benchmark, Job, Study
 if TYPE_CHECKING:
     from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
-    from ad_platform.specs import Json
     from ad_platform.sweeps.steering import Sweeps
 
 T = TypeVar("T")
@@ -55,19 +54,6 @@ def job(client: Client, sweeps: Sweeps, text: str, instead: str) -> Job:
             f"{found.name} is a benchmark of many jobs; name one of them: adctl benchmark show {found.name}"
         )
     return found
-
-
-def as_json(client: Client, sweeps: Sweeps, one: Job | Study | Benchmark) -> dict[str, Json]:
-    """Return what was found as JSON."""
-    from ad_cli import shapes
-    from ad_cli.benchmarks.words import benchmark_json
-    from ad_cli.sweeps.words import sweep_json
-
-    if isinstance(one, Job):
-        return shapes.job_json(one)
-    if isinstance(one, Study):
-        return sweep_json(sweeps.view(one))
-    return benchmark_json(session.benchmarks(client).view(one))
 
 
 def each(texts: Sequence[str], act: Callable[[str], T]) -> tuple[list[T], int]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ad_cli import datasets, out
 from ad_cli.datasets import Found
-from ad_detectors.data.layout import categories_in
 from ad_platform.errors import InvalidData, InvalidRequest
 from ad_platform.naming import match
 
@@ -60,7 +59,7 @@ def _in_folders(folders: Sequence[Path]) -> list[_Place]:
     found = []
     for folder in folders:
         whole = folder.expanduser().absolute()
-        inside = [] if (whole / "train").is_dir() else categories_in(whole) if whole.is_dir() else []
+        inside = [] if (whole / "train").is_dir() else datasets.inside(whole)
         for each in inside or [whole]:
             found.append(_Place(each.parent.name, each.name, each))
     return found
@@ -69,8 +68,8 @@ def _in_folders(folders: Sequence[Path]) -> list[_Place]:
 def _named(client: Client, names: Sequence[str], wanted: Sequence[str]) -> list[_Place]:
     """Return the categories of datasets by name, here and where workers have them."""
     root = client.settings.data_root
-    local = [folder for folder in _folders(root) if categories_in(folder)]
-    here = {_Place(folder.name, each.name) for folder in local for each in categories_in(folder)}
+    local = [folder for folder in _folders(root) if datasets.inside(folder)]
+    here = {_Place(folder.name, each.name) for folder in local for each in datasets.inside(folder)}
     every = sorted(
         {*here, *(_Place(one.dataset, one.category) for one in client.holdings())},
         key=lambda one: (one.dataset, one.category),

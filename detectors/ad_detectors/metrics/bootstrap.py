@@ -77,11 +77,11 @@ def paired_difference(
 def mean_difference(
     first: Sequence[Evidence], second: Sequence[Evidence], *, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, Difference]:
-    """Return the mean over `first` minus that over `second` of each of MEASURES, tested against no difference.
+    """Return the mean over `first` minus that over `second` of each of MEASURES, and test it.
 
-    Each side is one model fitted with several seeds and scored on the same pictures; every draw of pictures is
-    the same for all. The p value is two-sided and inverts the percentile interval: twice the smaller share of
-    draws on one side of 0, those at 0 counted on both, and the pictures as they are counted as one draw
+    Each side is one model fitted with several seeds and scored on the same pictures; every draw of pictures
+    is the same for all. The p value is two-sided and inverts the percentile interval: twice the smaller share
+    of draws on one side of 0, those at 0 counted on both, and the pictures as they are counted as one draw
     more, so that it never is 0 (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, 4.2).
     It speaks of other test pictures, not of other seeds. Raises ValueError if the pictures differ, or where a
     side is empty.

@@ -129,7 +129,8 @@ def _published(method: PublishedMethod, categories: Sequence[CategoryView], metr
 
 
 def _tests(board: Board, metrics: Sequence[str]) -> Iterator[Compared]:
-    every: list[Comparison | Across] = [*board.comparisons, *board.across]
+    over = [one for one in board.across if one.categories > 1]
+    every: list[Comparison | Across] = [*board.comparisons, *over]
     for first, second in dict.fromkeys((one.first, one.second) for one in every):
         own = [one for one in every if (one.first, one.second) == (first, second)]
         rows = [_compared(one) for metric in metrics for one in own if one.metric == metric]
@@ -194,10 +195,11 @@ def _about_tests(board: Board) -> Iterator[str]:
             "on a category: paired bootstrap over its test images, 1000 draws, two-sided, of the seeds' "
             f"means; p corrected by Holm for {number} tests of a measure; better where that is below {ALPHA}"
         )
-    if any(one.p is not None for one in board.across):
+    over = [one for one in board.across if one.categories > 1]
+    if any(one.p is not None for one in over):
         yield "over categories: exact Wilcoxon signed-rank test of the categories' means, two-sided, Holm"
-    elif board.across:
-        most = max(one.differing for one in board.across)
+    elif over:
+        most = max(one.differing for one in over)
         yield f"over categories: not tested, since {most} differ and at least {FEWEST} must"
     if len(board.split) > 1:
         yield (
