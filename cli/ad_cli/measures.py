@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ad_platform.results import leak_check_of
 from ad_platform.rungs import rungs_of
 from ad_platform.states import JobKind
 
@@ -38,6 +39,7 @@ DEFECT_COLUMNS = {
     "AUPRO 0.3": "aupro_30",
     "AUPRO 0.05": "aupro_05",
 }
+LEAK = {True: "passed", False: "FAILED", None: "unknown"}
 NO_DEFECTS = "n/a: there were no anomalous test images, or no good ones"
 
 
@@ -61,6 +63,8 @@ def measures(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
         named["test images" if job.kind is JobKind.EVALUATE else "images"] = str(images)
     if isinstance(took := job.result.get("ms_per_image"), int | float):
         named["ms per image"] = f"{took:.4g}"
+    if check := leak_check_of(job):
+        named["leak check"] = LEAK[check.passed] + ("" if check.passed else f": {check.detail}")
     return named
 
 

@@ -62,15 +62,20 @@ def save_model(folder: Path, name: str, config: Any, state: State) -> None:
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Detector:
     """Read a fitted detector, ready to score on a device."""
+    detector = registry.create(*about_model(folder))
+    detector.restore(load(folder))
+    detector.to(torch.device(device))
+    return detector
+
+
+def about_model(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return the detector of a model's folder and its whole config, without running any of its code."""
     about = _read_json(folder / CONFIG)
     if not isinstance(about.get("detector"), str) or not isinstance(about.get("config"), dict):
         raise StateError(
             f"{folder / CONFIG} does not name a detector and its config; is this a model's folder?"
         )
-    detector = registry.create(about["detector"], about["config"])
-    detector.restore(load(folder))
-    detector.to(torch.device(device))
-    return detector
+    return about["detector"], about["config"]
 
 
 def library_version() -> str:

@@ -17,6 +17,14 @@ class JobResult:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeakCheck:
+    """Whether a few images scored the same in a process that knew nothing of them but their pixels."""
+
+    passed: bool | None  # None: it could not be made
+    detail: str
+
+
 def result_of(job: Job) -> JobResult:
     """Read a job's result; what is missing or of a strange type is left out."""
     metrics = job.result.get("metrics")
@@ -30,6 +38,15 @@ def result_of(job: Job) -> JobResult:
             if isinstance(value, int | float)
         },
     )
+
+
+def leak_check_of(job: Job) -> LeakCheck | None:
+    """Return what a job's result says of that; None of a job that knows no such check, or is older."""
+    said = job.result.get("leak_check")
+    if not isinstance(said, dict):
+        return None
+    passed = said.get("passed")
+    return LeakCheck(passed=passed if isinstance(passed, bool) else None, detail=str(said.get("detail", "")))
 
 
 def selected_on(job: Job) -> str:
