@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ad_detectors.data.layout import GOOD
+from ad_detectors.evaluation.observed import observed
 from ad_detectors.evaluation.operating import OperatingPoint, calibrated
 from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION, Evaluation, ImageResult, Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
@@ -56,6 +57,7 @@ def measured(
     pixels = _Pixels(partial, scratch)
     whole, defects = pixels.by_defect(test)
     evidence = pixels.evidence(test, whole)
+    operating = _operating([each.result for each in shown], exchangeable)
     return Evaluation(
         images=tuple(each.result for each in test),
         metrics=measures_of(test, whole),
@@ -66,7 +68,8 @@ def measured(
         unmarked=tuple(each.result.path for each in test if each.mask() is None),
         validation=_validated(validation, pixels.by_defect(validation)[0]) if validation else {},
         held_out=tuple(each.result for each in shown if each.result.split != TEST),
-        operating=_operating([each.result for each in shown], exchangeable),
+        operating=operating,
+        observed=observed([each.result for each in test], operating),
         ms_per_image=partial.ms_per_image,
     )
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
 from ad_detectors.evaluation.operating import OperatingPoint
 from ad_detectors.metrics.bootstrap import Evidence, Interval
+
+if TYPE_CHECKING:
+    from ad_detectors.evaluation.observed import Observed
 
 TEST, VALIDATION, CALIBRATION = "test", "validation", "calibration"
 
@@ -42,6 +45,7 @@ class Evaluation:
     validation: Measures = field(default_factory=dict)
     held_out: tuple[ImageResult, ...] = ()  # validation, with its synthetic defects, then calibration
     operating: OperatingPoint | None = None  # by the calibration images; None where none were held out
+    observed: Observed | None = None  # how often that point was right on the test split
     ms_per_image: float | None = None
 
     def flat(self) -> dict[str, float | None]:
@@ -58,6 +62,7 @@ class Evaluation:
             "defects": {defect: dict(measures) for defect, measures in self.defects.items()},
             "validation": dict(self.validation),
             "operating_point": self.operating.to_json() if self.operating is not None else None,
+            "observed": self.observed.to_json() if self.observed is not None else None,
             "unmarked": list(self.unmarked),
             "ms_per_image": self.ms_per_image,
         }

@@ -111,4 +111,5 @@ def test_a_detector_that_is_content_with_what_it_is_handed_is_let_be(
     category = make_category(tmp_path / "d" / "c", test=True, side=side)
     result = evaluated(desks, asked(category, detector))
     assert result["metrics"]["test/image_auroc"] is not None  # type: ignore[index,call-overload]
+    assert result["observed"]["false_alarms"]["images"] == 3  # type: ignore[index,call-overload]
     assert result["leak_check"]["passed"] is None  # type: ignore[index,call-overload]

@@ -3,6 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
@@ -74,6 +75,7 @@ def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
         "unmarked": len(evaluation.unmarked),
         "ms_per_image": evaluation.ms_per_image,
         "operating_point": {**evaluation.operating.to_json()} if evaluation.operating is not None else None,
+        "observed": cast(Json, evaluation.observed.to_json()) if evaluation.observed is not None else None,
         "leak_check": {**checked.to_json()},
         "metrics": {**evaluation.flat()},
         "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},

@@ -38,7 +38,9 @@ def _published(desk: Desk, fit: Fit, state: State, seconds: float) -> Done:
     return publish(
         desk,
         model_prefix(desk.assignment.job_id, desk.assignment.attempt),
-        lambda folder: states.save_model(folder, spec.detector, spec.config, state),
+        lambda folder: states.save_model(
+            folder, spec.detector, spec.config, state, desk.assignment.selected_on
+        ),
         {
             "steps": context.step,
             "images": len(fit.images),
