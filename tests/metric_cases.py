@@ -49,9 +49,7 @@ def scenes() -> dict[str, Scene]:
         "random": Scene(_grid(random.rand(10, 32, 32)), masks),
         "good": Scene(_grid(seen / seen.max()), masks),
         "ties": Scene(_grid((seen / seen.max()).round(1)), masks),
-        "two values": Scene(
-            _grid(np.where(noise > 0.9, 1.0, 0.0) * (1 - masks) + masks * (noise > 0.3)), masks
-        ),
+        "two values": Scene(_grid(two), masks),
         "perfect": Scene(_grid(0.25 + 0.5 * masks), masks),
         "inverted": Scene(_grid(1 - seen / seen.max()), masks),
         "constant": Scene(_grid(np.full(masks.shape, 0.5)), masks),
