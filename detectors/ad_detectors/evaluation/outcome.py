@@ -40,6 +40,7 @@ class Evaluation:
     maps: Sequence[Tensor] | None = None  # of the test split, (H, W) float32 each; None if there are none
     defects: Mapping[str, Measures] = field(default_factory=dict)  # each defect against all normal pictures
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    defect_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     evidence: Evidence | None = None  # to compare two detectors: metrics.bootstrap.paired_difference
     unmarked: tuple[str, ...] = ()  # anomalous pictures that no pixel measure counts: no defect was drawn
     validation: Measures = field(default_factory=dict)
@@ -60,6 +61,10 @@ class Evaluation:
             **self.metrics,
             "intervals": {name: [each.low, each.high] for name, each in self.intervals.items()},
             "defects": {defect: dict(measures) for defect, measures in self.defects.items()},
+            "defect_intervals": {
+                defect: {name: [each.low, each.high] for name, each in found.items()}
+                for defect, found in self.defect_intervals.items()
+            },
             "validation": dict(self.validation),
             "operating_point": self.operating.to_json() if self.operating is not None else None,
             "observed": self.observed.to_json() if self.observed is not None else None,

@@ -79,6 +79,7 @@ def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
         "leak_check": {**checked.to_json()},
         "metrics": {**evaluation.flat()},
         "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
+        "defect_intervals": cast(Json, evaluation.to_json()["defect_intervals"]),
         "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
     }
 
