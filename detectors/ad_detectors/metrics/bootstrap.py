@@ -2,8 +2,9 @@
 
 Normal and anomalous pictures are drawn apart (stratified), whole pictures at a time, since pixels of one
 picture hang together; the interval lies between percentiles of the measure over the draws (Efron and
-Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). The image AUROC of a draw is exact; that of
-pixels and the AUPRO are read off counts on a grid, within `counts.GRID_ERROR`.
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Measures of image scores of a draw are
+exact; those of pixels are read off counts on a grid: AUROC and AUPRO within `counts.GRID_ERROR`, AP and
+F1-max within about as much, since the grid takes equal steps of recall too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from ad_detectors.metrics.counts import PixelCounts
 DRAWS = 1000
 LEVEL = 0.95
 AT_ONCE = 50  # draws, to bound memory
-MEASURES = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
+MEASURES = (
+    *("image_auroc", "image_ap", "image_f1_max"),
+    *("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro_30", "aupro_05"),
+)
 AUPRO = {"aupro_30": 0.3, "aupro_05": 0.05}
 
 Values: TypeAlias = NDArray[np.float64]
@@ -109,6 +113,25 @@ def _check_alike(first: Evidence, second: Evidence) -> None:
         raise ValueError("these detectors were not evaluated against the same masks; evaluate both anew")
 
 
+def restricted(evidence: Evidence, kept: NDArray[np.bool_]) -> Evidence:
+    """Return what is known of some of the pictures alone, given as a mask (N,)."""
+    pixels = evidence.pixels
+    if pixels is not None:
+        rows = kept[pixels.pictures]
+        some = rows[pixels.defective]
+        places = np.cumsum(kept) - 1
+        pixels = PixelCounts(
+            places[pixels.pictures[rows]].astype(np.intp),
+            pixels.defective[rows],
+            pixels.normal_pixels[rows],
+            pixels.defective_pixels[some],
+            pixels.overlap[some],
+            pixels.regions[some],
+        )
+    names = tuple(name for name, keep in zip(evidence.pictures, kept, strict=False) if keep)
+    return Evidence(evidence.scores[kept], evidence.labels[kept], pixels, names)
+
+
 def image_auroc_interval(
     scores: ArrayLike, labels: ArrayLike, *, draws: int = DRAWS, seed: int = 0
 ) -> Interval | None:
@@ -118,7 +141,7 @@ def image_auroc_interval(
 
 
 def grid_measures(pixels: PixelCounts, times: ArrayLike = 1) -> dict[str, float]:
-    """Return pixel AUROC and AUPRO as the grid shows them, with each picture there so many times."""
+    """Return the measures of pixels as the grid shows them, with each picture there so many times."""
     weights = np.broadcast_to(np.asarray(times, np.float64), (1, len(pixels.defective)))
     return {name: float(value[0]) for name, value in _of_pixels(pixels, weights).items()}
 
@@ -183,6 +206,36 @@ def _weights(random: np.random.Generator, defective: NDArray[np.bool_], draws: i
 
 
 def _of_images(evidence: Evidence) -> _Measure:
+    """Return what finds the measures of image scores of draws: each image counts as often as it was drawn."""
+    order = np.argsort(-evidence.scores, kind="stable")
+    labels, scores = evidence.labels[order], evidence.scores[order]
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # a tie is flagged as one
+
+    def measure(weights: Values) -> dict[str, Values]:
+        parts = []
+        for start in range(0, len(weights), AT_ONCE):
+            often = weights[start : start + AT_ONCE, order]
+            true = np.cumsum(often * labels, axis=1)[:, ends]
+            false = np.cumsum(often * ~labels, axis=1)[:, ends]
+            parts.append(_ranked(true, false))
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {**auroc(weights), "image_ap": found["ap"], "image_f1_max": found["f1_max"]}
+
+    auroc = _image_auroc(evidence)
+    return measure
+
+
+def _ranked(true: Values, false: Values) -> dict[str, Values]:
+    """Return average precision and the best F1 of what is flagged at each step (B, S), from the top down."""
+    flagged = true + false
+    precision = np.divide(true, flagged, out=np.zeros_like(true), where=flagged > 0)
+    total = true[:, -1:]
+    gained = np.diff(true, axis=1, prepend=0.0)
+    best = (2 * true / (flagged + total)).max(1)
+    return {"ap": (precision * gained).sum(1) / total[:, 0], "f1_max": best}
+
+
+def _image_auroc(evidence: Evidence) -> _Measure:
     """Return what finds the image AUROC of draws: each pair is weighed by how often both of it were drawn."""
     anomalous, normal = evidence.scores[evidence.labels], evidence.scores[~evidence.labels]
     # Whole and half numbers, so 32 bits hold the sums exactly.
@@ -197,7 +250,7 @@ def _of_images(evidence: Evidence) -> _Measure:
 
 
 def _of_pixels(pixels: PixelCounts, weights: Values) -> dict[str, Values]:
-    """Return pixel AUROC and AUPRO of each draw, off the summed counts of the pictures drawn."""
+    """Return the measures of pixels of each draw, off the summed counts of the pictures drawn."""
     often = weights.astype(np.float32)
     some = often[:, pixels.defective]
     sums = (often @ pixels.normal_pixels, some @ pixels.defective_pixels, some @ pixels.overlap)  # (B, T + 1)
@@ -216,10 +269,12 @@ def _areas(
     regions: NDArray[np.float32],
 ) -> dict[str, Values]:
     false, true, shares = _risen(normal), _risen(defective), _risen(overlap) / regions[:, None]
+    ranked = _ranked(true[:, 1:], false[:, 1:])
     false /= false[:, -1:]
     true /= true[:, -1:]
     areas = {name: _area(false, shares, limit) for name, limit in AUPRO.items()}
-    return {"pixel_auroc": _area(false, true, 1.0), **areas}
+    precise = {"pixel_ap": ranked["ap"], "pixel_f1_max": ranked["f1_max"]}
+    return {"pixel_auroc": _area(false, true, 1.0), **precise, **areas}
 
 
 def _risen(counts: NDArray[np.float32]) -> Values:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.records import Attempt, Benchmark, Job, Study
-from ad_platform.results import selected_on
+from ad_platform.results import leak_check_of, selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
 from ad_platform.sweeps.study_spec import StudySpec
@@ -113,6 +113,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         "adctl.retry_of": job.retry_of,
         "adctl.dataset_fingerprint": spec.dataset.fingerprint,
         "adctl.selected_on": selected_on(job),
+        "adctl.leak_check": _leak_check(job),
         "adctl.error": job.error,
         "adctl.failure": job.failure,
         "mlflow.user": job.user,
@@ -123,6 +124,11 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         **dict(job.tags),
     }
     return {name: text(value) for name, value in found.items() if value not in (None, "")}
+
+
+def _leak_check(job: Job) -> str | None:
+    check = leak_check_of(job)
+    return None if check is None else {True: "passed", False: "failed", None: "unknown"}[check.passed]
 
 
 def _flat(prefix: str, value: Mapping[str, Json]) -> list[tuple[str, Json]]:
