@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from ad_detectors.data.layout import GOOD
+from ad_detectors.evaluation.image_result import CALIBRATION, TEST, VALIDATION, ImageResult
 from ad_detectors.evaluation.observed import observed
 from ad_detectors.evaluation.operating import OperatingPoint, calibrated
-from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION, Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.outcome import Evaluation, Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part, Pictures
 from ad_detectors.metrics.bootstrap import DRAWS, Evidence, Interval, intervals, restricted

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from scipy.special import betaincinv
 
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.evaluation.operating import OperatingPoint
-from ad_detectors.evaluation.outcome import ImageResult
 
 LEVEL = 0.95
 

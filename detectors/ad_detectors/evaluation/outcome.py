@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
+from ad_detectors.evaluation.image_result import TEST, VALIDATION, ImageResult
+from ad_detectors.evaluation.observed import Observed
 from ad_detectors.evaluation.operating import OperatingPoint
 from ad_detectors.metrics.bootstrap import Evidence, Interval
 
-if TYPE_CHECKING:
-    from ad_detectors.evaluation.observed import Observed
-
-TEST, VALIDATION, CALIBRATION = "test", "validation", "calibration"
-
 Measures: TypeAlias = Mapping[str, float | None]  # None where the data cannot tell, such as with one class
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """What the detector said of one picture, beside what is known of it."""
-
-    path: str  # relative to the category's folder
-    label: int  # 1 anomalous, 0 normal
-    defect: str  # "good" for normal ones, the kind of a synthetic one
-    score: float
-    split: str = TEST
-    map_max: float | None = None  # the highest value of its anomaly map; None of a detector without maps
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ad_detectors.api import Detector, Scores
 from ad_detectors.errors import StateError
-from ad_detectors.evaluation.outcome import CALIBRATION
+from ad_detectors.evaluation.image_result import CALIBRATION
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ad_detectors.evaluation import operating_file
-from ad_detectors.evaluation.outcome import Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.image_result import ImageResult
+from ad_detectors.evaluation.outcome import Evaluation, Measures
 from ad_detectors.metrics import evidence_file
 from ad_detectors.metrics.bootstrap import MEASURES, Interval
 

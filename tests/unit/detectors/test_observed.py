@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.evaluation.observed import observed, share
 from ad_detectors.evaluation.operating import OperatingPoint, calibrated
-from ad_detectors.evaluation.outcome import ImageResult
 
 POINT = OperatingPoint(threshold=1.0, map_threshold=None, rate=0.1, normals=9, certified=True)
 

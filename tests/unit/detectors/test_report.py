@@ -15,7 +15,7 @@ from ad_detectors.api import Scores
 from ad_detectors.data.images import TestImages
 from ad_detectors.data.layout import Sample
 from ad_detectors.evaluation import Evaluation, evaluate
-from ad_detectors.evaluation.outcome import ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.metrics.ranking import auroc
 from ad_detectors.report import gallery
 from ad_detectors.report.choosing import choose

@@ -14,7 +14,8 @@ from PIL import Image
 
 from ad_detectors.errors import DataError
 from ad_detectors.evaluation import evaluate
-from ad_detectors.evaluation.outcome import Evaluation, ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
+from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.report import cases, pixel_curves
 from ad_detectors.report.choosing import Choice, choose
 from ad_detectors.report.gallery import Views

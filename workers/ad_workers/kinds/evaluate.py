@@ -8,7 +8,7 @@ from typing import cast
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
-from ad_detectors.evaluation.outcome import TEST
+from ad_detectors.evaluation.image_result import TEST
 from ad_detectors.evaluation.parts import parts_of
 from ad_detectors.evaluation.scoring import BATCH, count_batches
 from ad_detectors.evaluation.spotcheck import SpotCheck
