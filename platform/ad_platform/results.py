@@ -1,10 +1,14 @@
 """What a succeeded job left behind, read from the JSON that its worker reported."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ad_platform.records import Job
-from ad_platform.specs import Json
+if TYPE_CHECKING:
+    from ad_platform.records import Job
+    from ad_platform.specs import Json
 
 SELECTED_ON = "selected_on"  # the tag that says which images a job's settings were chosen by
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ad_cli import out, session, targets
+from ad_cli import out, session
 from ad_platform.pages import writing
-from ad_platform.records import Benchmark, Study
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
-    from ad_platform.records import Job
+    from ad_platform.records import Benchmark, Job, Study
 
 SHORT = 8  # characters of a job's id in the name of its page
 TRIALS = b"number,state,origin,retry_of"  # how the table of a sweep begins
@@ -47,11 +46,14 @@ def report(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Make a page about a job, a benchmark or a sweep: what it is worth, and why.
+    """Make a page about a job, a benchmark or a sweep.
 
     One file that opens without a network; of a sweep with a table of all trials beside it. Of a train job
     the page shows its evaluation too. What an earlier call wrote there is replaced, other files never.
     """
+    from ad_cli import targets
+    from ad_platform.records import Benchmark, Study
+
     with session.client() as client:
         found = targets.find(client, session.sweeps(client), target)
         if isinstance(found, Study):

@@ -172,7 +172,10 @@ def test_a_beginning_that_fits_a_job_and_a_sweep_is_refused(adctl, desk: Bench):
     called = adctl("show", job[:12])
 
     assert called.code == 2
-    assert f"id '{job[:12]}' fits several jobs and sweeps: {job}, day; give more characters" in called.err
+    assert (
+        f"id '{job[:12]}' fits several jobs, sweeps and benchmarks: {job}, day; give more characters"
+        in called.err
+    )
 
 
 def test_a_word_that_is_neither_is_answered_with_the_nearest_sweep(adctl, desk: Bench, night: Sweep):
