@@ -115,7 +115,8 @@ def opened(image: Image.Image, name: str) -> Iterator[Image.Image]:
     """Give a picture that somebody opened with Pillow as `decoded` gives that of a file; raise BadPicture."""
     try:
         _bounded(*image.size, name)
-        if getattr(image, "n_frames", 1) > 1:
+        # Phones put previews and depths behind a JPEG, which Pillow then calls MPO.
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise BadPicture(name, "it holds several pictures", "give each for itself")
         with _ROOM.taken(image.width * image.height):
             image.load()

@@ -46,9 +46,8 @@ def pixels(given: Picture, size: int | None, name: str | None = None) -> NDArray
         return decoding.picture(given, size, name)
     if hasattr(given, "__array__"):
         return decoding.picture(_from_array(np.asarray(given), name or "array"), size, name)
-    raise BadPicture(
-        name or "given", f"a {type(given).__name__} is no picture", "give a path, bytes or an array"
-    )
+    reason = f"an object of type {type(given).__name__} is no picture"
+    raise BadPicture(name or "given", reason, "give a path, bytes or an array")
 
 
 def _from_array(array: NDArray[Any], name: str) -> Image.Image:

@@ -87,17 +87,17 @@ def _several(inputs: Any) -> list[Any]:
     if isinstance(inputs, np.ndarray):
         return list(inputs) if inputs.ndim == 4 or inputs.dtype == object else [inputs]
     if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | bytearray):
-        # Rows of pixels lie two or three deep, a list of pictures one deeper.
         return [list(inputs)] if _is_rows(inputs) else list(inputs)
     return [inputs]
 
 
 def _is_rows(inputs: Sequence[Any]) -> bool:
-    depth = 0
+    """Say whether nested lists are one picture: rows of grey values, or of triples or quadruples."""
+    depth, length = 0, 0
     inner: Any = inputs
     while isinstance(inner, list | tuple):
-        depth, inner = depth + 1, inner[0] if inner else None
-    return depth in (2, 3) and isinstance(inner, int | float)
+        depth, length, inner = depth + 1, len(inner), inner[0] if inner else None
+    return isinstance(inner, int | float) and (depth == 2 or (depth == 3 and length in (3, 4)))
 
 
 def _pixels(item: Any, size: int, name: str) -> NDArray[np.uint8]:

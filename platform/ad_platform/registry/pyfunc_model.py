@@ -42,9 +42,9 @@ class Scoring:
         self._model = load(Path(context.artifacts["bundle"]), on=str(wish))
         _answer_early_mistakes()
 
-    # Without a hint for the input: MLflow would make a schema of it, and there are several kinds of images.
-    # Where a PythonModel defines this method itself, MLflow warns that the hint is missing.
-    def predict(self, context: PythonModelContext, model_input, params: Any = None) -> list[dict[str, Any]]:  # type: ignore[no-untyped-def]
+    # Without hints for input and output: MLflow would make a schema of them, and warn that it says little.
+    # Where a PythonModel defines this method itself, MLflow warns that the hints are missing.
+    def predict(self, context: PythonModelContext, model_input, params: Any = None):  # type: ignore[no-untyped-def]
         """Return for each image its score, decision and threshold, and its map where `params` ask for it.
 
         What images may be is told at `ad_detectors.usage.wire.read`. Raises Refused for anything else.
