@@ -8,12 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ad_detectors.usage import Model, Result, load
+    from ad_detectors.usage.model import Model, load
+    from ad_detectors.usage.result import Result
 
 __all__ = ["Model", "Result", "load"]
 
+_PLACES = {"Model": "usage.model", "Result": "usage.result", "load": "usage.model"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.usage"), name)
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

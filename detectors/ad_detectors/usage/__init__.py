@@ -1,9 +1,5 @@
 """A fitted model in one line: `load("models:/ddad-mvtec-screw@champion").predict("part.png")`.
 
-Needs torch, timm, numpy, Pillow, pydantic and safetensors; MLflow only for a registered model's address.
+`load`, `Model` and `Result` are offered by `ad_detectors`. Needs torch, timm, numpy, Pillow, pydantic and
+safetensors; MLflow only for a registered model's address. Nothing here but `model` loads torch.
 """
-
-from ad_detectors.usage.model import Model, load
-from ad_detectors.usage.result import Result
-
-__all__ = ["Model", "Result", "load"]
