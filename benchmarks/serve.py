@@ -1,8 +1,8 @@
 """Measure `adctl serve` against MLflow's server, and add it to RESULTS.md: `python benchmarks/serve.py`.
 
 Both serve the same registered model's folder on this machine, one after the other and the other way round,
-and are asked for the same pictures, one in a request, by as many clients at a time. Without --model a DDAD of few
-steps is fitted to drawn screws: how good it is does not matter here.
+and are asked for the same pictures, one in a request, by as many clients at a time. Without --model a DDAD of
+few steps is fitted to drawn screws: how good it is does not matter here.
 """
 
 import sys
