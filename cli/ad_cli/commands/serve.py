@@ -59,7 +59,7 @@ def serve(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Serve a model: scores, decisions and maps of images sent by HTTP.
+    """Score images that are sent by HTTP.
 
     POST /invocations takes what `mlflow models serve` takes: {"inputs": [base64, ...], "params": {"maps":
     "png"}}. GET /health says that it runs, /ready that it can score, /metrics counts for Prometheus, /model
