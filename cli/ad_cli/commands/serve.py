@@ -66,7 +66,7 @@ def serve(
     says which model. Requests at the same time are scored together; each gets the scores that it would get
     alone. Ctrl-C or SIGTERM end it, once what it has begun is answered.
     """
-    for module in ("litserve", "torch"):
+    for module in ("litserve", "prometheus_client", "torch"):
         if find_spec(module) is None:
             raise MissingExtra("serving a model", "worker,serve")
     from ad_workers.serving import offered, server
