@@ -6,6 +6,8 @@ from typing import Protocol
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.records import Champion, Job
+from ad_platform.registry.packing import complete
+from ad_platform.registry.release import release_of
 from ad_platform.results import result_of
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
@@ -18,7 +20,7 @@ class ModelRegistry(Protocol):
         """Return the version made for this decision, if there is one."""
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
-        """Make a version for this decision from the files of a fitted detector, and return it.
+        """Make a version for this decision from the files of a release, and return it.
 
         Of several made in a race one stays, the same for everybody.
         """
@@ -44,8 +46,10 @@ def _register(store: Store, storage: Storage, registry: ModelRegistry, champion:
     if bundle is None:
         raise CorruptBundle(f"job {job.id} left no model to register as {champion.model}")
     with tempfile.TemporaryDirectory(prefix="adctl-register-") as folder:
-        storage.fetch(bundle, Path(folder))
-        return registry.register(champion, job, Path(folder))
+        place = Path(folder) / "bundle"
+        storage.fetch(bundle, place)
+        complete(release_of(store, champion), place)
+        return registry.register(champion, job, place)
 
 
 def _follow(store: Store, registry: ModelRegistry, champion: Champion) -> None:

@@ -1,21 +1,16 @@
 """The registry of models in MLflow: versions made of code and safetensors, never of a pickle."""
 
-import importlib.metadata
-import importlib.util
-import re
-import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from ad_platform.errors import MissingExtra
 from ad_platform.records import Champion, Job
+from ad_platform.registry.release import CARD
 from ad_platform.results import selected_on
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
+from ad_platform.tracking.pyfunc import save_pyfunc
 
-# What the served model imports; its versions are those it was made with.
-_NEEDS = ("mlflow", "numpy", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision")
 _DECISION = "adctl.decision"
+_LONGEST = 4900  # characters that MLflow keeps of a description, less what says that there is more
 
 
 class MlflowModels:
@@ -47,7 +42,7 @@ class MlflowModels:
                 f"{artifacts}/{place}",
                 run_id=run_id,
                 tags={**_tags(champion), **about(champion, job)},
-                description=card(champion, job),
+                description=_description(bundle / CARD, champion),
             )
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
@@ -90,67 +85,12 @@ def about(champion: Champion, job: Job) -> dict[str, str]:
     }
 
 
-def card(champion: Champion, job: Job) -> str:
-    """Return the description of a version, in Markdown: why it was promoted, and what speaks for it."""
-    spec, chosen = job.spec, selected_on(job)
-    auroc = champion.evidence.get("image_auroc")
-    flatters = "; measures on those images flatter" if chosen.startswith("test") else ""
-    no = [gate for gate in _said_no(champion) if champion.forced]
-    lines = [
-        champion.reason,
-        f"**{spec.detector}** fitted to **{spec.dataset.dataset}/{spec.dataset.category}**, job `{job.id}`; "
-        f"held out: {spec.holdout}; settings selected on: **{chosen}**{flatters}.",
-        f"Image AUROC on test: {auroc:.4f}." if isinstance(auroc, int | float) else "",
-        f"Promoted by force, past: {', '.join(no)}." if no else "",
-    ]
-    return "\n\n".join(line for line in lines if line)
-
-
-def _said_no(champion: Champion) -> list[str]:
-    gates = champion.evidence.get("gates")
-    found = [gate for gate in gates if isinstance(gate, dict)] if isinstance(gates, list) else []
-    return [str(gate.get("gate")) for gate in found if gate.get("passed") is False]
-
-
-def save_pyfunc(bundle: Path, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model folder that holds the code to run it, the files of a bundle, and what to install.
-
-    `metadata` is what the served model tells of itself, in its file MLmodel.
-    """
-    import mlflow.pyfunc
-
-    with tempfile.TemporaryDirectory(prefix="adctl-code-") as name:
-        # Only sources travel: what was compiled here is of no use elsewhere.
-        code = Path(name) / "ad_detectors"
-        shutil.copytree(detectors_package(), code, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        mlflow.pyfunc.save_model(
-            path=str(folder),
-            python_model=str(Path(__file__).parent.parent / "registry" / "pyfunc_model.py"),
-            artifacts={"bundle": str(bundle)},
-            code_paths=[str(code)],
-            pip_requirements=requirements(),
-            metadata=dict(metadata or {}),
-        )
-
-
-def detectors_package() -> Path:
-    """Return the folder of the detectors library without importing it."""
-    spec = importlib.util.find_spec("ad_detectors")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("registering a model", "worker")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def requirements() -> list[str]:
-    """Return what a served model needs, at the versions installed here; a local build has no suffix."""
-    found = []
-    for name in _NEEDS:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(f"{name}=={re.sub(r'[+].*', '', version)}")
-    return found
+def _description(card: Path, champion: Champion) -> str | None:
+    """Return the card for a version's page, cut where it is longer than MLflow keeps."""
+    if not card.is_file():
+        return champion.reason or None
+    text = card.read_text(encoding="utf-8")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n\n(more: {CARD} among the artifacts)"
 
 
 def _tags(champion: Champion) -> dict[str, str]:
