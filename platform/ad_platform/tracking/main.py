@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from filelock import FileLock, Timeout
 
@@ -82,7 +81,7 @@ def _take(lock: FileLock, stop: Stop) -> bool:
 
 def _open(settings: Settings) -> Callable[[], int]:
     """Open everything and return what makes one round; the heavy imports are here."""
-    from ad_platform.registry.projection import project
+    from ad_platform.registry.projection import Projection
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
     from ad_platform.tracking.mlflow import open_tracker, prepare
@@ -94,7 +93,7 @@ def _open(settings: Settings) -> Callable[[], int]:
     storage = open_storage(settings.storage_url)
     prepare(settings)
     tracker = open_tracker(settings)
-    champions = partial(project, store, storage, MlflowModels(tracker))
+    champions = Projection(store, storage, MlflowModels(tracker))
     studies = StudyRuns(store, tracker)
     owner = f"{settings.node}-{os.getpid()}"
     return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of).once

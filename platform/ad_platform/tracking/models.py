@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ad_platform.errors import MissingExtra
@@ -14,6 +15,10 @@ from ad_platform.tracking.mlflow import MlflowTracker, reaching
 # What the served model imports; its versions are those it was made with.
 _NEEDS = ("mlflow", "numpy", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision")
 _DECISION = "adctl.decision"
+_MISSING = (
+    "RESOURCE_DOES_NOT_EXIST",
+    "INVALID_PARAMETER_VALUE",
+)  # as MLflow says that a name stands for nothing
 
 
 class MlflowModels:
@@ -26,6 +31,7 @@ class MlflowModels:
     def version_of(self, champion: Champion) -> str | None:
         """Return the version made for this decision: the lowest, if a race made several."""
         versions = self._versions(champion)
+        self._remove(champion, versions[1:])
         return str(versions[0]) if versions else None
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
@@ -49,15 +55,38 @@ class MlflowModels:
             )
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
-        for version in surplus:
-            with reaching(self._client.tracking_uri):
-                self._client.delete_model_version(champion.model, str(version))
+        self._remove(champion, surplus)
         return str(first)
+
+    def alias_of(self, champion: Champion) -> str | None:
+        """Return the version that the alias points to."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                found = self._client.get_model_version_by_alias(champion.model, champion.alias)
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            return None
+        return str(found.version)
 
     def set_alias(self, champion: Champion, version: str) -> None:
         """Point the alias to a version."""
         with reaching(self._client.tracking_uri):
             self._client.set_registered_model_alias(champion.model, champion.alias, version)
+
+    def _remove(self, champion: Champion, versions: Sequence[int]) -> None:
+        """Remove versions that a race or a death left over; others may do so at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        for version in versions:
+            try:
+                with reaching(self._client.tracking_uri):
+                    self._client.delete_model_version(champion.model, str(version))
+            except MlflowException as error:
+                if error.error_code not in _MISSING:
+                    raise
 
     def _versions(self, champion: Champion) -> list[int]:
         with reaching(self._client.tracking_uri):
@@ -120,4 +149,13 @@ def _tags(champion: Champion) -> dict[str, str]:
         "adctl.revision": str(champion.revision),
         "adctl.user": champion.user,
         "adctl.forced": str(champion.forced),
+        **_evidence(champion),
     }
+
+
+def _evidence(champion: Champion) -> dict[str, str]:
+    """Return what tells versions of a model apart: equal weights may have different thresholds."""
+    point, weights = champion.evidence.get("operating_point"), champion.evidence.get("weights")
+    threshold = point.get("threshold") if isinstance(point, dict) else None
+    found = {"adctl.weights": weights, "adctl.threshold": threshold}
+    return {name: str(value) for name, value in found.items() if isinstance(value, str | float)}

@@ -43,7 +43,7 @@ def test_an_evaluation_shows_its_headline_results_and_threshold(stories: Stories
 
 def test_without_calibration_the_description_says_that_there_is_no_threshold(stories: Stories) -> None:
     train = stories.trained(None)
-    text = note(stories.evaluated(train, 0.9))
+    text = note(stories.evaluated(train, 0.9, operating_point=None))
     assert "No threshold: nothing was held out to calibrate on." in text
 
 

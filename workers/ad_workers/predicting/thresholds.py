@@ -53,6 +53,10 @@ def _usual(model: Model) -> Threshold:
         return _in_folder(model)
     job, evaluation = model.job, model.operating_job
     assert job is not None  # there is a folder otherwise
+    if model.operating is not None:
+        with in_our_words():
+            point = OperatingPoint.from_json(model.operating.to_json())
+        return Threshold(point=point, source=model.operating.guarantee)
     if evaluation is None:
         return Threshold(point=None, source=_not_evaluated(job))
     flat = evaluation.result.get("operating_point")
