@@ -39,7 +39,7 @@ def whole(case: Case) -> Verdict:
     if result.manifest_sha256 not in (None, manifest.sha256):
         detail = f"{result.bundle} is not the model that the job reported"
         return Verdict(gate="whole", passed=False, detail=detail, forcible=False, evidence=evidence)
-    detail = f"{len(manifest.files)} files match {manifest.sha256}"
+    detail = f"{len(manifest.files)} files match {manifest.sha256[:12]}"
     return Verdict(gate="whole", passed=True, detail=detail, evidence=evidence)
 
 
@@ -81,7 +81,7 @@ def leak(case: Case) -> Verdict:
     evaluation = case.candidate.evaluation
     found = evaluation.result.get("leak_check") if evaluation is not None else None
     if not isinstance(found, dict):
-        return Verdict(gate="leak", passed=True, detail="the evaluation says nothing of it")
+        return Verdict(gate="leak", passed=True, detail="this evaluation did not look for it")
     passed, detail = found.get("passed"), str(found.get("detail") or "")
     words = detail or ("the scores depend on the pixels alone" if passed else "the scores depend on more")
     return Verdict(gate="leak", passed=passed is not False, detail=words, evidence=dict(found))
