@@ -68,10 +68,12 @@ def _migrated() -> bytes:
 class Stories:
     """A store whose clock stands still unless moved, a storage, and what workers would do with them."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "store.db").write_bytes(_migrated())
-        url = f"sqlite:///{folder / 'store.db'}"
-        self.folder = folder
+    def __init__(self, folder: Path, url: str = "") -> None:
+        """`url` is that of a migrated store elsewhere."""
+        if not url:
+            (folder / "store.db").write_bytes(_migrated())
+            url = f"sqlite:///{folder / 'store.db'}"
+        self.folder, self.url = folder, url
         self.time = START
         self.store = open_store(url, clock=lambda: literal(self.time))
         self.storage = open_storage(str(folder / "storage"))

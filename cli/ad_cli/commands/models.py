@@ -94,7 +94,8 @@ def diff(
 ) -> None:
     """Show what differs between two models.
 
-    Weights, threshold, gates, settings, data, code and metrics. Where both were evaluated on the same images, the difference of each measure has an interval.
+    Weights, threshold, gates, settings, data, code and metrics. Where both were evaluated on the same images,
+    the difference of each measure has an interval.
     """
     from ad_cli import model_differences
     from ad_platform import comparing_models
@@ -135,7 +136,8 @@ def rollback(
 ) -> None:
     """Go back to an earlier model, as a new decision.
 
-    With its threshold; nothing is rewritten. The gates are asked and recorded, but only a model that cannot be loaded is refused.
+    With its threshold; nothing is rewritten. The gates are asked and recorded, but only a model that cannot
+    be loaded is refused.
     """
     from ad_cli import promoting, shapes
     from ad_platform import models

@@ -72,8 +72,8 @@ def promote(
 ) -> None:
     """Make a job's model the champion, or give it another alias.
 
-    If the gates let it. Waits until MLflow's registry shows it; the decision stands even if that takes longer. With --dry-run the
-    exit code is 3 if a gate refuses.
+    If the gates let it. Waits until MLflow's registry shows it; the decision stands even if that takes
+    longer. With --dry-run the exit code is 3 if a gate refuses.
     """
     if force and not reason.strip() and not dry_run:
         raise InvalidRequest("--force goes past the gates, so say why: --reason TEXT")

@@ -76,8 +76,8 @@ def threshold(
 ) -> None:
     """Show what a model's threshold gets wrong, and another.
 
-    Misses and false alarms, by the scores that its newest evaluation stored: nothing is scored anew. With --alias a version with the
-    same weights and that threshold is made, if the gates let it.
+    Misses and false alarms, by the scores that its newest evaluation stored: nothing is scored anew. With
+    --alias a version with the same weights and that threshold is made, if the gates let it.
     """
     by, wanted = _wanted(fpr, recall, value)
     if by is None and (alias or dry_run):
