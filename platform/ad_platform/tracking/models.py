@@ -2,19 +2,24 @@
 
 import importlib.metadata
 import importlib.util
+import logging
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ad_platform.errors import MissingExtra
+from ad_platform.errors import MissingExtra, Unavailable
 from ad_platform.records import Champion, Job
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
+
+log = logging.getLogger(__name__)
 
 # What the served model imports; its versions are those it was made with.
 _NEEDS = ("mlflow", "numpy", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision")
 _DECISION = "adctl.decision"
+_PLACE = "registered"  # of models, among the artifacts of a job's run
 _MISSING = (
     "RESOURCE_DOES_NOT_EXIST",
     "INVALID_PARAMETER_VALUE",
@@ -35,9 +40,10 @@ class MlflowModels:
         return str(versions[0]) if versions else None
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
-        """Upload the model and make a version of it."""
+        """Upload the model and make a version of it; what others have uploaded for it and not used goes."""
         run_id = self._tracker.ensure_run(job)
-        place = f"registered/{champion.alias}-{champion.revision}"
+        # A place of its own: a copy over files that a version has already would be half there for a while.
+        place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
         with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
             folder = Path(name) / "model"
             save_pyfunc(bundle, folder)
@@ -56,6 +62,7 @@ class MlflowModels:
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
         self._remove(champion, surplus)
+        self._tidy(champion, run_id, str(first))
         return str(first)
 
     def alias_of(self, champion: Champion) -> str | None:
@@ -73,8 +80,32 @@ class MlflowModels:
 
     def set_alias(self, champion: Champion, version: str) -> None:
         """Point the alias to a version."""
-        with reaching(self._client.tracking_uri):
-            self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        except MlflowException:
+            # Of two that set a new alias at once, one finds it taken though both said the same.
+            if self.alias_of(champion) != version:
+                with reaching(self._client.tracking_uri):
+                    self._client.set_registered_model_alias(champion.model, champion.alias, version)
+
+    def _tidy(self, champion: Champion, run_id: str, version: str) -> None:
+        """Remove what was uploaded for a decision and is not the version's; to leave it would harm nobody."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        try:
+            with reaching(self._client.tracking_uri):
+                kept = str(self._client.get_model_version(champion.model, version).source)
+                repository = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri)
+                for file in self._client.list_artifacts(run_id, _PLACE):
+                    name = file.path.rpartition("/")[2]
+                    if name.rpartition("-")[0] == _mark(champion) and not kept.endswith(f"/{name}"):
+                        repository.delete_artifacts(file.path)
+        except (MlflowException, OSError, NotImplementedError, Unavailable) as error:
+            log.warning("%s has uploads that are not used: %s", champion.model, error)
 
     def _remove(self, champion: Champion, versions: Sequence[int]) -> None:
         """Remove versions that a race or a death left over; others may do so at the same time."""
@@ -139,6 +170,11 @@ def requirements() -> list[str]:
             continue
         found.append(f"{name}=={re.sub(r'[+].*', '', version)}")
     return found
+
+
+def _mark(champion: Champion) -> str:
+    """Return how the uploads for a decision begin."""
+    return f"{champion.alias}-{champion.revision}"
 
 
 def _tags(champion: Champion) -> dict[str, str]:
