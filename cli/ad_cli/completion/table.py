@@ -62,6 +62,7 @@ OPTIONS: dict[str, Source] = {
     "--device": fixed("auto", "cpu", "cuda", "mps"),
     "--holdout": fixed("10/10", "5/20", "none"),
     "--alias": fixed("champion", "challenger"),
+    "promote --category": sources.categories,
 }
 # Arguments by what the help page calls them; where commands mean different things by it, the command decides.
 ARGUMENTS: dict[str, Source] = {
@@ -76,7 +77,11 @@ ARGUMENTS: dict[str, Source] = {
         for command in ("show", "watch", "why", "cancel", "retry", "promote", "ui")
     },
     "WORKER": sources.workers,
+    "METRIC": sources.objectives,
     "MODEL": models_and_jobs,
+    "models A": models_and_jobs,
+    "models B": models_and_jobs,
+    "models MODEL": sources.models,
     "NAME@ALIAS": sources.models,
     "detectors NAME": sources.detectors,
     "queue NAME": sources.queues,

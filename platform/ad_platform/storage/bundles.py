@@ -66,6 +66,22 @@ class BundleStorage(Storage):
             return manifest
         raise CorruptBundle(f"{prefix} has no {MANIFEST}: it was never finished, or was removed")
 
+    def file(self, prefix: str, name: str) -> bytes | None:
+        """Return one verified file of a bundle, or None."""
+        found = self._entry(prefix)
+        while found:
+            manifest, place = found
+            if name not in manifest.files:
+                return None
+            content = self.read(f"{place}/{name}")
+            if content is not None and hashlib.sha256(content).hexdigest() == manifest.files[name]:
+                return content
+            found = self._entry(prefix)
+            if found and found[0].sha256 == manifest.sha256:  # else it was replaced while being read
+                what = "is missing" if content is None else "has changed"
+                raise CorruptBundle(f"{prefix} is broken: {name} {what}")
+        raise CorruptBundle(f"{prefix} has no {MANIFEST}: it was never finished, or was removed")
+
     def bundles(self, prefix: str) -> list[str]:
         """Return the complete bundles directly below a prefix."""
         return [below for below in self._below(prefix) if self._blobs_has(f"{below}/{MANIFEST}")]

@@ -69,6 +69,13 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def file(self, prefix: str, name: str) -> bytes | None:
+        """Return one file of a bundle, verified; None where the bundle has no file of that name.
+
+        Raises CorruptBundle naming the file, and where there is no manifest.
+        """
+
+    @abstractmethod
     def bundles(self, prefix: str) -> list[str]:
         """Return the prefixes of the complete bundles directly below `prefix`, sorted."""
 

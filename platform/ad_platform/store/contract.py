@@ -339,6 +339,10 @@ class Champions(ABC):
         """Return all decisions, newest first."""
 
     @abstractmethod
+    def in_force(self) -> list[Champion]:
+        """Return the newest decision of each model and alias, oldest first."""
+
+    @abstractmethod
     def unpublished(self) -> list[Champion]:
         """Return the decisions in force that the tracking server has not been told of."""
 

@@ -171,6 +171,10 @@ class Sweeps:
 
     def promote_best(self, text: str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
         """Let the model of the best trial carry an alias; raise Conflict while it is not evaluated yet."""
+        return self._client.promote(self.best_model(text), alias, force=force, reason=reason)
+
+    def best_model(self, text: str) -> str:
+        """Return the id of the job that fitted the best; raise Conflict while it is not evaluated yet."""
         study = self.find(text)
         final = viewing.sweep_view(self._store, study).final
         evaluation, best = final.get("evaluate"), self.best(study.id)
@@ -183,7 +187,7 @@ class Sweeps:
             )
         if self._store.jobs.get(evaluation).state is not JobState.SUCCEEDED:
             raise Conflict(f"the best of sweep {study.name} is not evaluated yet: adctl watch {evaluation}")
-        return self._client.promote(str(final["train"]), alias, force=force, reason=reason)
+        return str(final["train"])
 
     def _steered(
         self,

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from filelock import FileLock, Timeout
 
@@ -83,7 +82,7 @@ def _take(lock: FileLock, stop: Stop) -> bool:
 def _open(settings: Settings) -> Callable[[], int]:
     """Open everything and return what makes one round; the heavy imports are here."""
     from ad_platform.job_report import page_of
-    from ad_platform.registry.projection import project
+    from ad_platform.registry.projection import Projection
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
     from ad_platform.tracking.benchmarks import BenchmarkRuns
@@ -96,7 +95,7 @@ def _open(settings: Settings) -> Callable[[], int]:
     storage = open_storage(settings.storage_url)
     prepare(settings)
     tracker = open_tracker(settings)
-    champions = partial(project, store, storage, MlflowModels(tracker))
+    champions = Projection(store, storage, MlflowModels(tracker))
     studies, benchmarks = StudyRuns(store, tracker), BenchmarkRuns(store, storage, tracker)
     owner = f"{settings.node}-{os.getpid()}"
     return Shipper(

@@ -1,16 +1,27 @@
 """The registry of models in MLflow: versions made of code and safetensors, never of a pickle."""
 
+import logging
+import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from ad_platform.errors import Unavailable
 from ad_platform.records import Champion, Job
 from ad_platform.registry.release import CARD
 from ad_platform.results import selected_on
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
 from ad_platform.tracking.pyfunc import save_pyfunc
 
+log = logging.getLogger(__name__)
+
 _DECISION = "adctl.decision"
 _LONGEST = 4900  # characters that MLflow keeps of a description, less what says that there is more
+_PLACE = "registered"  # of models, among the artifacts of a job's run
+_MISSING = (
+    "RESOURCE_DOES_NOT_EXIST",
+    "INVALID_PARAMETER_VALUE",
+)  # as MLflow says that a name stands for nothing
 
 
 class MlflowModels:
@@ -23,12 +34,14 @@ class MlflowModels:
     def version_of(self, champion: Champion) -> str | None:
         """Return the version made for this decision: the lowest, if a race made several."""
         versions = self._versions(champion)
+        self._remove(champion, versions[1:])
         return str(versions[0]) if versions else None
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
-        """Upload the model and make a version of it."""
+        """Upload the model and make a version of it; what others have uploaded for it and not used goes."""
         run_id = self._tracker.ensure_run(job)
-        place = f"registered/{champion.alias}-{champion.revision}"
+        # A place of its own: a copy over files that a version has already would be half there for a while.
+        place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
         with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
             folder = Path(name) / "model"
             save_pyfunc(bundle, folder, about(champion, job))
@@ -46,15 +59,63 @@ class MlflowModels:
             )
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
-        for version in surplus:
-            with reaching(self._client.tracking_uri):
-                self._client.delete_model_version(champion.model, str(version))
+        self._remove(champion, surplus)
+        self._tidy(champion, run_id, str(first))
         return str(first)
+
+    def alias_of(self, champion: Champion) -> str | None:
+        """Return the version that the alias points to."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                found = self._client.get_model_version_by_alias(champion.model, champion.alias)
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            return None
+        return str(found.version)
 
     def set_alias(self, champion: Champion, version: str) -> None:
         """Point the alias to a version."""
-        with reaching(self._client.tracking_uri):
-            self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        except MlflowException:
+            # Of two that set a new alias at once, one finds it taken though both said the same.
+            if self.alias_of(champion) != version:
+                with reaching(self._client.tracking_uri):
+                    self._client.set_registered_model_alias(champion.model, champion.alias, version)
+
+    def _tidy(self, champion: Champion, run_id: str, version: str) -> None:
+        """Remove what was uploaded for a decision and is not the version's; to leave it would harm nobody."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        try:
+            with reaching(self._client.tracking_uri):
+                kept = str(self._client.get_model_version(champion.model, version).source)
+                repository = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri)
+                for file in self._client.list_artifacts(run_id, _PLACE):
+                    name = file.path.rpartition("/")[2]
+                    if name.rpartition("-")[0] == _mark(champion) and not kept.endswith(f"/{name}"):
+                        repository.delete_artifacts(file.path)
+        except (MlflowException, OSError, NotImplementedError, Unavailable) as error:
+            log.warning("%s has uploads that are not used: %s", champion.model, error)
+
+    def _remove(self, champion: Champion, versions: Sequence[int]) -> None:
+        """Remove versions that a race or a death left over; others may do so at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        for version in versions:
+            try:
+                with reaching(self._client.tracking_uri):
+                    self._client.delete_model_version(champion.model, str(version))
+            except MlflowException as error:
+                if error.error_code not in _MISSING:
+                    raise
 
     def _versions(self, champion: Champion) -> list[int]:
         with reaching(self._client.tracking_uri):
@@ -93,6 +154,11 @@ def _description(card: Path, champion: Champion) -> str | None:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n\n(more: {CARD} among the artifacts)"
 
 
+def _mark(champion: Champion) -> str:
+    """Return how the uploads for a decision begin."""
+    return f"{champion.alias}-{champion.revision}"
+
+
 def _tags(champion: Champion) -> dict[str, str]:
     return {
         _DECISION: f"{champion.alias}/{champion.revision}",
@@ -101,4 +167,13 @@ def _tags(champion: Champion) -> dict[str, str]:
         "adctl.revision": str(champion.revision),
         "adctl.user": champion.user,
         "adctl.forced": str(champion.forced),
+        **_evidence(champion),
     }
+
+
+def _evidence(champion: Champion) -> dict[str, str]:
+    """Return what tells versions of a model apart: equal weights may have different thresholds."""
+    point, weights = champion.evidence.get("operating_point"), champion.evidence.get("weights")
+    threshold = point.get("threshold") if isinstance(point, dict) else None
+    found = {"adctl.weights": weights, "adctl.threshold": threshold}
+    return {name: str(value) for name, value in found.items() if isinstance(value, str | float)}

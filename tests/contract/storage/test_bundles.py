@@ -49,6 +49,20 @@ def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: 
     assert len(manifest.sha256) == 64
 
 
+def test_one_file_of_a_bundle_can_be_read_alone_and_is_verified(storage: Storage, folder: Path) -> None:
+    storage.publish(PREFIX, folder)
+    for name, content in contents(folder).items():
+        assert storage.file(PREFIX, name) == content
+    assert storage.file(PREFIX, "no-such-file") is None
+    name = next(iter(contents(folder)))
+    storage.write(stored(storage, name), b"something else")
+    with pytest.raises(CorruptBundle, match=f"{name} has changed"):
+        storage.file(PREFIX, name)
+    storage.remove(PREFIX)
+    with pytest.raises(CorruptBundle, match="has no manifest"):
+        storage.file(PREFIX, name)
+
+
 def test_another_process_sees_what_was_published(storage_url: str, folder: Path) -> None:
     writer, reader = open_storage(storage_url), open_storage(storage_url)
     assert reader.bundles("jobs/j1/checkpoints") == []

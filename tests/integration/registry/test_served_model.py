@@ -126,8 +126,9 @@ def test_a_version_carries_code_weights_and_requirements_and_no_pickle(
     assert "selected on: none" in version.description
     assert version.tags["adctl.selected_on"] == "none"
     assert stories.store.champions.current(champion.model, "champion").published == str(version.version)  # type: ignore[union-attr]
-    place = f"registered/champion-{champion.revision}"
-    folder = Path(client.download_artifacts(version.run_id, place, str(tmp_path)))
+    place = version.source.rpartition("/")[2]
+    assert place.startswith(f"champion-{champion.revision}-")
+    folder = Path(client.download_artifacts(version.run_id, f"registered/{place}", str(tmp_path)))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"code/ad_detectors/api.py", "code/ad_detectors/zoo/ddad/config.py"} <= files
     assert any(name.endswith("state.safetensors") for name in files)

@@ -69,7 +69,7 @@ def test_scores_by_order_or_by_labels_in_memory_are_flagged_and_not_promoted(
     shown = land.platform("show", ended.id)
     assert "FAILED" in shown
     assert RULE in " ".join(shown.split())
-    with pytest.raises(GateRefused, match=r"gate 'no peeking' refuses .* but .* in a process"):
+    with pytest.raises(GateRefused, match=r"gate 'leak' refuses .* but .* in a process"):
         land.client.promote(str(ended.spec.source), "champion", force=False, reason="")
 
 

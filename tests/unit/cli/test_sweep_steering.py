@@ -193,7 +193,7 @@ def test_a_sweep_is_promoted_by_its_best_alone(adctl, desk: Bench, night: Sweep)
     assert (whole.code, early.code, of_job.code) == (2, 3, 2)
     assert "promote its best: adctl promote night --best" in whole.err
     assert "sweep night has not finished" in early.err
-    assert "no sweep named" in of_job.err
+    assert "is a job, so there is nothing to choose from" in of_job.err
     assert desk.store.champions.history() == []
 
 

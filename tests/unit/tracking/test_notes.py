@@ -60,7 +60,7 @@ def test_what_speaks_against_the_measures_is_said_before_them(stories: Stories) 
 
 def test_without_calibration_the_description_says_that_there_is_no_threshold(stories: Stories) -> None:
     train = stories.trained(None)
-    text = note(stories.evaluated(train, 0.9))
+    text = note(stories.evaluated(train, 0.9, operating_point=None))
     assert "No threshold: nothing was held out to calibrate on." in text
 
 

@@ -27,6 +27,7 @@ from ad_workers.messages import Done, Report
 from ad_workers.publishing import publish
 from ad_workers.sealing import sealed_off
 from ad_workers.starting import Start, start
+from ad_workers.vitals import peak_memory_mb
 
 
 def run(desk: Desk) -> Done:
@@ -69,6 +70,7 @@ def run(desk: Desk) -> Done:
         {
             **_result(evaluation, checked),
             RULES: {**rules(desk.spec.detector)},
+            "peak_memory_mb": reporter.peak(),
             "seconds": round(time.monotonic() - began, 3),
         },
     )
@@ -117,6 +119,7 @@ class _Reporter:
     def __init__(self, desk: Desk, beginning: Start, scored: PartialEvaluation) -> None:
         self.desk, self.scored = desk, scored
         self.of = 0
+        self._device, self._peak = beginning.device.device, 0.0
         self.checkpointer = Checkpointer(
             desk,
             save=lambda folder: states.save(scored.state(), folder, sync=False),
@@ -127,9 +130,14 @@ class _Reporter:
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
         self.of = of
+        self._peak = peak_memory_mb(self._device)  # not later: measuring takes memory of its own
         doing = "scoring images" if batch < of else "measuring"
         self.desk.say(Report(step=batch, of=of, message=doing, images=self.scored.done))
         self.checkpointer.safe_point(batch, of)
+
+    def peak(self) -> float:
+        """Return the most memory that scoring took, in MiB; where none was left, what the process has."""
+        return round(self._peak or peak_memory_mb(self._device), 1)
 
     def drawing(self, drawn: int, of: int) -> None:
         """Report that so many pictures of all are drawn; there is nothing to go on from here."""
