@@ -53,7 +53,6 @@ TABLE = [
     ("benchmark show ", ["@last", "tables"]),
     ("leaderboard ta", ["tables"]),
     ("leaderboard --format ", ["table", "csv", "md", "latex"]),
-    ("submit benchmark -m toy,", []),
     ("submit benchmark -m x,to", ["x,toy"]),
     ("submit benchmark -c x,sc", ["x,screw"]),
     ("logs ", ["@last", *NEWEST_FIRST]),

@@ -51,7 +51,7 @@ TABLE = [
     m("sweep show tables", 2, "no sweep named 'tables'"),
     m("retry tables", 3, "benchmark tables has no failed cell"),
     m("cancel tables", 3, "benchmark tables has nothing that runs or waits"),
-    m("promote tables", 2, "tables is a benchmark", "adctl benchmark show tables"),
+    m("promote tables", 2, "tables is a benchmark", "adctl promote tables --best validation/image_auroc"),
     m("show tables --config", 2, "tables is a benchmark", "adctl benchmark show tables"),
     m("watch tables {job}", 2, "tables is a benchmark"),
     m("submit train --from tables", 2, "tables is a benchmark"),
