@@ -2,8 +2,8 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, PAPER and NO_EXPORT. Describing a detector imports no torch; listing
-the names imports nothing of it at all.
+RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, PAPER and NO_EXPORT. Describing a detector imports no torch;
+listing the names imports nothing of it at all.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ class DetectorEntry:
     stages_when: tuple[OtherStages, ...] = ()  # the first whose condition holds goes before `stages`
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not null
     rules: tuple[Rule, ...] = ()  # what else several settings must be together
+    no_export: str = ""  # why no model of it can be exported; empty where one can, or nobody has said
 
     @classmethod
     def from_json(cls, name: str, value: Mapping[str, Json]) -> Self:
@@ -105,6 +106,7 @@ class DetectorEntry:
                     tuple(map(str, group)) for group in cast("list[list[str]]", value.get("exclusive") or [])
                 ),
                 rules=tuple(_rule(_mapping(rule)) for rule in cast("list[Json]", value.get("rules") or [])),
+                no_export=str(value.get("no_export") or ""),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValue(
@@ -128,6 +130,7 @@ class DetectorEntry:
             ],
             "exclusive": [list(group) for group in self.exclusive],
             "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
+            "no_export": self.no_export,
         }
 
     @property

@@ -21,9 +21,9 @@ class ScoringGraph(nn.Module):
 
     threshold: Tensor
 
-    def __init__(self, module: nn.Module, side: int, threshold: float) -> None:
+    def __init__(self, module: nn.Module, side: int, threshold: float, *, branching: bool = True) -> None:
         super().__init__()
-        self.resize, self.module = PillowResize(side), module
+        self.resize, self.module = PillowResize(side, branching=branching), module
         self.register_buffer("threshold", torch.tensor(rounded_down(threshold)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A function of images and of a model's tensors as a module, so that training and export share one formula."""
+"""A function of images and a model's tensors as a module: scoring and export share one formula."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Resizing as Pillow does it, to the same bits, out of operators that every runtime has.
 
-ONNX has an operator Resize that can antialias, but it rounds once at the end where Pillow rounds to whole grey
-levels after each of its two passes: one pixel in ten comes out a grey level off. A pass is a product with a
-matrix of Pillow's own coefficients, which depend on the size alone and are computed in the graph.
+ONNX has an operator Resize that can antialias, but it rounds once at the end where Pillow rounds to whole
+grey levels after each of its two passes: one pixel in ten comes out a grey level off. A pass is a product
+with a matrix of Pillow's own coefficients, which depend on the size alone and are computed in the graph.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 # Pillow counts in 2^-22 of a grey level (src/libImaging/Resample.c, PRECISION_BITS). A float32 holds whole
-# numbers up to 2^24 exactly, so a coefficient is split: its upper 16 bits sum up to 2^16 whatever the size, and
-# its lower 6 bits leave room for a sum over hundreds of pixels.
+# numbers up to 2^24 exactly, so a coefficient is split: its upper 16 bits sum up to 2^16 whatever the size,
+# and its lower 6 bits leave room for a sum over hundreds of pixels.
 ONE = 2.0**22
 LOWER = 2.0**6
 UPPER = ONE / LOWER
@@ -24,16 +24,24 @@ class PillowResize(nn.Module):
     Exact for pictures of up to 256 times the side; beyond, rarely a pixel may be one grey level off.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, *, branching: bool = True) -> None:
+        """Compute one order of the passes; without `branching` both, for runtimes that choose wrongly."""
         super().__init__()
-        self.side = side
+        self.side, self.branching = side, branching
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images (B, 3, H, W) of whole numbers 0..255, float32, at (B, 3, side, side)."""
-        height, width = images.shape[-2], images.shape[-1]
         # Pillow 13 begins with the height where that shrinks far more; the order changes last bits.
-        tall = torch.sym_min(height - self.side, height - self.side - 2 * (width - self.side)) > 0
-        return torch.cond(tall, self._height_first, self._width_first, (images,))
+        taller = images.shape[-2] - self.side
+        wider = images.shape[-1] - self.side
+        if self.branching:
+            tall = torch.sym_min(taller, taller - 2 * wider) > 0
+            ways = self._height_first, self._width_first
+            resized: Tensor = torch.cond(tall, *ways, (images,))  # type: ignore[arg-type]
+            return resized
+        more, less = torch.scalar_tensor(taller), torch.scalar_tensor(2 * wider)
+        both = self._height_first(images), self._width_first(images)
+        return torch.where((more > 0) & (more > less), *both)
 
     def _width_first(self, images: Tensor) -> Tensor:
         return self._columns(self._rows(images)).contiguous()
@@ -52,7 +60,7 @@ class PillowResize(nn.Module):
 def coefficients(size: int, side: int) -> Tensor:
     """Return what each of `size` pixels counts for in each of `side`: (side, size) float64, in 2^-22."""
     scale = size / side
-    reach = torch.sym_max(scale, 1.0)
+    reach: float = torch.sym_max(scale, 1.0)  # type: ignore[assignment]
     centres = (torch.arange(side, dtype=torch.float64) + 0.5) * scale
     first = (centres - reach + 0.5).floor().clamp(min=0)
     end = (centres + reach + 0.5).floor()

@@ -84,8 +84,9 @@ class PatchDistances(nn.Module):
         farthest, place = distances.max(dim=1)
         if self.neighbours == 1:
             return farthest
-        patch = torch.take_along_dim(patches, place[:, None, None], dim=1)  # (B, 1, D)
-        row = torch.take_along_dim(indices.reshape(len(patches), -1), place[:, None], dim=1)[:, 0]
+        # Not by take_along_dim: to broadcast it, the tracer would settle on a number of images.
+        patch = patches.gather(1, place[:, None, None].expand(-1, 1, patches.shape[2]))  # (B, 1, D)
+        row = indices.reshape(-1, patches.shape[1]).gather(1, place[:, None])[:, 0]
         products = (self.rows[row] - self.centre) @ self.factors + self.squares
         around = products.topk(self.neighbours, largest=False).indices  # (B, b)
         far = torch.linalg.vector_norm(self.rows[around] - patch, dim=2)

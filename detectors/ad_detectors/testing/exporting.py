@@ -1,4 +1,4 @@
-"""Promises on exports: the same scores but for rounding, in a form that can be traced; or a reason why not."""
+"""Promises on exports: the same scores but for rounding, and traceable; or a reason why not."""
 
 # The name of a test says what it tests.
 # ruff: noqa: D102
@@ -62,8 +62,9 @@ def _exported(subject: Subject) -> nn.Module | None:
     try:
         detector.export_module()
     except NotExportable as error:
-        assert reason in str(error), f"it says '{reason}' beside its Config, and '{error}' when asked"
-        return None
+        if reason in str(error):
+            return None
+        raise AssertionError(f"it says '{reason}' beside its Config, and '{error}' when asked") from error
     raise AssertionError(f"it exports a module, though it says that it cannot: {reason}")
 
 

@@ -30,8 +30,8 @@ __all__ = [
 
 
 NO_EXPORT = (
-    "its noise is drawn from the SHA-256 of an image's pixels, which no operator of ONNX or OpenVINO computes, "
-    "and with other noise the scores would be others"
+    "its noise is drawn from the SHA-256 of an image's pixels, which no operator of ONNX or OpenVINO "
+    "computes, and with other noise the scores would be others"
 )
 
 
