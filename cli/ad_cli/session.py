@@ -35,9 +35,7 @@ def client() -> "Iterator[Client]":
 
 def sweeps(client: "Client") -> "Sweeps":
     """Return what can be asked of sweeps through a client."""
-    from ad_platform.sweeps.steering import Sweeps
-
-    return Sweeps(client)
+    return client.sweeps
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def promote(
     if force and not reason.strip():
         raise InvalidRequest("--force goes past the gates, so say why: --reason TEXT")
     with session.client() as client:
-        known = {(each.model, each.alias) for each in client.store.champions.history()}
+        known = {(each.model, each.alias) for each in client.decisions()}
         promotion = _promote(client, job, alias, force=force, reason=reason, best=best)
         champion = promotion.champion
         alias = champion.alias

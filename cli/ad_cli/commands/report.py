@@ -37,12 +37,12 @@ def report(
     One file that opens without a network, and a table of all trials beside it. What an earlier call wrote
     there is replaced.
     """
-    from ad_platform.sweeps.report import PAGE, TABLE, report_of
+    from ad_platform.sweeps.report import PAGE, TABLE
 
     with session.client() as client, TemporaryDirectory(prefix="adctl-report-") as made:
-        study = session.sweeps(client).find(sweep)
+        study = client.sweeps.find(sweep)
         page, table = places(Path(f"{study.name}-report") if to is None else to)
-        report_of(client.store, study, Path(made))
+        client.sweeps.report(study, Path(made))
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, place in ((PAGE, page), (TABLE, table)):
             place.write_bytes((Path(made) / name).read_bytes())

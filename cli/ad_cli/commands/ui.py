@@ -92,7 +92,7 @@ def _page(settings: "Settings", text: str, sweeps: bool) -> str:
 
 
 def _run_of(client: "Client", job: "Job") -> str:
-    run = client.store.shipments.run_of(job.id)
+    run = client.run_of(job)
     if run is None:
         when = "once the job has begun" if job.attempt == 0 else "by any worker, within a minute: adctl up"
         raise Unavailable(f"MLflow has no page of job {job.id} yet ({job.state}): it is told {when}")
