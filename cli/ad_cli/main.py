@@ -12,6 +12,7 @@ import typer
 
 from ad_cli import out
 from ad_cli.commands import (
+    benchmark,
     config,
     data,
     db,
@@ -21,15 +22,18 @@ from ad_cli.commands import (
     export,
     follow,
     jobs,
+    leaderboard,
     models,
     predict,
     promote,
     queue,
     quickstart,
     report,
+    serve,
     stack,
     submit,
     sweep,
+    threshold,
     ui,
     why,
     worker,
@@ -124,8 +128,11 @@ for group in (
     diff,
     promote,
     report,
+    leaderboard,
+    threshold,
     predict,
     export,
+    serve,
     doctor,
     config,
     ui,
@@ -133,6 +140,7 @@ for group in (
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")

@@ -11,6 +11,7 @@ DetectorError
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
 ├── NotExportable     a model that no file for other programs can hold; says why
+├── Peeked            a detector looked at what it was not handed
 └── DeviceError       a device that was asked for and cannot be used
 """
 
@@ -74,6 +75,10 @@ class NotExportable(DetectorError):
 
 class NotFinite(DetectorError):
     """A loss or score became infinite or not a number."""
+
+
+class Peeked(DetectorError):
+    """A detector looked at what it was not handed; the message names the detector, the file and the rule."""
 
 
 class DeviceError(DetectorError):

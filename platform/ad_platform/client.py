@@ -21,6 +21,9 @@ from ad_platform.states import JobKind
 from ad_platform.why import warnings as what_keeps
 
 if TYPE_CHECKING:
+    from ad_platform.benchmarks.outlook import Outlook
+    from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
+    from ad_platform.registry.promotion import Proposal, Wish
     from ad_platform.sweeps.steering import Sweeps
 
 FIRST = "#0"  # stands for the first job of the same submit
@@ -83,6 +86,19 @@ class Client(Following):
             self.hold(found.ref)
         plan = self.plan_evaluate(self.job(job).id, found.ref if found else None, scheduling)
         return self._warned(self.submit(plan), "")
+
+    @cached_property
+    def benchmarks(self) -> "Benchmarks":
+        """Return what can be asked of benchmarks."""
+        from ad_platform.benchmarks.steering import Benchmarks
+
+        return Benchmarks(self)
+
+    def outlook(self, plan: "BenchmarkPlan", images: dict[str, tuple[int | None, int | None]]) -> "Outlook":
+        """Return how long a benchmark will take; `images` are what a category has to train and test on."""
+        from ad_platform.benchmarks.outlook import outlook
+
+        return outlook(self.store, plan, images)
 
     @cached_property
     def sweeps(self) -> "Sweeps":
@@ -169,13 +185,50 @@ class Client(Following):
         warnings = (*((trouble,) if trouble else ()), *what_keeps(self, [job]))
         return Submitted(jobs=(job,), rung=rung, warnings=warnings)
 
-    def promote(self, text: Job | str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
-        """Decide that a job's model carries an alias; raises GateRefused and ChampionChanged."""
-        from ad_platform.registry.promotion import promote
+    def promote(
+        self,
+        text: Job | str,
+        alias: str,
+        *,
+        force: bool = False,
+        reason: str = "",
+        chosen: "Mapping[str, Json] | None" = None,
+    ) -> Promotion:
+        """Decide that a job's model carries an alias; raises GateRefused and ChampionChanged.
 
-        job = self.job(text)
+        `chosen` says how it was chosen among others: whoever chose by test labels is refused.
+        """
+        from ad_platform.registry.promotion import Wish
+
         user = self.settings.user
-        return Promotion(champion=promote(self.store, self.storage, job, alias, user, force, reason))
+        return self.decide(
+            text, Wish(alias=alias, user=user, force=force, reason=reason, chosen=chosen or {})
+        )
+
+    def propose(self, text: str, wish: "Wish") -> "Proposal":
+        """Return what a promotion would come to, with what every gate says, and change nothing."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import propose
+
+        return propose(self.store, self.storage, self.job(text), wish, AllLimits.read(self.settings.home))
+
+    def decide(self, text: str, wish: "Wish") -> Promotion:
+        """Make a promotion with all that can be wished of one."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import decide
+
+        limits = AllLimits.read(self.settings.home)
+        return Promotion(champion=decide(self.store, self.storage, self.job(text), wish, limits))
+
+    def roll_back(self, model: str, alias: str, *, reason: str, to: int | None = None) -> Promotion:
+        """Make an earlier decision the one in force again, as a new revision."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import roll_back
+
+        limits, user = AllLimits.read(self.settings.home), self.settings.user
+        return Promotion(
+            champion=roll_back(self.store, self.storage, model, alias, user, reason, to=to, limits=limits)
+        )
 
     def await_registry(self, promotion: Promotion, seconds: float) -> Promotion:
         """Wait until the registry shows a decision, or one that replaced it; give up after a while."""

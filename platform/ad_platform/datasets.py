@@ -133,6 +133,11 @@ def evaluable(plan: list[Submission], found: Found) -> tuple[list[Submission], s
     return plan if held else plan[:1], f"{found.ref.path} has no test images, so {then}"
 
 
+def inside(folder: Path) -> list[Path]:
+    """Return the folders of the categories in that of a dataset, sorted; none in any other folder."""
+    return categories_in(folder) if folder.is_dir() else []
+
+
 def open_folder(settings: Settings, folder: Path) -> Found:
     """Check a category's folder and fingerprint it; raise InvalidData naming what is wrong with it."""
     # A link is kept as it is written: its name is the category's.

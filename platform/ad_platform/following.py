@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ad_platform.errors import Conflict, InvalidRequest, NotSucceeded, TimedOut
 from ad_platform.history import Estimate, estimate
 from ad_platform.looking import Looking
-from ad_platform.records import Champion, Job, Progress
+from ad_platform.records import Benchmark, Champion, Job, Progress
 from ad_platform.results import result_of
 from ad_platform.rungs import no_model
 from ad_platform.scored import Results, results_from
 from ad_platform.specs import JobSpec
 from ad_platform.states import JobKind, JobState
+
+if TYPE_CHECKING:
+    from ad_platform.registry.groups import Best
 
 POLL = 0.5  # seconds between two looks
 
@@ -112,6 +116,28 @@ class Following(Looking):
     def decisions(self, model: str | None = None) -> list[Champion]:
         """Return who let what carry which alias, newest first; of all models unless one is named."""
         return self.store.champions.history() if model is None else self.store.champions.history(model)
+
+    def page(self, found: Job | Benchmark) -> str:
+        """Return a page about a job or a benchmark, as HTML that opens anywhere; of sweeps: `sweeps.report`."""
+        if isinstance(found, Benchmark):
+            from ad_platform.benchmark_report import page_of as of_benchmark
+
+            return of_benchmark(self.store, self.storage, found)
+        from ad_platform.job_report import page_of
+
+        return page_of(self.store, self.storage, found)
+
+    def is_group(self, text: str) -> bool:
+        """Say whether jobs are held together under this name."""
+        from ad_platform.registry import groups
+
+        return groups.exists(self.store, text)
+
+    def best_of(self, group: str, metric: str = "", category: str = "") -> "list[Best]":
+        """Return the best model of a group, or sweep by name, for each category; raises InvalidRequest."""
+        from ad_platform.registry import groups
+
+        return groups.best_of(self.store, group, metric, category)
 
     def carrying(self, job: Job, alias: str) -> Champion | None:
         """Return the decision in force for an alias of the registered model that a job's model belongs to."""

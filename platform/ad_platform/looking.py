@@ -22,6 +22,10 @@ class Looking(Connections):
         """Return the known detectors: those built in and those that workers have published."""
         return catalogue.load(self.store.workers.catalogue())
 
+    def now(self) -> float:
+        """Return the store's time, in seconds since the epoch."""
+        return self.store.now()
+
     def jobs(self, **wanted: Unpack[JobFilter]) -> list[Job]:
         """Return the jobs that a filter keeps, newest first unless told otherwise."""
         self._tick()

@@ -19,7 +19,7 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,10 +61,18 @@ class Storage(ABC):
         """Return the manifest of a bundle, or None if the bundle does not exist (yet)."""
 
     @abstractmethod
-    def fetch(self, prefix: str, folder: Path) -> Manifest:
+    def fetch(self, prefix: str, folder: Path, only: Collection[str] | None = None) -> Manifest:
         """Copy a bundle into a local folder and verify every file; raise CorruptBundle naming the file.
 
+        `only` names the files that are wanted, where that is not all; one that the bundle lacks is left out.
         Raises CorruptBundle too when there is no manifest.
+        """
+
+    @abstractmethod
+    def file(self, prefix: str, name: str) -> bytes | None:
+        """Return one file of a bundle, verified; None where the bundle has no file of that name.
+
+        Raises CorruptBundle naming the file, and where there is no manifest.
         """
 
     @abstractmethod

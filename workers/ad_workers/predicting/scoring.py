@@ -17,6 +17,7 @@ from ad_detectors.errors import BadPicture
 from ad_platform.client import Client
 from ad_platform.errors import InvalidData
 from ad_platform.models import Model
+from ad_platform.results import selected_on
 from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.predicting import thresholds
@@ -75,6 +76,13 @@ class Run:
         return f"{self.model.words}{job}, on {self.device.device} ({reason}): {self.threshold.words}"
 
     @property
+    def selected_on(self) -> str:
+        """Return which images the model's settings were chosen by."""
+        if self.model.job is not None:
+            return selected_on(self.model.job)
+        return checkpoint.selected_on(self.model.folder) if self.model.folder else "unknown"
+
+    @property
     def warnings(self) -> list[str]:
         """Say what a person would not expect."""
         found = []
@@ -82,6 +90,8 @@ class Run:
             found.append(
                 "a score of this model depends on the images scored beside it, as published (compat)"
             )
+        if self.selected_on.startswith("test"):
+            found.append("this model's settings were chosen by test images, so its measures flatter")
         return found
 
     def predict(self) -> Generator[Prediction, None, None]:
@@ -113,6 +123,7 @@ class Run:
             "revision": champion.revision if champion else None,
             "version": champion.published if champion else None,
             "job": model.job.id if model.job else None,
+            "selected_on": self.selected_on,
             "folder": str(model.folder) if model.folder else None,
             "device": str(self.device.device),
             "device_reason": self.device.reason,

@@ -8,6 +8,7 @@ from ad_platform.client import Client
 from ad_platform.errors import InvalidRequest
 from ad_platform.models import Model
 from ad_platform.records import Job
+from ad_platform.registry.operating import Operating
 from ad_platform.results import result_of
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.predicting.wording import in_our_words
@@ -53,6 +54,8 @@ def _usual(model: Model) -> Threshold:
         return _in_folder(model)
     job, evaluation = model.job, model.operating_job
     assert job is not None  # there is a folder otherwise
+    if model.operating is not None:
+        return _decided(model.operating)
     if evaluation is None:
         return Threshold(point=None, source=_not_evaluated(job))
     flat = evaluation.result.get("operating_point")
@@ -61,6 +64,15 @@ def _usual(model: Model) -> Threshold:
     with in_our_words():
         point = OperatingPoint.from_json(flat)
     return Threshold(point=point, source=_by_calibration(point, f", evaluation {evaluation.id}"))
+
+
+def _decided(decided: Operating) -> Threshold:
+    """Return the threshold that a decision carries."""
+    with in_our_words():
+        point = OperatingPoint.from_json(decided.to_json())
+    if not decided.bounds_rate:
+        return Threshold(point=point, source=decided.guarantee, by_hand=True)
+    return Threshold(point=point, source=_by_calibration(point, f", evaluation {decided.evaluation}"))
 
 
 def _at_rate(model: Model, cache: BundleCache, rate: float) -> Threshold:
