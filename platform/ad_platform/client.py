@@ -205,14 +205,14 @@ class Client(Following):
             text, Wish(alias=alias, user=user, force=force, reason=reason, chosen=chosen or {})
         )
 
-    def propose(self, text: str, wish: "Wish") -> "Proposal":
+    def propose(self, text: Job | str, wish: "Wish") -> "Proposal":
         """Return what a promotion would come to, with what every gate says, and change nothing."""
         from ad_platform.registry.limits import AllLimits
         from ad_platform.registry.promotion import propose
 
         return propose(self.store, self.storage, self.job(text), wish, AllLimits.read(self.settings.home))
 
-    def decide(self, text: str, wish: "Wish") -> Promotion:
+    def decide(self, text: Job | str, wish: "Wish") -> Promotion:
         """Make a promotion with all that can be wished of one."""
         from ad_platform.registry.limits import AllLimits
         from ad_platform.registry.promotion import decide

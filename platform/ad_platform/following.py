@@ -38,7 +38,7 @@ class Following(Looking):
         job alone is waited for.
         """
         first = self.job(job)
-        waited = [first, *(self.dependents(first) if dependents else ())]
+        waited: list[Job] = [first, *(self.dependents(first) if dependents else ())]
         end = None if timeout is None else self._monotonic() + timeout
         for snapshot in self.watch(waited, POLL):
             waited = list(snapshot.jobs)
@@ -61,7 +61,7 @@ class Following(Looking):
         """Return a train job's newest evaluation that succeeded, else the newest; None: there is none."""
         found = [each for each in self.dependents(self.job(job)) if each.kind is JobKind.EVALUATE]
         done = [each for each in found if each.state is JobState.SUCCEEDED]
-        return (done or found or [None])[0]
+        return next(iter([*done, *found]), None)
 
     def results(self, job: Job | str) -> Results:
         """Return what a job measured: a training's evaluation, an evaluation itself, or a trial.
@@ -118,7 +118,7 @@ class Following(Looking):
         return self.store.champions.history() if model is None else self.store.champions.history(model)
 
     def page(self, found: Job | Benchmark) -> str:
-        """Return a page about a job or a benchmark, as HTML that opens anywhere; of sweeps: `sweeps.report`."""
+        """Return a page about a job or a benchmark as HTML that opens anywhere."""
         if isinstance(found, Benchmark):
             from ad_platform.benchmark_report import page_of as of_benchmark
 

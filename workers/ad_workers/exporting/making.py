@@ -17,6 +17,7 @@ from ad_platform.client import Client
 from ad_platform.code_version import package_version
 from ad_platform.errors import CorruptBundle, InvalidRequest
 from ad_platform.models import Model
+from ad_platform.registry.case import weights_of
 from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.exporting.request import Asked, Format, detector_of, files_of
@@ -64,6 +65,8 @@ def make(client: Client, model: Model, asked: Asked, target: Path, pictures: Seq
     with in_our_words():
         detector = checkpoint.load_model(folder)
         about = _about(model, folder, threshold, {**to_json(detector.config)})
+        if model.job is not None and (manifest := client.storage.manifest(model.bundle)) is not None:
+            about["adctl.weights"] = weights_of(manifest)  # as the registry knows them
         # OpenVINO 2026.4 on a CPU gives wrong numbers behind an If.
         branching = asked.format is Format.ONNX
         whole = onnx_file.onnx_file(detector, value, about, branching=branching)
