@@ -42,17 +42,15 @@ def picks(client: Client, text: str, *, best: bool, metric: str, category: str) 
 
 
 def _best(client: Client, text: str, metric: str, category: str) -> list[Pick]:
-    from ad_platform.registry import groups
-
     sweeps = session.sweeps(client)
     study = _study(client, text)
-    if study is None and not groups.exists(client.store, text):
+    if study is None and not client.is_group(text):
         _no_group(client, text)
     if study is not None and not metric:
         if category:
             raise InvalidRequest(f"sweep {study.name} has one category; leave --category out")
         return [Pick(job=sweeps.best_model(study.id))]
-    found = groups.best_of(client.store, study.name if study is not None else text, metric, category)
+    found = client.best_of(study.name if study is not None else text, metric, category)
     return [
         Pick(
             job=one.evaluation.id,
@@ -97,7 +95,7 @@ def _job(client: Client, text: str) -> str:
     try:
         found = targets.find(client, session.sweeps(client), text)
     except UnknownName:
-        if not groups.exists(client.store, text):
+        if not client.is_group(text):
             raise
         raise InvalidRequest(
             f"{text} is a group of jobs; promote its best: adctl promote {text} --best {groups.USUAL}"
@@ -132,7 +130,7 @@ def tell(client: Client, promotion: Promotion, known: set[tuple[str, str]], wait
 
 def known_aliases(client: Client) -> set[tuple[str, str]]:
     """Return each model with each alias that it has or had."""
-    return {(each.model, each.alias) for each in client.store.champions.history()}
+    return {(each.model, each.alias) for each in client.decisions()}
 
 
 def _nearly(champion: Champion, known: set[tuple[str, str]]) -> str:

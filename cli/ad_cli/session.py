@@ -36,16 +36,12 @@ def client() -> "Iterator[Client]":
 
 def sweeps(client: "Client") -> "Sweeps":
     """Return what can be asked of sweeps through a client."""
-    from ad_platform.sweeps.steering import Sweeps
-
-    return Sweeps(client)
+    return client.sweeps
 
 
 def benchmarks(client: "Client") -> "Benchmarks":
     """Return what can be asked of benchmarks through a client."""
-    from ad_platform.benchmarks.steering import Benchmarks
-
-    return Benchmarks(client)
+    return client.benchmarks
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def stored(settings: Settings, path: str) -> str:
 def _run_address(client: Client, job: Job) -> str:
     from ad_platform.stack import pages
 
-    run_id = client.store.shipments.run_of(job.id)
+    run_id = client.run_of(job)
     with suppress(Unavailable, InvalidRequest):  # nobody shows it now: that is no reason to show nothing
         return pages.address(client.settings, run_id) if run_id else ""
     return ""

@@ -10,6 +10,7 @@ DetectorError
 ├── WeightsNotFound   pretrained weights that are nowhere on this machine
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
+├── NotExportable     a model that no file for other programs can hold; says why
 ├── Peeked            a detector looked at what it was not handed
 └── DeviceError       a device that was asked for and cannot be used
 """
@@ -66,6 +67,10 @@ class WeightsNotFound(DetectorError):
 
 class StateError(DetectorError):
     """A state that does not belong to this detector or config."""
+
+
+class NotExportable(DetectorError):
+    """A model that no file for other programs can hold; says why, and what to do instead."""
 
 
 class NotFinite(DetectorError):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_cli import datasets, out
-from ad_cli.datasets import Found
+from ad_cli import out
+from ad_platform import datasets
+from ad_platform.datasets import Found
 from ad_platform.errors import InvalidData, InvalidRequest
 from ad_platform.naming import match
 

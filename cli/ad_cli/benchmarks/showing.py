@@ -57,7 +57,7 @@ def cells(view: BenchmarkView, now: float | None = None) -> tuple[str, ...]:
 
 def show(client: Client, view: BenchmarkView) -> None:
     """Print all that is known of a benchmark, cell by cell."""
-    left = seconds_left(view, client.store.now())
+    left = seconds_left(view, client.now())
     if out.as_json():
         out.data(words.whole_json(view, left))
         return

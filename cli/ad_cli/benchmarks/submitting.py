@@ -10,7 +10,7 @@ import typer
 
 from ad_cli import out
 from ad_cli.benchmarks import words
-from ad_platform.benchmarks.outlook import Outlook, outlook
+from ad_platform.benchmarks.outlook import Outlook
 from ad_platform.history import span
 from ad_platform.specs import Submission
 from ad_platform.why import warnings
@@ -18,11 +18,11 @@ from ad_platform.why import warnings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ad_cli.datasets import Found
     from ad_platform.benchmarks.asking import BenchmarkRequest
     from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
     from ad_platform.benchmarks.viewing import BenchmarkView
     from ad_platform.client import Client
+    from ad_platform.datasets import Found
     from ad_platform.devices import DeviceChoice
     from ad_platform.specs import Json
 
@@ -59,7 +59,7 @@ def plan(
     device = None
     for one in made.missing[:1]:
         device = client.device_of(Submission(spec=one.spec, user="", queue=request.scheduling.queue))
-    return Planned(made, found, outlook(client.store, made, images), device)
+    return Planned(made, found, client.outlook(made, images), device)
 
 
 def submit(client: Client, benchmarks: Benchmarks, planned: Planned, *, dry_run: bool, wait: bool) -> None:

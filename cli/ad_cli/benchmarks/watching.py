@@ -91,7 +91,7 @@ def _looks(
 
     def look() -> Look:
         view = benchmarks.view(benchmarks.find(benchmark.id))
-        return Look(view, seconds_left(view, client.store.now()))
+        return Look(view, seconds_left(view, client.now()))
 
     last, ended = look(), None
     for seen, trouble in client.looks(look):

@@ -65,16 +65,12 @@ def report(
 
 
 def _of_job(client: Client, job: Job, to: Path | None) -> None:
-    from ad_platform.job_report import page_of
-
-    text = page_of(client.store, client.storage, job)
+    text = client.page(job)
     _write(text, Path(f"{job.id[:SHORT]}-report.html") if to is None else to, job=job.id)
 
 
 def _of_benchmark(client: Client, benchmark: Benchmark, to: Path | None) -> None:
-    from ad_platform.benchmark_report import page_of
-
-    text = page_of(client.store, client.storage, benchmark)
+    text = client.page(benchmark)
     name = benchmark.name
     _write(text, Path(f"{name}-report.html") if to is None else to, benchmark=name)
 
@@ -90,13 +86,13 @@ def _write(text: str, to: Path, **about: str) -> None:
 
 
 def _of_sweep(client: Client, study: Study, to: Path | None) -> None:
-    from ad_platform.sweeps.report import PAGE, TABLE, report_of
+    from ad_platform.sweeps.report import PAGE, TABLE
 
     page = writing.page_place(Path(f"{study.name}-report") if to is None else to)
     own = to is not None and page.name == to.name
     table = page.with_suffix(".csv") if own else page.with_name(TABLE)
     with TemporaryDirectory(prefix="adctl-report-") as made:
-        report_of(client.store, study, Path(made))
+        client.sweeps.report(study, Path(made))
         files = {page: (Path(made) / PAGE).read_bytes(), table: (Path(made) / TABLE).read_bytes()}
     writing.write(files, TRIALS)
     if out.as_json():

@@ -100,7 +100,7 @@ def _run_of(client: "Client", job: "Job | Benchmark") -> str:
         if job.run_id is None:
             raise Unavailable(f"MLflow has no page of benchmark {job.name} yet: a worker tells it, adctl up")
         return job.run_id
-    run = client.store.shipments.run_of(job.id)
+    run = client.run_of(job)
     if run is None:
         when = "once the job has begun" if job.attempt == 0 else "by any worker, within a minute: adctl up"
         raise Unavailable(f"MLflow has no page of job {job.id} yet ({job.state}): it is told {when}")

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ad_platform.benchmarks import asking, viewing
 from ad_platform.benchmarks.addresses import rules_of
@@ -11,12 +11,14 @@ from ad_platform.benchmarks.asking import BenchmarkRequest, Wanted
 from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec, Cell, Place, cell_keys
 from ad_platform.benchmarks.known import Known
 from ad_platform.benchmarks.viewing import BenchmarkView
-from ad_platform.client import Client
 from ad_platform.errors import Conflict, UnknownName
 from ad_platform.naming import LAST, checked, free
 from ad_platform.records import Benchmark, Job
 from ad_platform.specs import Submission
 from ad_platform.states import JobState
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
 
 Found: TypeAlias = list[Benchmark]  # `list` is a method below
 Jobs: TypeAlias = list[Job]
@@ -44,7 +46,7 @@ class BenchmarkPlan:
 class Benchmarks:
     """Benchmarks as a person has them; safe to call again, since the store decides every race."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client, self._store = client, client.store
 
     def plan(self, request: BenchmarkRequest) -> BenchmarkPlan:

@@ -3,9 +3,9 @@
 import re
 import secrets
 from dataclasses import replace
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from ad_platform.client import Client
 from ad_platform.errors import Conflict, InvalidRequest, InvalidValue
 from ad_platform.naming import LAST, checked, free
 from ad_platform.records import Study, Trial
@@ -15,6 +15,9 @@ from ad_platform.sweeps import asking, space, viewing
 from ad_platform.sweeps.asking import SweepPlan, SweepRequest
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.sweeps.viewing import SweepView, TrialView
+
+if TYPE_CHECKING:
+    from ad_platform.client import Client
 
 # `list` is a method below.
 Views: TypeAlias = list[SweepView]
@@ -26,7 +29,7 @@ MOST = 1000  # sweeps that are listed
 class Sweeps:
     """Sweeps as a person has them; safe to call again, since the store decides every race."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client, self._store = client, client.store
 
     def plan(self, request: SweepRequest) -> SweepPlan:
@@ -168,6 +171,12 @@ class Sweeps:
         """Return the best trial so far by the first objective."""
         study = self.find(text)
         return viewing.best_of(self._store, study, StudySpec.from_json(study.spec))
+
+    def report(self, study: Study, folder: Path) -> None:
+        """Write the page about a sweep and the table of its trials into a folder; raises MissingExtra."""
+        from ad_platform.sweeps.report import report_of
+
+        report_of(self._store, study, folder)
 
     def promote_best(self, text: str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
         """Let the model of the best trial carry an alias; raise Conflict while it is not evaluated yet."""
