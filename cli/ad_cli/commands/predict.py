@@ -1,16 +1,13 @@
-"""`adctl predict`: score pictures on this machine with a fitted model."""
+"""`adctl predict`: score pictures with a fitted model, on this machine or as a job."""
 
-import os
-from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ad_cli import out, session
-from ad_cli.exits import Exit
-from ad_platform.errors import InvalidData, InvalidRequest, MissingExtra
+from ad_cli.commands import options
+from ad_platform.errors import InvalidRequest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,19 +25,54 @@ def predict(
         ),
     ],
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGE",
-            help="Files, patterns, and folders: what lies directly in them.",
+            help="Files, patterns, and folders: what lies directly in them. - is one picture on stdin.",
             show_default=False,
         ),
-    ],
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="Write heat maps and scores.csv there.", show_default=False
+            "--out", "-o", metavar="DIR", help="Write heat maps and a table there.", show_default=False
         ),
     ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Score each finished file that comes into a folder, once; go on until ended.",
+            show_default=False,
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Names of images, one a line; - reads them from stdin.", show_default=False
+        ),
+    ] = None,
+    null: Annotated[
+        bool,
+        typer.Option("--null", "-0", help="Names end with NUL (find -print0).", show_default=False),
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="F", help="table, csv or jsonl, on stdout.", show_default=False),
+    ] = None,
+    heat_maps: Annotated[
+        bool | None,
+        typer.Option("--heat-maps/--no-heat-maps", help="Default: with --out.", show_default=False),
+    ] = None,
+    masks: Annotated[
+        bool,
+        typer.Option(
+            "--masks", help="Also black and white: what is above the threshold.", show_default=False
+        ),
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also each map's own numbers (.npy).", show_default=False)
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that lie there.", show_default=False)
     ] = False,
@@ -56,43 +88,55 @@ def predict(
         float | None,
         typer.Option(metavar="T", help="A score above which an image is anomalous.", show_default=False),
     ] = None,
+    settle: Annotated[
+        float,
+        typer.Option(
+            callback=options.within(0.05, 3600),
+            metavar="SECONDS",
+            help="With --watch: for how long a finished file has not changed.",
+        ),
+    ] = 2.0,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV to stdout.", show_default=False)] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Short for --format csv.", show_default=False)
+    ] = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
     """Score images, and say which are anomalous.
 
-    Nothing is submitted: it runs here. The threshold is the one that the model's newest evaluation
-    calibrated; on the heat maps of --out, yellow to red is above it. Images that cannot be read are named,
-    the others are scored, and the exit code is then 2.
+    It runs here. The threshold is the one that the model's newest evaluation calibrated; on the heat maps of
+    --out, yellow to red is above it. Results come in the order of the images. Images that cannot be read are
+    named, the others are scored, and the exit code is then 2.
     """
-    if out.as_json() and as_csv:
-        raise InvalidRequest("give either --json or --csv, not both")
-    if find_spec("torch") is None:
-        raise MissingExtra("scoring images", "worker")
-    # Read when torch is loaded: threads that spin while they wait slow a shared machine tenfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from ad_cli import predictions
-    from ad_workers.predicting.asking import Asked, begin
+    from ad_cli import predicting, predictions
+    from ad_workers.predicting.asking import Asked, Watched
+    from ad_workers.predicting.places import Makes
 
+    shown = predictions.format_of(form, as_csv=as_csv)
+    if to is None and (heat_maps or masks or maps):
+        raise InvalidRequest("--heat-maps, --masks and --maps write files: add --out DIR")
+    if null and files_from is None:
+        raise InvalidRequest("--null says how the names of --files-from end; add --files-from FILE")
+    if watch is None and not images and files_from is None:
+        raise InvalidRequest("IMAGE is missing: name files, folders or patterns, or - for one on stdin")
+    predicting.need_torch()
     asked = Asked(
         model=model,
-        images=images,
+        images=images or (),
+        files_from=files_from,
+        null=null,
         out=to,
+        makes=Makes(overlays=heat_maps is not False, masks=masks, maps=maps),
+        form=predictions.JSONL if shown == predictions.JSONL else predictions.CSV,
         overwrite=overwrite,
         rate=rate,
         threshold=threshold,
         device=device,
     )
     with session.client() as client:
-        run = begin(client, asked)
-        shown = predictions.shown_as(run, as_csv=as_csv)
-        try:
-            with closing(run.predict()) as made:
-                shown.all_of(made)
-        except KeyboardInterrupt:
-            out.note(f"\ninterrupted after {shown.count} of {len(run.pictures)} images")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-    if shown.failed:
-        raise InvalidData(f"{shown.failed} of {len(run.pictures)} images could not be scored")
+        if watch is not None:
+            code = predicting.watch(client, asked, Watched(folder=watch, settle=settle), shown)
+        else:
+            code = predicting.predict(client, asked, shown)
+    raise typer.Exit(code)

@@ -9,6 +9,7 @@ from ad_platform.errors import InvalidRequest
 from ad_platform.models import Model
 from ad_platform.records import Job
 from ad_platform.results import result_of
+from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.predicting.wording import in_our_words
 
@@ -27,6 +28,13 @@ class Threshold:
         if self.point is None:
             return f"no threshold, since {self.source}"
         return f"anomalous above {self.point.threshold:.6g} ({self.source})"
+
+    def to_json(self) -> Json:
+        """Return the threshold and what is known of it; null where there is none."""
+        if self.point is None:
+            return None
+        flat: dict[str, Json] = {**self.point.to_json()}
+        return {**flat, "rate": None} if self.by_hand else flat
 
 
 def choose(
@@ -124,3 +132,10 @@ def on_the_map(threshold: Threshold, same: bool) -> Threshold:
     if threshold.point is None or not threshold.by_hand or not same:
         return threshold
     return replace(threshold, point=replace(threshold.point, map_threshold=threshold.point.threshold))
+
+
+def threads(client: Client, model: Model) -> int | None:
+    """Return how many threads a model's evaluation had on a CPU: another number gives other last digits."""
+    attempts = client.attempts(model.operating_job) if model.operating_job is not None else []
+    known = attempts[-1].facts.get("threads") if attempts else None
+    return known if isinstance(known, int) and known > 0 else None
