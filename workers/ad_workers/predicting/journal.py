@@ -86,9 +86,13 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("a+b", buffering=0)
-            self._end = self._read()
-            self._file.truncate(self._end)
-            self._follow()
+            try:
+                self._end = self._read()
+                self._file.truncate(self._end)
+                self._follow()
+            except BaseException:
+                self._file.close()
+                raise
             sync_folder(folder)
         except OSError as error:
             raise trouble(self.path, error) from error
