@@ -18,9 +18,12 @@ def lines(out: Path) -> int:
 
 def main(model: str, folder: Path, out: Path, rounds: int) -> int:
     """Kill a watch `rounds` times in the midst of its work, let the last one finish, and return its code."""
-    import ad_workers.predicting.watching  # noqa: F401 - loads torch, which computes nothing before the forks
+    # Loaded before the forks; torch computes nothing before them.
+    import ad_detectors.zoo.pixel_mean
+    import ad_workers.predicting.watching  # noqa: F401
     from ad_cli.main import run
 
+    run(["predict", model, "nowhere.png"])  # loads what parses a command
     dice, wanted = random.Random(7), len(list(folder.iterdir()))
     kills = 0
     while True:

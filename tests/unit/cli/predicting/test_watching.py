@@ -245,7 +245,7 @@ def test_watches_that_are_killed_lose_nothing_and_double_nothing(adctl, placed: 
     environment = {**os.environ, "ADCTL_HOME": str(Path("home").resolve()), "PYTHONPATH": ":".join(sys.path)}
 
     done = subprocess.run(
-        [sys.executable, killed_watch.__file__, str(placed.made.model), "in", "out", "9"],
+        [sys.executable, killed_watch.__file__, str(placed.made.model), "in", "out", "7"],
         env=environment,
         capture_output=True,
         text=True,
