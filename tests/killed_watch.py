@@ -19,7 +19,7 @@ def lines(out: Path) -> int:
 def main(model: str, folder: Path, out: Path, rounds: int) -> int:
     """Kill a watch `rounds` times in the midst of its work, let the last one finish, and return its code."""
     # Loaded before the forks; torch computes nothing before them.
-    import ad_detectors.zoo.pixel_mean
+    import ad_detectors.zoo.pixel_mean  # noqa: F401
     import ad_workers.predicting.watching  # noqa: F401
     from ad_cli.main import run
 

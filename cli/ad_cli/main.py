@@ -26,6 +26,7 @@ from ad_cli.commands import (
     queue,
     quickstart,
     report,
+    results,
     stack,
     submit,
     sweep,
@@ -114,7 +115,21 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, why, diff, promote, report, predict, doctor, config, ui):
+for group in (
+    stack,
+    quickstart,
+    jobs,
+    follow,
+    why,
+    diff,
+    promote,
+    report,
+    predict,
+    results,
+    doctor,
+    config,
+    ui,
+):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(sweep.app, name="sweep")

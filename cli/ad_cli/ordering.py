@@ -24,7 +24,7 @@ ORDER = (
         "sweep",
         "report",
     ),
-    *("promote", "models", "predict", "leaderboard", "detectors", "data"),
+    *("promote", "models", "predict", "results", "leaderboard", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 

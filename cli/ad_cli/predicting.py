@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +18,44 @@ from ad_cli import out
 from ad_cli.exits import Exit
 from ad_cli.predictions import AsJson, Shown, shown_as
 from ad_cli.progress import Progress
-from ad_platform.errors import InvalidData, MissingExtra
+from ad_platform.errors import InvalidData, InvalidRequest, MissingExtra
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
-    from ad_workers.predicting.asking import Asked, Watched
+    from ad_workers.predicting.asking import Asked
     from ad_workers.predicting.scoring import Loaded, Run
     from ad_workers.predicting.watching import Watch
+
+Given = Mapping[str, object]  # options by name, with what was given
+
+
+def check(
+    *,
+    submit: bool,
+    of_job: Given,
+    drawn: Given,
+    pictures: Given,
+    here: Given,
+    null: bool,
+) -> None:
+    """Raise InvalidRequest for options that do not go together; each group is by name what was given."""
+    if not submit and (said := _said(of_job)):
+        raise InvalidRequest(f"{said} is about a job; add --submit")
+    if submit and (said := _said(here)):
+        raise InvalidRequest(
+            f"{said} is about what is scored here; a job's results come with: adctl results JOB --out DIR"
+        )
+    if not submit and here["--out"] is None and (said := _said(drawn)):
+        raise InvalidRequest(f"{said} writes files: add --out DIR")
+    if null and not _said({"--files-from": pictures["--files-from"]}):
+        raise InvalidRequest("--null says how the names of --files-from end; add --files-from FILE")
+    if not _said(pictures):
+        raise InvalidRequest("IMAGE is missing: name files, folders or patterns, or - for one on stdin")
+
+
+def _said(given: Given) -> str:
+    """Return the first option that was given, "" for none."""
+    return next((name for name, value in given.items() if value not in (None, False, [])), "")
 
 
 def need_torch() -> None:
@@ -37,7 +68,6 @@ def need_torch() -> None:
 
 def predict(client: Client, asked: Asked, form: str) -> Exit:
     """Score what was asked for and print it; raise InvalidData at the end for what could not be scored."""
-    need_torch()
     from ad_workers.predicting.asking import Place, begin
 
     with tempfile.TemporaryDirectory(prefix="adctl-predict-") as scratch, _ended_like_ctrl_c():
@@ -57,12 +87,12 @@ def predict(client: Client, asked: Asked, form: str) -> Exit:
     return Exit.OK
 
 
-def watch(client: Client, asked: Asked, watched: Watched, form: str) -> Exit:
+def watch(client: Client, asked: Asked, folder: Path, settle: float, form: str) -> Exit:
     """Score what comes into a folder until told to end: by Ctrl-C, or SIGTERM, which is then no failure."""
-    need_torch()
     from ad_workers.predicting.asking import begin_watch
+    from ad_workers.predicting.settling import Watched
 
-    with closing(begin_watch(client, asked, watched)) as going:
+    with closing(begin_watch(client, asked, Watched(folder=folder, settle=settle))) as going:
         _introduce(going.loaded)
         for warning in going.warnings:
             out.warn(warning)

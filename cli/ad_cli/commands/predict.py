@@ -7,7 +7,6 @@ import typer
 
 from ad_cli import out, session
 from ad_cli.commands import options
-from ad_platform.errors import InvalidRequest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -97,6 +96,34 @@ def predict(
         ),
     ] = 2.0,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
+    submit: Annotated[
+        bool,
+        typer.Option("--submit", help="Score them as a job; adctl results gathers them.", show_default=False),
+    ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="With --submit: every worker has the same folder.", show_default=False),
+    ] = False,
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            callback=options.within(1, 100_000),
+            metavar="N",
+            help="With --submit: images that are kept together. Default: by cost.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", "-w", help="With --submit: watch it until it ends.", show_default=False),
+    ] = False,
+    name: options.Name = None,
+    tag: options.Tags = None,
+    group: options.Group = None,
+    queue: options.QueueName = None,
+    priority: options.Priority = None,
+    max_attempts: options.MaxAttempts = None,
+    key: options.Key = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Short for --format csv.", show_default=False)
     ] = False,
@@ -105,29 +132,42 @@ def predict(
 ) -> None:
     """Score images, and say which are anomalous.
 
-    It runs here. The threshold is the one that the model's newest evaluation calibrated; on the heat maps of
-    --out, yellow to red is above it. Results come in the order of the images. Images that cannot be read are
-    named, the others are scored, and the exit code is then 2.
+    It runs here, or with --submit as a job. The threshold is the one that the model's newest evaluation
+    calibrated; on the heat maps of --out, yellow to red is above it. Results come in the order of the images,
+    with --watch as files are finished. Images that cannot be read are named, the others are scored, and the
+    exit code is then 2.
     """
     from ad_cli import predicting, predictions
-    from ad_workers.predicting.asking import Asked, Watched
+
+    of_job = {
+        "--shared": shared,
+        "--shard": shard,
+        "--wait": wait,
+        "--name": name,
+        "--tag": tag,
+        "--group": group,
+        "--queue": queue,
+        "--priority": priority,
+        "--max-attempts": max_attempts,
+        "--key": key,
+    }
+    drawn = {"--heat-maps": heat_maps, "--masks": masks, "--maps": maps}
+    pictures = {"IMAGE": images, "--files-from": files_from, "--watch": watch}
+    here = {"--out": to, "--overwrite": overwrite, "--watch": watch}
+    predicting.check(submit=submit, of_job=of_job, drawn=drawn, pictures=pictures, here=here, null=null)
+    shown = predictions.format_of(form, as_csv=as_csv)
+    if not submit:
+        predicting.need_torch()
+    from ad_workers.predicting.asking import Asked
     from ad_workers.predicting.places import Makes
 
-    shown = predictions.format_of(form, as_csv=as_csv)
-    if to is None and (heat_maps or masks or maps):
-        raise InvalidRequest("--heat-maps, --masks and --maps write files: add --out DIR")
-    if null and files_from is None:
-        raise InvalidRequest("--null says how the names of --files-from end; add --files-from FILE")
-    if watch is None and not images and files_from is None:
-        raise InvalidRequest("IMAGE is missing: name files, folders or patterns, or - for one on stdin")
-    predicting.need_torch()
     asked = Asked(
         model=model,
         images=images or (),
         files_from=files_from,
         null=null,
         out=to,
-        makes=Makes(overlays=heat_maps is not False, masks=masks, maps=maps),
+        makes=Makes(overlays=not submit if heat_maps is None else heat_maps, masks=masks, maps=maps),
         form=predictions.JSONL if shown == predictions.JSONL else predictions.CSV,
         overwrite=overwrite,
         rate=rate,
@@ -135,8 +175,13 @@ def predict(
         device=device,
     )
     with session.client() as client:
-        if watch is not None:
-            code = predicting.watch(client, asked, Watched(folder=watch, settle=settle), shown)
+        if submit:
+            from ad_cli import predicting_jobs
+
+            sent = predicting_jobs.sent(of_job, tags=options.tags_of(tag))
+            code = predicting_jobs.submit(client, asked, sent, wait=wait)
+        elif watch is not None:
+            code = predicting.watch(client, asked, watch, settle, shown)
         else:
             code = predicting.predict(client, asked, shown)
     raise typer.Exit(code)

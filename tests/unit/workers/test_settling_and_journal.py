@@ -46,7 +46,9 @@ def test_a_file_is_finished_once_it_has_not_changed_for_the_settling_time(eye: E
     assert names(eye.look(3.9)) == ["a.png"]
 
 
-def test_a_file_that_was_moved_in_waits_as_long_and_its_unfinished_name_never_counts(eye: Eye, tmp_path) -> None:
+def test_a_file_that_was_moved_in_waits_as_long_and_its_unfinished_name_never_counts(
+    eye: Eye, tmp_path
+) -> None:
     (tmp_path / "a.png.part").write_bytes(b"whole")
     (tmp_path / ".a.png").write_bytes(b"whole")
     eye.look(0.0)
@@ -88,7 +90,9 @@ def test_a_file_that_is_gone_is_waited_for_no_longer(eye: Eye, tmp_path: Path) -
     assert (names(eye.look(5.0)), eye.waiting) == ([], 0)
 
 
-def test_a_file_that_cannot_be_read_is_tried_again_ever_later_and_anew_when_it_changes(eye: Eye, tmp_path) -> None:
+def test_a_file_that_cannot_be_read_is_tried_again_ever_later_and_anew_when_it_changes(
+    eye: Eye, tmp_path
+) -> None:
     (tmp_path / "a.png").write_bytes(b"a")
     eye.look(0.0)
     (file,) = eye.look(2.0)
@@ -162,7 +166,9 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, line: str) -
     assert (tmp_path / journals.NAME).read_text() == f"{line}\n"
 
 
-def test_a_result_that_finds_no_room_is_forgotten_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_finds_no_room_is_forgotten_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = Journal(tmp_path, table=False)
     made.add([entry("a.png")])
     before, write = made.path.read_bytes(), os.write
@@ -171,9 +177,10 @@ def test_a_result_that_finds_no_room_is_forgotten_whole(tmp_path: Path, monkeypa
         write(handle, content[:20])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with monkeypatch.context() as patched, pytest.raises(DiskFull, match="make room"):
+    with monkeypatch.context() as patched:
         patched.setattr(journals.os, "write", full)
-        made.add([entry("b.png")])
+        with pytest.raises(DiskFull, match="make room"):
+            made.add([entry("b.png")])
 
     assert made.path.read_bytes() == before
     assert not made.known.unchanged("b.png", "00112233aabbccdd")

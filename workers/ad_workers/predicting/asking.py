@@ -10,8 +10,9 @@ from ad_platform import models
 from ad_platform.client import Client
 from ad_platform.errors import InvalidData, InvalidRequest, InvalidValue
 from ad_workers.predicting.pictures import STDIN, Picture, collect, names_in, spooled
-from ad_workers.predicting.places import Makes
+from ad_workers.predicting.places import Makes, no_masks
 from ad_workers.predicting.rows import CSV
+from ad_workers.predicting.settling import Watched
 
 if TYPE_CHECKING:
     from ad_workers.predicting.scoring import Run
@@ -35,15 +36,6 @@ class Asked:
     rate: float | None = None  # of false alarms; None takes the calibrated threshold
     threshold: float | None = None  # set by hand
     device: str = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watched:
-    """A folder that is watched, and when a file in it counts as finished or as broken."""
-
-    folder: Path
-    settle: float = 2.0  # seconds for which a finished file has not changed
-    retries: int = 3  # of a file that cannot be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +63,7 @@ def begin(client: Client, asked: Asked, place: Place = NOWHERE) -> "Run":
 
     loaded = load(client, model, device=asked.device, rate=asked.rate, by_hand=asked.threshold)
     if asked.makes.masks and loaded.threshold.point is None:
-        raise InvalidRequest(thresholds_missing(loaded.threshold.source))
+        raise InvalidRequest(no_masks(loaded.threshold.source))
     return Run(pictures, loaded, output)
 
 
@@ -98,11 +90,6 @@ def begin_watch(client: Client, asked: Asked, watched: Watched) -> "Watch":
 
     loaded = load(client, model, device=asked.device, rate=asked.rate, by_hand=asked.threshold)
     return Watch(loaded, watched, asked.out, asked.makes, form=asked.form)
-
-
-def thresholds_missing(why: str) -> str:
-    """Say why there can be no masks, and what to do."""
-    return f"--masks needs a threshold, but {why}; or give --threshold T"
 
 
 def check(asked: Asked) -> None:

@@ -60,6 +60,11 @@ def by_name(name: str, makes: Makes) -> Places:
     )
 
 
+def no_masks(why: str) -> str:
+    """Say why there can be no masks, and what to do."""
+    return f"--masks needs a threshold, but {why}; or give --threshold T"
+
+
 def places(files: Sequence[Path]) -> list[Path]:
     """Return what each file's overlay is called: a relative path, and no two the same in any case.
 

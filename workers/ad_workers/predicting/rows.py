@@ -111,6 +111,11 @@ def table(predictions: Iterable[Prediction], threshold: float | None, form: str)
     """
     if form == CSV:
         yield f"{csv_header()}\n".encode()
-    write = csv_line if form == CSV else json_line
     for each in predictions:
-        yield f"{write(each, threshold)}\n".encode("utf-8", "surrogateescape")
+        yield line_of(each, threshold, form)
+
+
+def line_of(each: Prediction, threshold: float | None, form: str) -> bytes:
+    """Return a prediction as a whole line of such a file."""
+    write = csv_line if form == CSV else json_line
+    return f"{write(each, threshold)}\n".encode("utf-8", "surrogateescape")

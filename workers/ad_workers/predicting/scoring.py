@@ -1,40 +1,31 @@
 """Score pictures with a model and draw what is anomalous; only this and its like load torch."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ad_detectors import checkpoint, cpus
 from ad_detectors.device import Device, choose
 from ad_platform.client import Client
-from ad_platform.errors import InvalidData
 from ad_platform.models import Model
+from ad_platform.predictions import threads
 from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.predicting import thresholds
+from ad_workers.predicting.deciding import Decider
 from ad_workers.predicting.output import Output
 from ad_workers.predicting.pictures import Picture
-from ad_workers.predicting.places import Places
 from ad_workers.predicting.rows import Prediction
-from ad_workers.predicting.scorer import Scored, Scorer
-from ad_workers.predicting.thresholds import Threshold
+from ad_workers.predicting.scorer import Scorer
 from ad_workers.predicting.wording import in_our_words
-
-# Draws what is wanted of a picture by its map and the map's threshold, and says where it lies.
-Draw = Callable[[Picture, NDArray[np.float32], float | None], Places]
 
 
 @dataclass
-class Loaded:
-    """A model that is ready to score, and from which score on a picture is anomalous."""
+class Loaded(Decider):
+    """A model that is ready to score here, and what is said of it."""
 
     model: Model
     device: Device
-    scorer: Scorer
-    threshold: Threshold
 
     @property
     def words(self) -> str:
@@ -51,11 +42,6 @@ class Loaded:
         return ["a score of this model depends on the images scored beside it, as published (compat)"]
 
     @property
-    def cut(self) -> float | None:
-        """Return the score above which a picture is anomalous, if there is one."""
-        return self.threshold.point.threshold if self.threshold.point else None
-
-    @property
     def colours(self) -> str:
         """Say what the colours of the heat maps mean; known once a picture was scored."""
         point = self.threshold.point
@@ -64,32 +50,6 @@ class Loaded:
         return (
             "there is no threshold on the map, so each is coloured by its own highest value: "
             "nothing is red, and two of them cannot be compared"
-        )
-
-    def predictions(self, pictures: Sequence[Picture], draw: Draw | None) -> Iterator[list[Prediction]]:
-        """Score pictures in order, batch by batch, and draw what is wanted of each."""
-        for batch in self.scorer.batches(pictures):
-            if self.scorer.same is not None:
-                self.threshold = thresholds.on_the_map(self.threshold, self.scorer.same)
-            yield [self._prediction(each, draw) for each in batch]
-
-    def _prediction(self, scored: Scored, draw: Draw | None) -> Prediction:
-        point, name = self.threshold.point, scored.picture.name
-        if scored.score is None:
-            return Prediction(path=name, error=scored.error)
-        places = Places()
-        if draw is not None and scored.map is not None:
-            try:
-                places = draw(scored.picture, scored.map, point.map_threshold if point else None)
-            except InvalidData as error:  # it was there a moment ago
-                return Prediction(path=name, error=scored.picture.renamed(str(error)))
-        return Prediction(
-            path=name,
-            score=scored.score,
-            anomalous=None if point is None else scored.score > point.threshold,
-            overlay=str(places.overlay or ""),
-            mask=str(places.mask or ""),
-            map=str(places.map or ""),
         )
 
     def to_json(self) -> dict[str, Json]:
@@ -117,10 +77,11 @@ def load(client: Client, model: Model, *, device: str, rate: float | None, by_ha
         chosen = choose(device)
     folder: Path = model.folder or cache.fetch(model.bundle, model.manifest_sha256)
     usable = cpus.usable()
-    known = thresholds.threads(client, model) if chosen.device.type == "cpu" else None
+    known = threads(client, model) if chosen.device.type == "cpu" else None
     with in_our_words():
         detector = checkpoint.load_model(folder, chosen.device)
-    return Loaded(model, chosen, Scorer(detector, known if known and known <= usable else usable), threshold)
+    scorer = Scorer(detector, known if known and known <= usable else usable)
+    return Loaded(scorer=scorer, threshold=threshold, model=model, device=chosen)
 
 
 class Run:

@@ -14,6 +14,15 @@ MOST = 64.0  # settling times between two tries of a file that cannot be read
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A folder that is watched, and when a file in it counts as finished or as broken."""
+
+    folder: Path
+    settle: float = 2.0  # seconds for which a finished file has not changed
+    retries: int = 3  # of a file that cannot be read
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """A file that has not changed for a while."""
 

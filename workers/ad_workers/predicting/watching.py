@@ -14,14 +14,13 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ad_platform.errors import AdctlError, Conflict, InvalidRequest
-from ad_workers.predicting.asking import Watched, thresholds_missing
 from ad_workers.predicting.drawing import draw
 from ad_workers.predicting.journal import NAME, Entry, Journal, stamp_of
 from ad_workers.predicting.pictures import Picture
-from ad_workers.predicting.places import Makes, Places, by_name
+from ad_workers.predicting.places import Makes, Places, by_name, no_masks
 from ad_workers.predicting.rows import CSV, Prediction
 from ad_workers.predicting.scoring import Loaded
-from ad_workers.predicting.settling import Eye, Finished
+from ad_workers.predicting.settling import Eye, Finished, Watched
 from ad_workers.predicting.writing import placing, trouble
 
 LOCK = ".watch.lock"  # in the folder of results: one watch fills it at a time
@@ -46,7 +45,7 @@ class Watch:
         self.loaded, self.watched, self.out = loaded, watched, out
         self._makes, self._clock = makes, clock
         if makes.masks and loaded.threshold.point is None:
-            raise InvalidRequest(thresholds_missing(loaded.threshold.source))
+            raise InvalidRequest(no_masks(loaded.threshold.source))
         self._lock = _taken(out)
         try:
             self.journal = Journal(out, table=form == CSV)

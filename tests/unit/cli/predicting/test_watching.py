@@ -89,7 +89,9 @@ def test_files_are_scored_as_they_come_and_once_across_restarts(watch, adctl, pl
     assert [row.split(",")[0] for row in rows[1:]] == [line["path"] for line in lines()]
 
 
-def test_a_file_replaced_by_other_content_is_scored_anew_and_one_that_was_touched_is_not(watch, placed) -> None:
+def test_a_file_replaced_by_other_content_is_scored_anew_and_one_that_was_touched_is_not(
+    watch, placed
+) -> None:
     def act() -> None:
         put(placed.cut / "0.png", "a.png")
         awaited(lambda: len(lines()) == 1)
