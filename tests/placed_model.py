@@ -6,7 +6,7 @@ from pathlib import Path
 import fitted
 from ad_platform.records import Job
 from ad_platform.registry.promotion import promote
-from clientkit import Bench
+from ad_platform.client import Client
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Placed:
         return self.made.category / "test" / "cut"
 
 
-def place(desk: Bench, made: fitted.Fitted) -> Placed:
-    """Put a fitted model into a store, with its jobs, as the champion."""
-    storage = desk.client.storage
-    train = fitted.trained(desk.store, storage, made)
-    evaluation = fitted.evaluated(desk.store, storage, made, train)
-    promote(desk.store, storage, train, "champion", "kim")
+def place(client: Client, made: fitted.Fitted, queue: str = "default") -> Placed:
+    """Put a fitted model into a client's store, with its jobs, as the champion."""
+    store, storage = client.store, client.storage
+    train = fitted.trained(store, storage, made, queue)
+    evaluation = fitted.evaluated(store, storage, made, train)
+    promote(store, storage, train, "champion", "kim")
     return Placed(made, train, evaluation)

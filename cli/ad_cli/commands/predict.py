@@ -7,6 +7,7 @@ import typer
 
 from ad_cli import out, session
 from ad_cli.commands import options
+from ad_platform.errors import InvalidRequest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,9 +61,14 @@ def predict(
         typer.Option("--format", metavar="F", help="table, csv or jsonl, on stdout.", show_default=False),
     ] = None,
     heat_maps: Annotated[
-        bool | None,
-        typer.Option("--heat-maps/--no-heat-maps", help="Default: with --out.", show_default=False),
-    ] = None,
+        bool,
+        typer.Option(
+            "--heat-maps", help="Make heat maps; --out does unless told not to.", show_default=False
+        ),
+    ] = False,
+    no_heat_maps: Annotated[
+        bool, typer.Option("--no-heat-maps", help="Make none, but for --out's table.", show_default=False)
+    ] = False,
     masks: Annotated[
         bool,
         typer.Option(
@@ -151,6 +157,8 @@ def predict(
         "--max-attempts": max_attempts,
         "--key": key,
     }
+    if heat_maps and no_heat_maps:
+        raise InvalidRequest("give either --heat-maps or --no-heat-maps, not both")
     drawn = {"--heat-maps": heat_maps, "--masks": masks, "--maps": maps}
     pictures = {"IMAGE": images, "--files-from": files_from, "--watch": watch}
     here = {"--out": to, "--overwrite": overwrite, "--watch": watch}
@@ -167,7 +175,7 @@ def predict(
         files_from=files_from,
         null=null,
         out=to,
-        makes=Makes(overlays=not submit if heat_maps is None else heat_maps, masks=masks, maps=maps),
+        makes=Makes(overlays=heat_maps or not (submit or no_heat_maps), masks=masks, maps=maps),
         form=predictions.JSONL if shown == predictions.JSONL else predictions.CSV,
         overwrite=overwrite,
         rate=rate,

@@ -35,10 +35,11 @@ def results(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Print what a prediction job has scored, in the order of its images.
+    """Gather what a prediction job has scored.
 
-    As `adctl predict` prints it, with the same scores; while the job runs, or after it failed, what there is
-    so far. Images that could not be read are named, and the exit code is then 2.
+    It is printed as `adctl predict` prints it, in the order of the images, with the same scores; while the
+    job runs, or after it failed, what there is so far. Images that could not be read are named, and the exit
+    code is then 2.
     """
     from ad_cli import predicting_jobs, predictions
 

@@ -29,7 +29,7 @@ def desk(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 
 @pytest.fixture(scope="session")
 def kept(desk: Bench, made: fitted.Fitted) -> Placed:
-    return placed_model.place(desk, made)
+    return placed_model.place(desk.client, made)
 
 
 @pytest.fixture
