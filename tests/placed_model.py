@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fitted
+from ad_platform.client import Client
 from ad_platform.records import Job
 from ad_platform.registry.promotion import promote
-from ad_platform.client import Client
 
 
 @dataclass(frozen=True)

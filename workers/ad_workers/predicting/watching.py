@@ -134,8 +134,9 @@ class Watch:
         """Return what is to be remembered of a file; None where it is to be looked at again, or never."""
         sha256 = ""
         try:
-            with open(file.path, "rb") as content:  # noqa: PTH123
-                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            if not prediction.error:  # what is broken may be huge, and is not worth reading once more
+                with open(file.path, "rb") as content:  # noqa: PTH123
+                    sha256 = hashlib.file_digest(content, "sha256").hexdigest()
             if stamp_of(Path(file.path).stat()) != file.stamp:
                 return None  # it was not finished after all: the next look begins anew
         except FileNotFoundError:
