@@ -81,7 +81,7 @@ def _queue(dvc: Path, trials: int = 60, at_once: int = 2) -> list[Row]:
     ]
 
 
-def _shared(steps: int, trials: int, plain: int = 3) -> list[Row]:
+def _shared(steps: int, trials: int, plain: int = 2) -> list[Row]:
     """Run a sweep over scores alone, and a few trials the plain way: each with a training of its own."""
     fit = (*DDAD, "-S", f"steps={steps}")
     with running(slots=2) as home:
