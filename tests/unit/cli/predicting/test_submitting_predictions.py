@@ -11,7 +11,7 @@ from PIL import Image
 
 import predicting_here
 from ad_platform.errors import CorruptBundle
-from ad_platform.records import Outcome
+from ad_platform.records import Outcome, WorkerRecord
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind, JobState
 from ad_platform.storage.parts import whole_parts
 from clientkit import Bench
@@ -202,6 +202,20 @@ def test_its_folder_is_no_dataset(adctl, desk: Bench, photos: Path) -> None:
 
     assert str(photos) not in adctl("data", "list").out
     assert "good" not in {one.category for one in desk.client.holdings()}
+
+
+def test_why_says_that_the_folder_is_on_no_node_with_a_worker(adctl, desk: Bench, photos: Path) -> None:
+    job = submitted(adctl, desk, str(photos / "good"))
+    far = WorkerRecord(id="far", node="there", pid=1, slots=1, detectors=("pixel_mean",))
+    desk.store.workers.register(far)
+    try:
+        said = adctl("why", job.id).out
+    finally:
+        desk.store.workers.leave("far")
+        desk.store.jobs.cancel(job.id)
+
+    assert f"the images in {photos / 'good'} are not on a node with a fitting worker (there)" in said
+    assert "submit again with --shared" in said
 
 
 def test_a_shared_folder_may_be_scored_on_every_node(adctl, desk: Bench, photos: Path) -> None:
