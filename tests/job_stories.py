@@ -149,10 +149,10 @@ class Stories:
             self.evaluated(done, auroc)
         return done
 
-    def evaluated(self, job: Job, auroc: float) -> Job:
-        """An evaluation of a trained job."""
+    def evaluated(self, job: Job, auroc: float, **more: Json) -> Job:
+        """An evaluation of a trained job, and what more it found."""
         evaluation = self.submit_evaluation(job)
-        return self.succeed(self.lease(evaluation), {"results.csv": "a,b\n"}, {"image_auroc": auroc})
+        return self.succeed(self.lease(evaluation), {"results.csv": "a,b\n"}, {"image_auroc": auroc}, **more)
 
     def _files(self, files: Mapping[str, str]) -> Path:
         folder = self.folder / "bundle"

@@ -124,6 +124,11 @@ def _is_local(settings: Settings, like: DataWish) -> bool:
     return like.category is not None and _local(settings, like.dataset, like.category) is not None
 
 
+def inside(folder: Path) -> list[Path]:
+    """Return the folders of the categories in that of a dataset, sorted; none in any other folder."""
+    return categories_in(folder) if folder.is_dir() else []
+
+
 def open_folder(settings: Settings, folder: Path) -> Found:
     """Check a category's folder and fingerprint it; raise InvalidData naming what is wrong with it."""
     # A link is kept as it is written: its name is the category's.

@@ -12,6 +12,7 @@ import typer
 
 from ad_cli import out
 from ad_cli.commands import (
+    benchmark,
     config,
     data,
     db,
@@ -20,6 +21,7 @@ from ad_cli.commands import (
     doctor,
     follow,
     jobs,
+    leaderboard,
     models,
     predict,
     promote,
@@ -124,6 +126,7 @@ for group in (
     diff,
     promote,
     report,
+    leaderboard,
     predict,
     results,
     doctor,
@@ -133,6 +136,7 @@ for group in (
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")

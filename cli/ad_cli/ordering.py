@@ -22,9 +22,11 @@ ORDER = (
         "cancel",
         "retry",
         "sweep",
+        "benchmark",
+        "leaderboard",
         "report",
     ),
-    *("promote", "models", "predict", "results", "leaderboard", "detectors", "data"),
+    *("promote", "models", "predict", "results", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,7 +73,7 @@ def predict(client: Client, asked: Asked, form: str) -> Exit:
     with tempfile.TemporaryDirectory(prefix="adctl-predict-") as scratch, _ended_like_ctrl_c():
         run = begin(client, asked, Place(stdin=stdin(), scratch=Path(scratch)))
         shown = _shown(run, form)
-        _introduce(run.loaded)
+        _introduce(run.loaded, run.loaded.warnings)
         try:
             with closing(run.predict()) as made:
                 shown.all_of((each, run.loaded.cut) for each in made)
@@ -93,9 +93,7 @@ def watch(client: Client, asked: Asked, folder: Path, settle: float, form: str) 
     from ad_workers.predicting.settling import Watched
 
     with closing(begin_watch(client, asked, Watched(folder=folder, settle=settle))) as going:
-        _introduce(going.loaded)
-        for warning in going.warnings:
-            out.warn(warning)
+        _introduce(going.loaded, going.warnings)
         out.note(going.words)
         with _stopping() as (stop, signals):
             return _watch(going, form, stop, signals)
@@ -132,8 +130,10 @@ def _shown(run: Run, form: str) -> Shown:
     return shown_as(form, Progress(len(run.pictures)), width=widest, painted=painted)
 
 
-def _introduce(loaded: Loaded) -> None:
+def _introduce(loaded: Loaded, warnings: Sequence[str]) -> None:
     out.note(loaded.words)
+    for warning in warnings:
+        out.warn(warning)
 
 
 def _conclude(run: Run, shown: Shown) -> None:

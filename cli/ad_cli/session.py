@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
     from ad_platform.settings import Settings
     from ad_platform.sweeps.steering import Sweeps
@@ -38,6 +39,13 @@ def sweeps(client: "Client") -> "Sweeps":
     from ad_platform.sweeps.steering import Sweeps
 
     return Sweeps(client)
+
+
+def benchmarks(client: "Client") -> "Benchmarks":
+    """Return what can be asked of benchmarks through a client."""
+    from ad_platform.benchmarks.steering import Benchmarks
+
+    return Benchmarks(client)
 
 
 @contextmanager

@@ -84,7 +84,9 @@ def show(whole: Whole) -> None:
     _section("result", measures.measures(whole.job, found))
     if rows := measures.defect_rows(whole.job):
         out.text("")
-        out.table(("  DEFECT", *measures.DEFECT_COLUMNS), [(f"  {name}", *cells) for name, *cells in rows])
+        out.table(
+            ("  DEFECT", *measures.DEFECT_COLUMNS, "FOUND"), [(f"  {name}", *cells) for name, *cells in rows]
+        )
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
     _section("settings", {name: shapes.typed(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:

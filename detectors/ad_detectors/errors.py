@@ -10,6 +10,7 @@ DetectorError
 ├── WeightsNotFound   pretrained weights that are nowhere on this machine
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
+├── Peeked            a detector looked at what it was not handed
 └── DeviceError       a device that was asked for and cannot be used
 """
 
@@ -69,6 +70,10 @@ class StateError(DetectorError):
 
 class NotFinite(DetectorError):
     """A loss or score became infinite or not a number."""
+
+
+class Peeked(DetectorError):
+    """A detector looked at what it was not handed; the message names the detector, the file and the rule."""
 
 
 class DeviceError(DetectorError):

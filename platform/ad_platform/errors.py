@@ -8,7 +8,7 @@ AdctlError                 something a person or a program can act on
 │   └── InvalidData        a folder or file of images that cannot be used
 ├── Conflict               what was asked clashes with what has happened since
 │   ├── LeaseLost          the writer no longer holds the job
-│   ├── ClaimLost          whoever advanced a study no longer may
+│   ├── ClaimLost          whoever advanced a study or benchmark no longer may
 │   ├── IllegalTransition  a job or study cannot go from one state to the other
 │   ├── GateRefused        a promotion gate said no
 │   └── ChampionChanged    somebody else promoted in between
@@ -73,11 +73,11 @@ class LeaseLost(Conflict):
 
 
 class ClaimLost(Conflict):
-    """Whoever advanced a study no longer may: its claim ran out, and somebody else may have gone on."""
+    """Whoever advanced a study or benchmark no longer may: the claim ran out, and somebody else may go on."""
 
-    def __init__(self, study_id: str, owner: str) -> None:
-        self.study_id, self.owner = study_id, owner
-        super().__init__(f"{owner} no longer advances study {study_id}; nothing was written")
+    def __init__(self, claimed: str, owner: str, what: str = "study") -> None:
+        self.claimed, self.owner = claimed, owner
+        super().__init__(f"{owner} no longer advances {what} {claimed}; nothing was written")
 
 
 class IllegalTransition(Conflict):

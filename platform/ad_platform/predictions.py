@@ -14,6 +14,7 @@ from ad_platform.errors import InvalidRequest, UnknownName
 from ad_platform.models import Model
 from ad_platform.records import Holding, Job
 from ad_platform.requests import Scheduling, Submitted
+from ad_platform.results import SELECTED_ON, selected_on
 from ad_platform.specs import DatasetRef, JobSpec, Json, PictureAsk, Submission
 from ad_platform.states import JobKind
 from ad_platform.storage.listings import Listing, write_listing
@@ -109,7 +110,7 @@ def plan(client: Client, request: PredictRequest) -> Submission:
         user=client.settings.user,
         key=scheduling.key,
         name=scheduling.name,
-        tags=dict(scheduling.tags),
+        tags={**scheduling.tags, **_chosen_by(model.job)},
         group=scheduling.group,
         queue=scheduling.queue,
         priority=scheduling.priority,
@@ -117,6 +118,11 @@ def plan(client: Client, request: PredictRequest) -> Submission:
         max_attempts=scheduling.max_attempts,
         code=client.code,
     )
+
+
+def _chosen_by(train: Job) -> dict[str, str]:
+    """Return the tag that says which images a model's settings were chosen by, if they were."""
+    return {SELECTED_ON: selected_on(train)} if SELECTED_ON in train.tags else {}
 
 
 def threads(client: Client, model: Model) -> int | None:

@@ -268,6 +268,23 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Models beside each other on the same categories; what it consists of are ordinary jobs."""
+
+    id: str
+    name: str  # also the group of its jobs
+    spec: Mapping[str, Json]  # benchmarks.benchmark_spec.BenchmarkSpec as JSON; never changes
+    key: str | None = None  # the same key twice gives one benchmark
+    user: str = ""
+    created_at: float = 0.0
+    finished_at: float | None = None  # when its results were put together; None while that is open
+    summary: Mapping[str, Json] = field(default_factory=dict)  # tests between models, and where results lie
+    version: int = 0  # grows with every change worth showing
+    shipped_version: int = 0  # up to which the tracking server was told
+    run_id: str | None = None  # of the tracking server
+
+
+@dataclass(frozen=True, kw_only=True)
 class Renewal:
     """What the store answers to a renewal."""
 

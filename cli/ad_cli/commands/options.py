@@ -32,6 +32,14 @@ SweepText = Annotated[
         show_default=False,
     ),
 ]
+BenchmarkText = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCHMARK",
+        help="A benchmark's name, its id or the first characters of it, or @last.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
 ]
@@ -138,9 +146,15 @@ def command_follows(context: typer.Context, unless: str) -> bool:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
     if command is None and unless not in given:
         raise InvalidRequest(
-            f"say what: {path} train, {path} evaluate, {path} sweep, or {path} {unless} JOB ({path} --help)"
+            f"say what: {path} train, {path} evaluate, {path} sweep, {path} benchmark, or "
+            f"{path} {unless} JOB ({path} --help)"
         )
     return command is not None
+
+
+def listed(texts: Sequence[str] | None) -> list[str]:
+    """Return names that were given one by one or with commas between them; empty ones are left out."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
 
 
 def tags_of(texts: Sequence[str] | None) -> dict[str, str]:

@@ -81,7 +81,7 @@ def promote(
 def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: str, best: bool) -> "Promotion":
     """Decide for a job, or for the best trial of a sweep; raise InvalidRequest for a sweep as a whole."""
     from ad_cli import targets
-    from ad_platform.records import Study
+    from ad_platform.records import Benchmark, Study
 
     sweeps = session.sweeps(client)
     if best:
@@ -89,6 +89,10 @@ def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: st
     job = _job(client, text)
     if isinstance(found := targets.find(client, sweeps, job), Study):
         raise InvalidRequest(f"{found.name} is a sweep; promote its best: adctl promote {found.name} --best")
+    if isinstance(found, Benchmark):
+        raise InvalidRequest(
+            f"{found.name} is a benchmark; promote one of its trainings: adctl benchmark show {found.name}"
+        )
     return client.promote(found.id, alias, force=force, reason=reason)
 
 

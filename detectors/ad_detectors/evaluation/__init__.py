@@ -1,7 +1,8 @@
 """How good a fitted detector is: on the test split, on normal pictures held out, and how sure that is."""
 
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.evaluation.operating import OperatingPoint
-from ad_detectors.evaluation.outcome import Evaluation, ImageResult
+from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.plan import Plan, plan_trial, trial_images
 from ad_detectors.evaluation.run import evaluate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, GateRefused
 from ad_platform.records import Champion, Job
-from ad_platform.results import result_of, selected_on
+from ad_platform.results import leak_check_of, result_of, selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobState
 from ad_platform.storage.contract import Storage
@@ -57,6 +57,7 @@ def judge(candidate: Candidate, champion: Champion | None, storage: Storage) -> 
         _succeeded(candidate.job),
         _whole(candidate.job, storage),
         _evaluated(candidate),
+        _unpeeked(candidate),
         _selection(candidate.job),
         _no_worse(candidate, champion),
     ]
@@ -115,6 +116,17 @@ def _evaluated(candidate: Candidate) -> Verdict:
         return Verdict(gate="evaluated", passed=False, detail=detail)
     detail = f"{METRIC} {candidate.auroc:.4f} by job {candidate.evaluation.id}"
     return Verdict(gate="evaluated", passed=True, detail=detail)
+
+
+def _unpeeked(candidate: Candidate) -> Verdict:
+    """Refuse an evaluation whose scores came from elsewhere than from pixels."""
+    gate, check = "no peeking", leak_check_of(candidate.evaluation) if candidate.evaluation else None
+    if candidate.evaluation is None:
+        return Verdict(gate=gate, passed=True, detail="there is no evaluation to look at")
+    if check is None:
+        return Verdict(gate=gate, passed=True, detail="its evaluation is of a version without this check")
+    again = "" if check.passed is not None else f" (adctl submit evaluate {candidate.job.id})"
+    return Verdict(gate=gate, passed=check.passed is True, detail=f"{check.detail}{again}")
 
 
 def _selection(job: Job) -> Verdict:

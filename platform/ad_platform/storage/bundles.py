@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
@@ -49,13 +49,13 @@ class BundleStorage(Storage):
         found = self._entry(prefix)
         return found[0] if found else None
 
-    def fetch(self, prefix: str, folder: Path) -> Manifest:
-        """Copy a bundle out and verify every file."""
+    def fetch(self, prefix: str, folder: Path, only: Collection[str] | None = None) -> Manifest:
+        """Copy a bundle, or some files of it, out and verify each."""
         found = self._entry(prefix)
         while found:
             manifest, place = found
             try:
-                self._copy_out(manifest, place, folder)
+                self._copy_out(manifest, place, folder, only)
             except FileNotFoundError as error:
                 found = self._entry(prefix)
                 # A bundle that was replaced while being read is simply read again.
@@ -106,9 +106,11 @@ class BundleStorage(Storage):
             sizes[name] = source.stat().st_size
         return files, sizes
 
-    def _copy_out(self, manifest: Manifest, place: str, folder: Path) -> None:
+    def _copy_out(self, manifest: Manifest, place: str, folder: Path, only: Collection[str] | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, expected in manifest.files.items():
+            if only is not None and name not in only:
+                continue
             try:
                 found = self._blobs.get_file(f"{place}/{name}", folder / confined(name))
             except FileNotFoundError as error:

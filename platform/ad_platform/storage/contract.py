@@ -22,7 +22,7 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,9 +64,10 @@ class Storage(ABC):
         """Return the manifest of a bundle, or None if the bundle does not exist (yet)."""
 
     @abstractmethod
-    def fetch(self, prefix: str, folder: Path) -> Manifest:
+    def fetch(self, prefix: str, folder: Path, only: Collection[str] | None = None) -> Manifest:
         """Copy a bundle into a local folder and verify every file; raise CorruptBundle naming the file.
 
+        `only` names the files that are wanted, where that is not all; one that the bundle lacks is left out.
         Raises CorruptBundle too when there is no manifest.
         """
 

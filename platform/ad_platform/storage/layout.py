@@ -89,6 +89,11 @@ def log_path(job_id: str, attempt: int, chunk: int) -> str:
     return f"{logs_prefix(job_id, attempt)}/{chunk:06d}.txt"
 
 
+def benchmark_prefix(benchmark_id: str, version: int) -> str:
+    """Return the folder of what a benchmark has come to, as it stood at a version of its."""
+    return f"benchmarks/{benchmark_id}/v{version}"
+
+
 def stage_prefix(key: str) -> str:
     """Return the folder of a stage; raise InvalidValue for a key that is no hex hash."""
     if not _STAGE_KEY.fullmatch(key):

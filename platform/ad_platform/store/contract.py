@@ -41,6 +41,7 @@ from ad_platform.records import (
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
+from ad_platform.store.benchmark_contract import Benchmarks
 from ad_platform.store.study_contract import Studies
 
 
@@ -377,6 +378,7 @@ class Store(ABC):
     champions: Champions
     shipments: Shipments
     studies: Studies
+    benchmarks: Benchmarks
 
     @abstractmethod
     def now(self) -> float:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ad_platform.client import Client
 from ad_platform.errors import Conflict, InvalidRequest, InvalidValue
+from ad_platform.naming import LAST, checked, free
 from ad_platform.records import Study, Trial
 from ad_platform.requests import Promotion
 from ad_platform.states import JobState, StudyState, TrialOrigin, TrialState
@@ -19,8 +20,6 @@ from ad_platform.sweeps.viewing import SweepView, TrialView
 Views: TypeAlias = list[SweepView]
 Trials: TypeAlias = list[Trial]
 TrialViews: TypeAlias = list[TrialView]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-LAST = "@last"
 MOST = 1000  # sweeps that are listed
 
 
@@ -35,7 +34,7 @@ class Sweeps:
         entry = self._client.catalogue().entry(request.train.detector)
         spec, notes = asking.spec_of(entry, request)
         data = spec.job.dataset
-        usual = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{entry.name}-{data.category}").strip("-") or "sweep"
+        usual = f"{entry.name}-{data.category}"
         name = self._checked(request.name) if request.name else self._free(usual)
         if request.warm_start is not None:
             spec, more = self._warmed(spec, self.find(request.warm_start))
@@ -216,17 +215,17 @@ class Sweeps:
                 self._store.jobs.cancel(job.id)
 
     def _checked(self, name: str) -> str:
-        if not NAME.fullmatch(name) or name.lower() == LAST:
-            raise InvalidValue(f"a sweep's name is made of letters, digits and . _ -, not '{name}'")
+        """Return a name that no benchmark has; raise InvalidValue or Conflict."""
+        checked("sweep", name)
+        if name in {one.name for one in self._store.benchmarks.search(limit=100_000)}:
+            raise Conflict(f"there is a benchmark named '{name}' already; give another --name")
         return name
 
     def _free(self, start: str) -> str:
         """Return the first free name of a row: ddad-screw-1, ddad-screw-2."""
-        taken = {study.name for study in self._store.studies.search(limit=100_000)}
-        number = 1
-        while f"{start[:56]}-{number}" in taken:
-            number += 1
-        return f"{start[:56]}-{number}"
+        studies = {one.name for one in self._store.studies.search(limit=100_000)}
+        benchmarks = {one.name for one in self._store.benchmarks.search(limit=100_000)}
+        return free(start, studies | benchmarks, "sweep")
 
     def _warmed(self, spec: StudySpec, other: Study) -> tuple[StudySpec, tuple[str, ...]]:
         """Return a spec that begins with the trials of another study, and what is to be said of them."""

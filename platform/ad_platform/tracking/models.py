@@ -5,10 +5,12 @@ import importlib.util
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from ad_platform.errors import MissingExtra
 from ad_platform.records import Champion, Job
+from ad_platform.results import selected_on
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
 
 # What the served model imports; its versions are those it was made with.
@@ -34,7 +36,7 @@ class MlflowModels:
         place = f"registered/{champion.alias}-{champion.revision}"
         with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
             folder = Path(name) / "model"
-            save_pyfunc(bundle, folder)
+            save_pyfunc(bundle, folder, about(champion, job))
             with reaching(self._client.tracking_uri):
                 self._client.log_artifacts(run_id, str(folder), place)
         with reaching(self._client.tracking_uri):
@@ -44,8 +46,8 @@ class MlflowModels:
                 champion.model,
                 f"{artifacts}/{place}",
                 run_id=run_id,
-                tags=_tags(champion),
-                description=champion.reason or None,
+                tags={**_tags(champion), **about(champion, job)},
+                description=card(champion, job),
             )
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
@@ -75,8 +77,46 @@ class MlflowModels:
                 raise
 
 
-def save_pyfunc(bundle: Path, folder: Path) -> None:
-    """Write a model folder that holds the code to run it, the files of a bundle, and what to install."""
+def about(champion: Champion, job: Job) -> dict[str, str]:
+    """Return what a version carries about itself: what it was fitted to, and by what it was chosen."""
+    spec, evaluation = job.spec, champion.evidence.get("evaluation")
+    return {
+        "adctl.detector": spec.detector,
+        "adctl.dataset": f"{spec.dataset.dataset}/{spec.dataset.category}",
+        "adctl.dataset_fingerprint": spec.dataset.fingerprint,
+        "adctl.holdout": spec.holdout,
+        "adctl.selected_on": selected_on(job),
+        **({"adctl.evaluation": evaluation} if isinstance(evaluation, str) else {}),
+    }
+
+
+def card(champion: Champion, job: Job) -> str:
+    """Return the description of a version, in Markdown: why it was promoted, and what speaks for it."""
+    spec, chosen = job.spec, selected_on(job)
+    auroc = champion.evidence.get("image_auroc")
+    flatters = "; measures on those images flatter" if chosen.startswith("test") else ""
+    no = [gate for gate in _said_no(champion) if champion.forced]
+    lines = [
+        champion.reason,
+        f"**{spec.detector}** fitted to **{spec.dataset.dataset}/{spec.dataset.category}**, job `{job.id}`; "
+        f"held out: {spec.holdout}; settings selected on: **{chosen}**{flatters}.",
+        f"Image AUROC on test: {auroc:.4f}." if isinstance(auroc, int | float) else "",
+        f"Promoted by force, past: {', '.join(no)}." if no else "",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _said_no(champion: Champion) -> list[str]:
+    gates = champion.evidence.get("gates")
+    found = [gate for gate in gates if isinstance(gate, dict)] if isinstance(gates, list) else []
+    return [str(gate.get("gate")) for gate in found if gate.get("passed") is False]
+
+
+def save_pyfunc(bundle: Path, folder: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a model folder that holds the code to run it, the files of a bundle, and what to install.
+
+    `metadata` is what the served model tells of itself, in its file MLmodel.
+    """
     import mlflow.pyfunc
 
     with tempfile.TemporaryDirectory(prefix="adctl-code-") as name:
@@ -89,6 +129,7 @@ def save_pyfunc(bundle: Path, folder: Path) -> None:
             artifacts={"bundle": str(bundle)},
             code_paths=[str(code)],
             pip_requirements=requirements(),
+            metadata=dict(metadata or {}),
         )
 
 

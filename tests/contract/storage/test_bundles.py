@@ -33,6 +33,13 @@ def test_a_published_bundle_comes_back_byte_for_byte(storage: Storage, folder: P
     assert published.meta == {"step": 3, "done": ["denoiser"]}
 
 
+def test_some_files_of_a_bundle_come_alone(storage: Storage, folder: Path, tmp_path: Path) -> None:
+    published = storage.publish(PREFIX, folder)
+    name = sorted(contents(folder))[0]
+    assert storage.fetch(PREFIX, tmp_path / "out", only=[name, "nothing"]) == published
+    assert contents(tmp_path / "out") == {name: contents(folder)[name]}
+
+
 def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: Path) -> None:
     manifest = storage.publish(PREFIX, folder)
     expected = contents(folder)

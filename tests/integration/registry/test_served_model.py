@@ -94,7 +94,9 @@ def test_a_version_carries_code_weights_and_requirements_and_no_pickle(
     version = client.get_model_version_by_alias(champion.model, "champion")
     assert version.tags["adctl.job_id"] == champion.job_id
     assert version.tags["adctl.revision"] == "1"
-    assert version.description == "the first"
+    assert version.description.startswith("the first\n\n**")
+    assert "settings selected on: **none**" in version.description
+    assert version.tags["adctl.selected_on"] == "none"
     assert stories.store.champions.current(champion.model, "champion").published == str(version.version)  # type: ignore[union-attr]
     place = f"registered/champion-{champion.revision}"
     folder = Path(client.download_artifacts(version.run_id, place, str(tmp_path)))
@@ -102,6 +104,7 @@ def test_a_version_carries_code_weights_and_requirements_and_no_pickle(
     assert {"code/ad_detectors/api.py", "code/ad_detectors/zoo/ddad/config.py"} <= files
     assert any(name.endswith("state.safetensors") for name in files)
     assert not any(name.endswith((".pkl", ".pickle", ".pyc", ".pt")) for name in files)
+    assert "adctl.selected_on: none" in (folder / "MLmodel").read_text()
     needs = (folder / "requirements.txt").read_text()
     assert all(need in needs for need in requirements())
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from mistakes import Mistake, m
+from mistakes import Desk, Mistake, m
+
+
+def mine(desk: Desk) -> None:
+    """Put a page there that somebody else wrote."""
+    (desk.images / "mine.html").write_text("<p>mine</p>")
+
 
 TABLE = [
     m("show 9999", 2, "9999", "no job"),
@@ -10,6 +16,14 @@ TABLE = [
     m("show aaaa", 2, "'aaaa' fits several jobs", "aaaa000000000001", "more characters"),
     m("show ''", 2, "argument 2 is empty", "variable"),
     m("watch 9999", 2, "9999"),
+    m("report 9999", 2, "9999", "no job"),
+    m("report aaaa", 2, "'aaaa' fits several jobs", "aaaa000000000001"),
+    m("report {trial}", 2, "is a trial of the sweep night", "adctl report night"),
+    m("report {queued}", 3, "is queued", "adctl why bbbb000000000001"),
+    m("report {job} --out {file}", 2, "notes.txt", "not a directory", "--out"),
+    m("report {job} --out {file}/page.html", 2, "notes.txt/page.html", "not a directory"),
+    m("report {failed} --out {images}/mine.html", 2, "mine.html is there already", before=mine),
+    m("report", 2, "JOB|BENCHMARK|SWEEP", "is missing"),
     m("logs 9999", 2, "9999"),
     m("logs {job} --attempt 9", 2, "aaaa000000000001", "attempt 9", "newest attempt is 1"),
     m("cancel 9999", 2, "9999"),

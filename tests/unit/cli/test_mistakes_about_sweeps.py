@@ -131,7 +131,7 @@ STEERED = [
     m("sweep clone nihgt", 2, "nihgt", "did you mean night?"),
     m("cancel gone", 3, "gone is stopped already"),
     m("cancel two", 3, "two is finished already"),
-    m("cancel nihgt", 2, "no job or sweep named 'nihgt'", "did you mean night?"),
+    m("cancel nihgt", 2, "no job, sweep or benchmark named 'nihgt'", "did you mean night?"),
     m("retry two", 3, "two has no failed trial"),
     m("retry {trial}", 3, "trial 1 of sweep night", "adctl retry night"),
     m("retry night {failed} --wait", 2, "night is a sweep", "by itself"),

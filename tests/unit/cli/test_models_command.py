@@ -68,7 +68,7 @@ def test_show_tells_measures_gates_and_every_decision(adctl, promoted: Job):
         "by kim",
     ):
         assert words.strip("'") in shown
-    assert [gate["passed"] for gate in whole["gates"]] == [True] * 5
+    assert [gate["passed"] for gate in whole["gates"]] == [True] * 6
     assert [each["revision"] for each in whole["history"]] == [1]
     assert adctl("models", "show", "screw", "-q").out == f"{promoted.id}\n"
 

@@ -33,7 +33,9 @@ def awake(net: UNet) -> UNet:
 
 @pytest.mark.parametrize("threads", UNEVEN)
 @pytest.mark.parametrize(
-    "function", [F.silu, F.gelu, torch.sigmoid, Tensor.exp, torch.nn.SiLU(inplace=True)], ids=repr
+    "function",
+    [F.silu, F.gelu, torch.sigmoid, Tensor.exp, torch.nn.SiLU(inplace=True)],
+    ids=["silu", "gelu", "sigmoid", "exp", "in place"],
 )
 def test_a_function_gives_a_picture_the_same_bits_in_every_place(
     function: Callable[[Tensor], Tensor], threads: int

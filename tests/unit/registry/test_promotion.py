@@ -5,6 +5,7 @@ import pytest
 from ad_platform.errors import ChampionChanged, Conflict, GateRefused, InvalidRequest, InvalidValue
 from ad_platform.records import Champion, Job, Outcome
 from ad_platform.registry.promotion import model_name, promote
+from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind
 from job_stories import Stories
 
@@ -27,6 +28,7 @@ def test_a_promotion_records_every_gate_with_its_evidence(stories: Stories) -> N
         "succeeded": True,
         "whole": True,
         "evaluated": True,
+        "no peeking": True,
         "selection": True,
         "no worse": True,
     }
@@ -128,6 +130,26 @@ def test_a_worse_model_is_refused_and_an_equal_one_is_not(stories: Stories) -> N
     with pytest.raises(GateRefused, match=r"'no worse' .* image_auroc 0\.8999, the champion's is 0\.9000"):
         decide(stories, stories.trained(0.8999))
     assert decide(stories, stories.trained(0.9)).revision == 2
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (
+            {"passed": False, "detail": "a.png scores 1 here but 2 there"},
+            r"a\.png scores 1 here but 2 there; ",
+        ),
+        ({"passed": None, "detail": "not made: no memory"}, r"not made: no memory \(adctl submit evaluate "),
+    ],
+)
+def test_an_evaluation_whose_scores_cannot_be_repeated_is_refused_and_can_be_forced(
+    stories: Stories, check: dict[str, Json], said: str
+) -> None:
+    job = stories.trained(None)
+    stories.evaluated(job, 0.9, leak_check=check)
+    with pytest.raises(GateRefused, match=f"gate 'no peeking' refuses job {job.id}: {said}"):
+        decide(stories, job)
+    assert decide(stories, job, force=True, reason="an old machine").forced
 
 
 def test_figures_of_other_images_are_not_compared(stories: Stories) -> None:

@@ -9,6 +9,7 @@ from ad_detectors.device import Device, choose
 from ad_platform.client import Client
 from ad_platform.models import Model
 from ad_platform.predictions import threads
+from ad_platform.results import selected_on
 from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.predicting import thresholds
@@ -35,11 +36,23 @@ class Loaded(Decider):
         return f"{self.model.words}{job}, on {self.device.device} ({reason}): {self.threshold.words}"
 
     @property
+    def selected_on(self) -> str:
+        """Return which images the model's settings were chosen by."""
+        if self.model.job is not None:
+            return selected_on(self.model.job)
+        return checkpoint.selected_on(self.model.folder) if self.model.folder else "unknown"
+
+    @property
     def warnings(self) -> list[str]:
         """Say what a person would not expect."""
-        if self.scorer.detector.batch is None:
-            return []
-        return ["a score of this model depends on the images scored beside it, as published (compat)"]
+        found = []
+        if self.scorer.detector.batch is not None:
+            found.append(
+                "a score of this model depends on the images scored beside it, as published (compat)"
+            )
+        if self.selected_on.startswith("test"):
+            found.append("this model's settings were chosen by test images, so its measures flatter")
+        return found
 
     @property
     def colours(self) -> str:
@@ -61,6 +74,7 @@ class Loaded(Decider):
             "revision": champion.revision if champion else None,
             "version": champion.published if champion else None,
             "job": model.job.id if model.job else None,
+            "selected_on": self.selected_on,
             "folder": str(model.folder) if model.folder else None,
             "device": str(self.device.device),
             "device_reason": self.device.reason,

@@ -74,6 +74,7 @@ def test_a_model_in_a_folder_is_as_good_as_its_job(adctl, placed: Placed, tmp_pa
     assert [image["score"] for image in by_folder["images"]] == [image["score"] for image in by_job["images"]]
     assert (by_folder["threshold"], by_folder["images"][0]["decision"]) == (None, None)
     assert "evaluate" in by_folder["threshold_source"]
+    assert (by_job["selected_on"], by_folder["selected_on"]) == ("none", "none")
 
 
 def test_a_folder_takes_the_threshold_of_an_evaluation_into_it(adctl, placed: Placed, tmp_path: Path):
