@@ -81,20 +81,21 @@ def fit_to(folder: Path, category: Path, name: str, config: Mapping[str, Json]) 
     return Fitted(name, category, folder / "model", folder / "results", result)
 
 
-def trained(store: Store, storage: Storage, fitted: Fitted) -> Job:
-    """Let a train job have fitted it."""
-    job = _submitted(store, fitted.spec(JobKind.TRAIN))
+def trained(store: Store, storage: Storage, fitted: Fitted, queue: str = "default") -> Job:
+    """Let a train job have fitted it; where workers live, in a queue that none of them serves."""
+    job = _submitted(store, fitted.spec(JobKind.TRAIN), queue=queue)
     return succeed(store, storage, job, fitted.model, {})
 
 
 def evaluated(store: Store, storage: Storage, fitted: Fitted, train: Job, **more: Json) -> Job:
     """Let an evaluation have scored it; `more` replaces parts of its result."""
-    job = _submitted(store, fitted.spec(JobKind.EVALUATE, source=train.id), needs=(train.id,))
+    spec = fitted.spec(JobKind.EVALUATE, source=train.id)
+    job = _submitted(store, spec, needs=(train.id,), queue=train.queue)
     return succeed(store, storage, job, fitted.results, {**fitted.result, **more})
 
 
-def _submitted(store: Store, spec: JobSpec, needs: tuple[str, ...] = ()) -> Job:
-    return store.jobs.submit([Submission(spec=spec, user="kim", needs=needs)])[0]
+def _submitted(store: Store, spec: JobSpec, needs: tuple[str, ...] = (), queue: str = "default") -> Job:
+    return store.jobs.submit([Submission(spec=spec, user="kim", needs=needs, queue=queue)])[0]
 
 
 def succeed(store: Store, storage: Storage, job: Job, folder: Path, result: Mapping[str, Json]) -> Job:
@@ -112,7 +113,9 @@ def succeed(store: Store, storage: Storage, job: Job, folder: Path, result: Mapp
             )
         ]
     )
-    able = Capabilities(worker="w1", node="here", detectors=frozenset({job.spec.detector}))
+    able = Capabilities(
+        worker="w1", node="here", detectors=frozenset({job.spec.detector}), queues=frozenset({job.queue})
+    )
     lease = store.leases.lease(able, 60.0, hint=job.id)
     assert lease is not None
     assert lease.job_id == job.id

@@ -26,7 +26,7 @@ ORDER = (
         "leaderboard",
         "report",
     ),
-    *("promote", "models", "threshold", "predict", "export", "serve", "detectors", "data"),
+    *("promote", "models", "threshold", "predict", "results", "export", "serve", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 

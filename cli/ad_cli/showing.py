@@ -120,6 +120,7 @@ def _facts(whole: Whole) -> dict[str, str]:
         "detector": f"{spec.detector}{f' ({spec.preset})' if spec.preset else ''}",
         "data": f"{spec.dataset.dataset}/{spec.dataset.category}  {spec.dataset.fingerprint[:12]}",
         "of model": spec.source or "",
+        **_pictures(whole.job),
         "measures": " ".join(spec.measures),
         "holdout": spec.holdout,
         "seed": str(spec.seed),
@@ -144,6 +145,16 @@ def _facts(whole: Whole) -> dict[str, str]:
         "mlflow": whole.run,
     }
     return {name: value for name, value in facts.items() if value not in HIDDEN}
+
+
+def _pictures(job: Job) -> dict[str, str]:
+    """Return what a prediction scores, and by which threshold."""
+    asked = job.spec.pictures
+    if asked is None:
+        return {}
+    from ad_cli.predicting_jobs import judged
+
+    return {"images": f"{asked.count} in {job.spec.dataset.path}", "threshold": judged(asked)}
 
 
 def _took(job: Job) -> str:

@@ -159,7 +159,7 @@ class WorkerRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """A dataset category that lies on a node."""
+    """A dataset category that lies on a node, or a listing of pictures, which has no dataset."""
 
     node: str
     fingerprint: str

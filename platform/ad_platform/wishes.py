@@ -80,7 +80,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     """
     job = asked if isinstance(asked, Job) else None
     spec = asked.spec if isinstance(asked, Job) else asked
-    if spec.kind is JobKind.EVALUATE:
+    if spec.kind in (JobKind.EVALUATE, JobKind.PREDICT):
         which = f"job {job.id}" if job else "this"
         fit = f"; its training is job {spec.source}" if spec.source else ""
         raise InvalidRequest(

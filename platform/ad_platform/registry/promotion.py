@@ -261,6 +261,8 @@ def _candidate(store: Store, job: Job) -> Candidate:
         return candidate_of(store, job)
     if job.kind is JobKind.TRIAL:
         raise InvalidRequest(no_model(job))
+    if job.kind is JobKind.PREDICT:
+        raise InvalidRequest(f"job {job.id} is a prediction; promote its train job: {job.spec.source}")
     if job.spec.source is None:
         raise InvalidRequest(f"job {job.id} names no train job; promote the train job itself")
     if job.state is not JobState.SUCCEEDED:

@@ -6,8 +6,11 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     jobs/<job>/metrics/<first>-<last>-a<attempt>.jsonl   metric segments, committed by a checkpoint
     jobs/<job>/model/a<attempt>/                         a fitted detector: its state and config.json
     jobs/<job>/results/a<attempt>/                       an evaluation: results.csv, scores.csv, pictures
+    jobs/<job>/parts/<first, 9 digits>-<count>/          scores of a prediction's shard: scores.jsonl
+    jobs/<job>/drawn/<first, 9 digits>-<count>/          heat maps, masks and maps of the same pictures
     jobs/<job>/logs/a<attempt>/<chunk, 6 digits>.txt     what the attempt printed, in order
     stages/<key>/                                        a content-addressed part of a fit
+    listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
 names: so a bundle is replaced by one atomic write. `<first>` and `<last>` have 9 digits too.

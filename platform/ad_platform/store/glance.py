@@ -70,7 +70,7 @@ class Glance:
 
     def categories(self) -> list[tuple[str, str]]:
         """Return the datasets and categories that lie on some node."""
-        rows = self._rows("SELECT DISTINCT dataset, category FROM holdings ORDER BY 1, 2")
+        rows = self._rows("SELECT DISTINCT dataset, category FROM holdings WHERE dataset != '' ORDER BY 1, 2")
         return [(str(row[0]), str(row[1])) for row in rows]
 
     def workers(self) -> list[Named]:

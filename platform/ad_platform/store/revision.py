@@ -8,6 +8,7 @@ REVISIONS = (
     "0002",
     "0003",
     "0004",
+    "0005",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

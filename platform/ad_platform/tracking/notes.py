@@ -29,6 +29,8 @@ def note(job: Job) -> str:
             "To look at: `report.html`, `results/gallery/`, `results/curves/`, `results/histogram.png`; to "
             "compute with: `results/results.csv`, `results/scores.csv`."
         )
+    elif job.state is JobState.SUCCEEDED and job.kind is JobKind.PREDICT:
+        lines += [_counts(job), "The score of each image is in `results/scores.csv`."]
     elif job.state is JobState.SUCCEEDED:
         lines += [_measures(job), "The score of each image is in `results/scores.csv`; there is no model."]
     elif job.pruned:
@@ -48,6 +50,9 @@ def _what(job: Job) -> str:
         number = job.tags.get("trial", "")
         which = f"trial {number} of `{job.group}`" if number else f"a trial of `{job.group}`"
         return f"Tries settings of **{spec.detector}**{preset}, seed {spec.seed}, on {place}: {which}."
+    if spec.pictures is not None:
+        model = f"**{spec.detector}**{preset} of job `{(spec.source or '')[:8]}`, fitted to {place}"
+        return f"Scores {spec.pictures.count} images of `{spec.dataset.path}` with {model}."
     return f"Trains **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
 
 
@@ -62,6 +67,12 @@ def _measures(job: Job) -> str:
         return ""
     at = f" at rung {len(seen.rungs)}" if seen.rungs else ""
     return f"{seen.metric} **{seen.value:.4g}**{at}, when it was ended."
+
+
+def _counts(job: Job) -> str:
+    """Return how many images a prediction decided how."""
+    counted = result_of(job).metrics
+    return ", ".join(f"{name} **{number:.0f}**" for name, number in counted.items()) + "."
 
 
 def _headline(metrics: Mapping[str, float]) -> str:

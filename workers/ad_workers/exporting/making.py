@@ -22,7 +22,7 @@ from ad_platform.specs import Json
 from ad_platform.storage.bundle_cache import BundleCache
 from ad_workers.exporting.request import Asked, Format, detector_of, files_of
 from ad_workers.predicting import thresholds
-from ad_workers.predicting.thresholds import Threshold
+from ad_workers.predicting.deciding import Threshold
 from ad_workers.predicting.wording import in_our_words
 
 LICENCE = (
