@@ -54,7 +54,10 @@ def main() -> None:
     rows = [*_beside_others(*_scene(given.pictures), given.runs)]
     if given.many:
         rows.append(_many(given.many))
+    without = os.environ.get("NPY_DISABLE_CPU_FEATURES", "")
     command = " ".join(["python benchmarks/metrics.py", *sys.argv[1:]])
+    if without:
+        command = f'NPY_DISABLE_CPU_FEATURES="{without}" {command}'
     words = [
         f"The maps: {given.pictures} of {SIDE} x {SIDE}, every second one with two defects. "
         "The image scores: 10,000. On one thread; CPU seconds, since others may compute here meanwhile."
