@@ -15,7 +15,7 @@ LIMIT = 0.3
 
 
 def procedure(maps: NDArray[np.float32], masks: NDArray[np.bool_]) -> float:
-    """Return the area; a test compares it with `pro_compat` and a recording of the published code."""
+    """Return the area, which is that of `pro_compat`."""
     scaled = (maps - maps.min()) / (maps.max() - maps.min())
     drawn = masks.astype(np.float32)
     flagged = np.zeros_like(scaled)
