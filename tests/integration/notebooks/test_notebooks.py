@@ -50,7 +50,7 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
 @pytest.fixture
 def scratch() -> Iterator[Path]:
     """Give a folder with a short name, where sockets may lie, and stop what was started there."""
-    with tempfile.TemporaryDirectory(prefix="nb-") as name:
+    with tempfile.TemporaryDirectory(prefix="nb-", ignore_cleanup_errors=True) as name:
         yield Path(name)
         for home in Path(name).glob("*/home"):
             down = [sys.executable, "-m", "ad_cli", "down"]
