@@ -38,12 +38,13 @@ def server(packed: Packed) -> Iterator[Server]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(packed.folder)]
     command += ["--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where its uvicorn is
     log = packed.folder.parent / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=packed.folder.parent,
-            env={**plain, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**plain, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"},
             stdout=output,
             stderr=output,
             start_new_session=True,
