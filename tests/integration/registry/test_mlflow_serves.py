@@ -1,6 +1,7 @@
 """`mlflow models serve` answers with scores and maps, and to wrong input with status 400 and a reason."""
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -57,7 +58,8 @@ def server(packed: Packed) -> Iterator[Server]:
             time.sleep(0.1)
         yield Server(port)
     finally:
-        os.killpg(process.pid, 15)
+        with contextlib.suppress(ProcessLookupError):  # it may never have started
+            os.killpg(process.pid, 15)
         process.wait(30)
 
 

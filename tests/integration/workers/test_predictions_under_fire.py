@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,20 @@ def test_a_killed_attempt_loses_and_doubles_no_row(land: Ground, worker, photos:
 
 @pytest.mark.timeout(400)
 def test_a_cancelled_prediction_ends_at_once_and_its_rows_can_be_had(
-    land: Ground, worker, photos: Photos
+    land: Ground, worker, photos: Photos, tmp_path: Path
 ) -> None:
-    job = photos.submit(land)
+    # So many that no machine is done before it hears of the end.
+    many = replace(photos, folder=tmp_path / "many")
+    many.folder.mkdir()
+    for number in range(20 * COUNT):
+        os.link(photos.folder / f"{number % BROKEN:03}.png", many.folder / f"{number:05}.png")
+    job = many.submit(land)
     some_more(land, job)
     land.platform("cancel", job)
     assert land.ended(job, 30).state is JobState.CANCELLED
 
     there = scored(land, job)
-    assert 0 < there < COUNT
+    assert 0 < there < 20 * COUNT
     assert len(lines(land.platform("results", job, "--format", "jsonl"))) == there
 
 
