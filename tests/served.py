@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 import fitted as fitting
 from ad_detectors import registry
-from ad_detectors.usage.model import computing_with
+from ad_detectors.determinism import using_threads
 from ad_platform.records import Champion, Job
 from ad_platform.registry.projection import project
 from ad_platform.registry.promotion import promote
@@ -57,7 +57,7 @@ class Folder:
 
 def pack(folder: Path, detector: str = "pixel_mean") -> Packed:
     """Fit a detector to a few pictures on one thread, evaluate it, promote it and pack it."""
-    with computing_with(1):
+    with using_threads(1):
         fitted = fitting.fit(folder / "fit")
         if detector != "pixel_mean":
             (folder / "other").mkdir()

@@ -11,7 +11,7 @@ from ad_platform.errors import InvalidRequest, UnknownName
 from ad_platform.models import Model, Registered
 from ad_platform.records import Champion, Job
 from ad_platform.registry.case import Verdict, weights_of
-from ad_platform.registry.operating import Operating, calibrated_by, of_decision
+from ad_platform.registry.operating import OperatingPoint, calibrated_by, of_decision
 from ad_platform.registry.promotion import verdicts_of
 from ad_platform.results import result_of, selected_on
 from ad_platform.specs import Json
@@ -26,7 +26,7 @@ class ModelSide:
     evaluation: Job | None
     champion: Champion | None  # the decision; None of a job that was named by itself
     weights: str | None  # the SHA-256 of what was learnt; None where the files are gone
-    operating: Operating | None
+    operating: OperatingPoint | None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

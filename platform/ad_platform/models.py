@@ -8,7 +8,7 @@ from pathlib import Path
 from ad_platform.client import Client
 from ad_platform.errors import AmbiguousId, Conflict, InvalidRequest, StoreDown, UnknownName, suggest
 from ad_platform.records import Champion, Job
-from ad_platform.registry.operating import Operating, of_decision
+from ad_platform.registry.operating import OperatingPoint, of_decision
 from ad_platform.registry.promotion import model_name
 from ad_platform.results import result_of
 from ad_platform.rungs import no_model
@@ -31,7 +31,7 @@ class Model:
     bundle: str = ""  # its prefix in the storage
     manifest_sha256: str | None = None  # of that bundle
     operating_job: Job | None = None  # the newest evaluation on the category it was fitted to
-    operating: Operating | None = None  # what the decision carries; older decisions carry none
+    operating: OperatingPoint | None = None  # what the decision carries; older decisions carry none
     folder: Path | None = None  # of a model that lies outside the storage
 
     @property

@@ -7,7 +7,7 @@ from ad_platform.errors import Conflict, CorruptBundle, InvalidRequest
 from ad_platform.models import Model
 from ad_platform.records import Job
 from ad_platform.registry import operating, scores
-from ad_platform.registry.operating import ChosenBy, Operating, Preview
+from ad_platform.registry.operating import ChosenBy, OperatingPoint, Preview
 from ad_platform.registry.promotion import Proposal, Wish
 from ad_platform.requests import Promotion
 
@@ -67,7 +67,7 @@ def adopt(client: Client, seen: Look, wish: Wish) -> Promotion:
 
 
 def _with(seen: Look, wish: Wish) -> Wish:
-    chosen: Operating | None = seen.then.operating if seen.then is not None else None
+    chosen: OperatingPoint | None = seen.then.operating if seen.then is not None else None
     if chosen is None:
         raise InvalidRequest("no threshold was chosen: --fpr, --recall or --value")
     return Wish(

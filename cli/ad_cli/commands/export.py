@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ad_cli import out, session
+from ad_cli.commands import options
 from ad_platform.errors import InvalidValue, suggest
 
 if TYPE_CHECKING:
@@ -21,14 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="NAME@ALIAS (champion without one), a train job, @last, or a folder with a fitted model.",
-            show_default=False,
-        ),
-    ],
+    model: options.FittedModel,
     kind: Annotated[
         str, typer.Option("--format", "-f", metavar="onnx|openvino", help="The kind of file.")
     ] = "onnx",
@@ -42,18 +36,8 @@ def export(
             show_default=False,
         ),
     ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="R",
-            help="The share of good images that may be called anomalous. Default: the least certified.",
-            show_default=False,
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="A score above which an image is anomalous.", show_default=False),
-    ] = None,
+    rate: options.Rate = None,
+    threshold: options.Threshold = None,
     check: Annotated[
         str | None,
         typer.Option(

@@ -114,7 +114,7 @@ def diff(
 @app.command()
 def rollback(
     model: ModelText,
-    reason: Annotated[str, typer.Option(help="Why, for the record.", show_default=False)],
+    reason: options.Reason,
     to: Annotated[
         int | None,
         typer.Option(
@@ -125,12 +125,7 @@ def rollback(
             show_default=False,
         ),
     ] = None,
-    wait: Annotated[
-        float,
-        typer.Option(
-            callback=options.within(0.0), metavar="SECONDS", help="How long to wait for the registry."
-        ),
-    ] = 60.0,
+    wait: options.RegistryWait = 60.0,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:

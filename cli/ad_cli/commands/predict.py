@@ -16,14 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="NAME@ALIAS (champion without one), a train job, @last, or a folder with a fitted model.",
-            show_default=False,
-        ),
-    ],
+    model: options.FittedModel,
     images: Annotated[
         list[str] | None,
         typer.Argument(
@@ -56,10 +49,7 @@ def predict(
         bool,
         typer.Option("--null", "-0", help="Names end with NUL (find -print0).", show_default=False),
     ] = False,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="F", help="table, csv or jsonl, on stdout.", show_default=False),
-    ] = None,
+    form: options.RowsAs = None,
     heat_maps: Annotated[
         bool,
         typer.Option(
@@ -78,21 +68,9 @@ def predict(
     maps: Annotated[
         bool, typer.Option("--maps", help="Also each map's own numbers (.npy).", show_default=False)
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that lie there.", show_default=False)
-    ] = False,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="R",
-            help="The share of good images that may be called anomalous. Default: the least certified.",
-            show_default=False,
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="A score above which an image is anomalous.", show_default=False),
-    ] = None,
+    overwrite: options.Overwrite = False,
+    rate: options.Rate = None,
+    threshold: options.Threshold = None,
     settle: Annotated[
         float,
         typer.Option(
@@ -101,7 +79,7 @@ def predict(
             help="With --watch: for how long a finished file has not changed.",
         ),
     ] = 2.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
+    device: options.ScoreOn = "auto",
     submit: Annotated[
         bool,
         typer.Option("--submit", help="Score them as a job; adctl results gathers them.", show_default=False),
@@ -130,18 +108,16 @@ def predict(
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
     key: options.Key = None,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Short for --format csv.", show_default=False)
-    ] = False,
+    as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
     """Score images, and say which are anomalous.
 
-    It runs here, or with --submit as a job. The threshold is the one that the model's newest evaluation
-    calibrated; on the heat maps of --out, yellow to red is above it. Results come in the order of the images,
-    with --watch as files are finished. Images that cannot be read are named, the others are scored, and the
-    exit code is then 2.
+    It runs here, or with --submit as a job. The threshold is the one that the model was promoted with, of a
+    train job the one that its newest evaluation calibrated; on the heat maps of --out, yellow to red is above
+    it. Results come in the order of the images, with --watch as files are finished. Images that cannot be
+    read are named, the others are scored, and the exit code is then 2.
     """
     from ad_cli import predicting, predictions
 

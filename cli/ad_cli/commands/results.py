@@ -22,16 +22,9 @@ def results(
             "--out", "-o", metavar="DIR", help="Write a table there, and what was drawn.", show_default=False
         ),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="F", help="table, csv or jsonl, on stdout.", show_default=False),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that lie there.", show_default=False)
-    ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Short for --format csv.", show_default=False)
-    ] = False,
+    form: options.RowsAs = None,
+    overwrite: options.Overwrite = False,
+    as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:

@@ -16,14 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="NAME@ALIAS (champion without one), a train job, @last, or a folder with a fitted model.",
-            show_default=False,
-        ),
-    ],
+    model: options.FittedModel,
     host: Annotated[
         str, typer.Option(help="127.0.0.1: this machine; 0.0.0.0 or ::: everybody.")
     ] = "127.0.0.1",
@@ -55,7 +48,7 @@ def serve(
             help="Look so often whether the alias has moved, and serve the new model then; 0: never.",
         ),
     ] = 10.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
+    device: options.ScoreOn = "auto",
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:

@@ -61,16 +61,9 @@ def threshold(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --alias: show what every gate says.", show_default=False)
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if a gate says no; needs --reason.", show_default=False)
-    ] = False,
-    reason: Annotated[str, typer.Option(help="Why, for the record.", show_default=False)] = "",
-    wait: Annotated[
-        float,
-        typer.Option(
-            callback=options.within(0.0), metavar="SECONDS", help="How long to wait for the registry."
-        ),
-    ] = 60.0,
+    force: options.PastGates = False,
+    reason: options.Reason = "",
+    wait: options.RegistryWait = 60.0,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:

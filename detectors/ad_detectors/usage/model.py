@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from ad_detectors import checkpoint, cpus, device
 from ad_detectors.api import Detector
+from ad_detectors.determinism import using_threads
 from ad_detectors.errors import DataError, NotFinite
 from ad_detectors.usage import pictures, places, registered
 from ad_detectors.usage.places import Place
@@ -63,7 +63,7 @@ class Model:
         """Score pictures that are decoded and at the model's size already."""
         batch = self.detector.batch or BATCH
         found: list[Result] = []
-        with _ONE_AT_A_TIME, computing_with(self.threads):
+        with _ONE_AT_A_TIME, using_threads(self.threads):
             for start in range(0, len(pixels), batch):
                 found += self._scored(pixels[start : start + batch], start)
         return found
@@ -116,14 +116,3 @@ def load(
         threshold=threshold if threshold is not None else point.threshold if point else None,
         map_threshold=point.map_threshold if point else None,
     )
-
-
-@contextmanager
-def computing_with(threads: int) -> Iterator[None]:
-    """Let torch compute with so many threads for as long as the block lasts."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,7 +11,7 @@ from ad_platform.records import Champion, Job
 from ad_platform.registry import operating, scores
 from ad_platform.registry.drawing import Interval, Said, differences
 from ad_platform.registry.limits import Limits
-from ad_platform.registry.operating import Operating
+from ad_platform.registry.operating import OperatingPoint
 from ad_platform.registry.scores import Scores
 from ad_platform.results import result_of
 from ad_platform.specs import Json
@@ -30,7 +30,7 @@ class Candidate:
     job: Job
     evaluation: Job | None
     missed: Job | None = None  # where there is none: the newest that has not succeeded
-    operating: Operating | None = None  # chosen by a person; None takes the calibrated one
+    operating: OperatingPoint | None = None  # chosen by a person; None takes the calibrated one
     chosen: Mapping[str, Json] = field(default_factory=dict)  # how it was chosen among others, if it was
 
     @property
@@ -102,7 +102,7 @@ class Case:
             raise Unknown(str(error)) from error
 
     @cached_property
-    def operating(self) -> Operating | None:
+    def operating(self) -> OperatingPoint | None:
         """Return the operating point that the decision would carry."""
         if self.candidate.operating is not None:
             return self.candidate.operating

@@ -1,8 +1,8 @@
 """Gates that ask what a model costs where it is used: false alarms, milliseconds and memory."""
 
-from ad_platform.registry import chances
+from ad_platform import chances
 from ad_platform.registry.case import Case, Unknown, Verdict
-from ad_platform.registry.operating import Operating, preview
+from ad_platform.registry.operating import OperatingPoint, preview
 from ad_platform.specs import Json
 
 
@@ -85,7 +85,7 @@ def _device(case: Case) -> str:
     return str(device) if device else ""
 
 
-def _claim(point: Operating, most: int | None) -> str:
+def _claim(point: OperatingPoint, most: int | None) -> str:
     if most is None:
         return f"no rate is claimed of a threshold chosen by {point.by}"
     claim = f"at most {most} are expected at a calibrated {100 * point.rate:.3g} %"

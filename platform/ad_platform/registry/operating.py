@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Self
 
+from ad_platform import chances
 from ad_platform.errors import InvalidRequest, InvalidValue
 from ad_platform.records import Champion, Job
-from ad_platform.registry import chances
 from ad_platform.registry.scores import ScoredImage, Scores
 from ad_platform.specs import Json
 
@@ -26,7 +26,7 @@ class ChosenBy(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operating:
+class OperatingPoint:
     """The thresholds in use: an image, or a place of a map, is anomalous when its value is greater."""
 
     threshold: float
@@ -113,26 +113,26 @@ class Errors:
 class Preview:
     """What an operating point gets wrong on the test images of an evaluation."""
 
-    operating: Operating
+    operating: OperatingPoint
     false_alarms: Errors
     misses: Errors  # of all defects
     by_defect: tuple[Errors, ...]
 
 
-def calibrated_by(evaluation: Job) -> Operating | None:
+def calibrated_by(evaluation: Job) -> OperatingPoint | None:
     """Return the operating point that an evaluation fixed, if it had calibration images."""
-    found = Operating.from_json(evaluation.result.get(KEY))
+    found = OperatingPoint.from_json(evaluation.result.get(KEY))
     if found is None:
         return None
-    return Operating(**{**asdict(found), "by": ChosenBy.CALIBRATION, "evaluation": evaluation.id})
+    return OperatingPoint(**{**asdict(found), "by": ChosenBy.CALIBRATION, "evaluation": evaluation.id})
 
 
-def of_decision(champion: Champion) -> Operating | None:
+def of_decision(champion: Champion) -> OperatingPoint | None:
     """Return the operating point that a decision carries; one made by an older adctl carries none."""
-    return Operating.from_json(champion.evidence.get(KEY))
+    return OperatingPoint.from_json(champion.evidence.get(KEY))
 
 
-def choose(scores: Scores, usual: Operating | None, by: ChosenBy, wanted: float) -> Operating:
+def choose(scores: Scores, usual: OperatingPoint | None, by: ChosenBy, wanted: float) -> OperatingPoint:
     """Return the operating point for a wanted rate of false alarms, recall or value.
 
     Raises InvalidValue for what cannot be wanted, and for a rate that the calibration images do not certify;
@@ -147,7 +147,7 @@ def choose(scores: Scores, usual: Operating | None, by: ChosenBy, wanted: float)
             if not math.isfinite(wanted):
                 raise InvalidValue(f"a threshold is a number, not {wanted}")
             threshold = wanted
-    return Operating(
+    return OperatingPoint(
         threshold=threshold,
         map_threshold=_on_the_map(scores, usual, threshold),
         rate=1.0,
@@ -159,7 +159,7 @@ def choose(scores: Scores, usual: Operating | None, by: ChosenBy, wanted: float)
     )
 
 
-def preview(scores: Scores, operating: Operating) -> Preview:
+def preview(scores: Scores, operating: OperatingPoint) -> Preview:
     """Count what an operating point gets wrong on the test images."""
     by_defect = tuple(
         _missed(kind, [one for one in scores.anomalous if one.defect == kind], operating)
@@ -174,12 +174,12 @@ def preview(scores: Scores, operating: Operating) -> Preview:
     )
 
 
-def _missed(kind: str, images: Sequence[ScoredImage], operating: Operating) -> Errors:
+def _missed(kind: str, images: Sequence[ScoredImage], operating: OperatingPoint) -> Errors:
     missed = sum(one.score <= operating.threshold for one in images)
     return Errors(kind=kind, wrong=missed, of=len(images))
 
 
-def _at_rate(scores: Scores, usual: Operating | None, rate: float) -> Operating:
+def _at_rate(scores: Scores, usual: OperatingPoint | None, rate: float) -> OperatingPoint:
     """Choose by split conformal prediction, as the detectors library does; a test compares both."""
     if not 0 < rate < 1:
         raise InvalidValue(f"a rate of false alarms lies between 0 and 1, not {rate:g}")
@@ -198,7 +198,7 @@ def _at_rate(scores: Scores, usual: Operating | None, rate: float) -> Operating:
     rank = normals + 1 - above
     maxima = [one.highest for one in scores.calibration if one.highest is not None]
     mapped = len(maxima) == normals and (usual is None or usual.map_threshold is not None)
-    return Operating(
+    return OperatingPoint(
         threshold=sorted(one.score for one in scores.calibration)[rank - 1],
         map_threshold=sorted(maxima)[rank - 1] if mapped else None,
         rate=rate,
@@ -225,7 +225,7 @@ def _at_recall(scores: Scores, recall: float) -> float:
     return middle if middle < lowest else math.nextafter(lowest, -math.inf)
 
 
-def _on_the_map(scores: Scores, usual: Operating | None, threshold: float) -> float | None:
+def _on_the_map(scores: Scores, usual: OperatingPoint | None, threshold: float) -> float | None:
     """Return the threshold on maps: that on scores where a score is its map's highest value."""
     judged = [*scores.normal, *scores.anomalous]
     if judged and all(one.highest == one.score for one in judged):

@@ -10,7 +10,7 @@ from ad_platform.registry import operating
 from ad_platform.registry.case import METRIC, Candidate, Case, Verdict, candidate_of
 from ad_platform.registry.gates import judge, refuse, refused
 from ad_platform.registry.limits import AllLimits
-from ad_platform.registry.operating import Operating
+from ad_platform.registry.operating import OperatingPoint
 from ad_platform.results import result_of
 from ad_platform.rungs import no_model
 from ad_platform.specs import Json
@@ -32,7 +32,7 @@ class Wish:
     user: str
     force: bool = False
     reason: str = ""
-    operating: Operating | None = None  # a threshold of their choice; None takes the calibrated one
+    operating: OperatingPoint | None = None  # a threshold of their choice; None takes the calibrated one
     chosen: Mapping[str, Json] = field(default_factory=dict)  # how the model was chosen among others
 
 

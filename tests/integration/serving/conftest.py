@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import fitted as fitting
-from ad_detectors.usage.model import computing_with
+from ad_detectors.determinism import using_threads
 from job_stories import Stories
 from serving_home import Home
 
@@ -13,7 +13,7 @@ from serving_home import Home
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("serving")
-    with computing_with(1):
+    with using_threads(1):
         first = fitting.fit(folder / "first")
         (folder / "second").mkdir()
         config = {"image_size": 32, "blur_sigma": 2.0}

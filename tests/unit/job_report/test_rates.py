@@ -3,7 +3,8 @@
 import pytest
 from scipy.stats import beta, binom
 
-from ad_platform.job_report.rates import Counted, at_least, observed, promised
+from ad_platform.chances import at_least
+from ad_platform.job_report.rates import Counted, observed, promised
 
 
 @pytest.mark.parametrize(

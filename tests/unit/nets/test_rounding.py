@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ad_detectors.determinism import microbatched
+from ad_detectors.determinism import microbatched, using_threads
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
 from ad_detectors.rounding import PictureByPicture
-from ad_detectors.testing.differences import using_threads
 
 UNEVEN = (3, 5)  # threads that cannot share a power of two evenly
 

@@ -10,11 +10,12 @@ from ad_detectors.evaluation import OperatingPoint, operating_file
 from ad_detectors.evaluation.operating import calibrated
 from ad_platform.errors import InvalidRequest, InvalidValue
 from ad_platform.registry import operating
-from ad_platform.registry.operating import ChosenBy, Operating, choose, preview
+from ad_platform.registry.operating import ChosenBy, choose, preview
+from ad_platform.registry.operating import OperatingPoint as Chosen
 from ad_platform.registry.scores import ScoredImage, Scores, read
 from job_stories import CALIBRATED, Stories, scores_csv
 
-USUAL = Operating.from_json({**CALIBRATED})
+USUAL = Chosen.from_json({**CALIBRATED})
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_recall_is_reached_by_as_high_a_threshold_as_will_do(stored: Scores) -
         seen = preview(stored, found)
         assert 1 - seen.misses.share >= recall - 1e-9
         higher = [one.score for one in stored.anomalous if one.score > found.threshold]
-        closer = Operating(**{**found.__dict__, "threshold": min(higher)})
+        closer = Chosen(**{**found.__dict__, "threshold": min(higher)})
         assert 1 - preview(stored, closer).misses.share < recall
         assert (found.certified, found.normals, found.rate) == (False, 0, 1.0)
         assert "no guarantee: it was chosen by test labels" in found.guarantee
@@ -97,7 +98,7 @@ def test_the_map_has_the_threshold_of_scores_where_those_are_its_highest_values(
 
 
 def test_scores_that_depend_on_each_other_certify_no_rate(stored: Scores) -> None:
-    compat = Operating.from_json({**CALIBRATED, "certified": False})
+    compat = Chosen.from_json({**CALIBRATED, "certified": False})
     found = choose(stored, compat, ChosenBy.FPR, 0.1)
     assert (found.certified, "certify no rate" in found.guarantee) == (False, True)
 

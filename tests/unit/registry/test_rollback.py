@@ -7,7 +7,7 @@ import pytest
 
 from ad_platform.errors import ChampionChanged, Conflict, GateRefused, InvalidRequest, InvalidValue
 from ad_platform.records import Champion
-from ad_platform.registry.operating import ChosenBy, Operating, choose, of_decision
+from ad_platform.registry.operating import ChosenBy, OperatingPoint, choose, of_decision
 from ad_platform.registry.promotion import Wish, decide, promote, roll_back, verdicts_of
 from ad_platform.registry.scores import read
 from job_stories import CALIBRATED, Stories
@@ -64,7 +64,9 @@ def test_a_revision_can_be_named(stories: Stories) -> None:
 def test_a_threshold_is_gone_back_from_too(stories: Stories) -> None:
     first = promoted(stories, 0.9)
     evaluation = stories.store.jobs.get(str(first.evidence["evaluation"]))
-    point = choose(read(stories.storage, evaluation), Operating.from_json({**CALIBRATED}), ChosenBy.FPR, 0.2)
+    point = choose(
+        read(stories.storage, evaluation), OperatingPoint.from_json({**CALIBRATED}), ChosenBy.FPR, 0.2
+    )
     wish = Wish(alias="champion", user="ann", operating=point)
     second = decide(stories.store, stories.storage, evaluation, wish)
     assert (second.revision, second.job_id) == (2, first.job_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ad_detectors import cpus
 from ad_detectors.api import Detector
 from ad_detectors.data import decoding
+from ad_detectors.determinism import using_threads
 from ad_detectors.errors import BadPicture
 from ad_workers.predicting.pictures import Picture
 from ad_workers.predicting.wording import in_our_words
@@ -52,7 +52,7 @@ class Scorer:
         Raises Unavailable where memory does not suffice. The process has this scorer's threads meanwhile.
         """
         chunks = [pictures[start : start + self.batch] for start in range(0, len(pictures), self.batch)]
-        with _with_threads(self._threads), ThreadPoolExecutor(min(self.batch, cpus.usable())) as pool:
+        with using_threads(self._threads), ThreadPoolExecutor(min(self.batch, cpus.usable())) as pool:
 
             def begun(number: int) -> list[Future[Pixels | BadPicture]]:
                 chosen = chunks[number] if number < len(chunks) else ()
@@ -105,13 +105,3 @@ def _checked(picture: Picture, score: float, anomaly_map: NDArray[np.float32] | 
     if np.isfinite(score) and (anomaly_map is None or np.isfinite(anomaly_map).all()):
         return Scored(picture, score, anomaly_map)
     return Scored(picture, error=f"the score or the map of {picture.name} is not finite; fit the model anew")
-
-
-@contextmanager
-def _with_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,13 +4,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ad_platform import models, operating, predictions
+from ad_platform import models, predictions, sourced_threshold
 from ad_platform.client import Client
 from ad_platform.errors import InvalidRequest
 from ad_platform.models import Model
-from ad_platform.operating import Operating
 from ad_platform.predictions import PredictRequest
 from ad_platform.requests import Scheduling, Submitted
+from ad_platform.sourced_threshold import SourcedThreshold
 from ad_platform.specs import PictureAsk
 from ad_platform.storage.listings import Listing
 from ad_workers.predicting.asking import Asked, Place, check, pictures_of
@@ -34,7 +34,7 @@ def submit(client: Client, asked: Asked, sent: Sent, place: Place) -> Submitted:
         raise InvalidRequest("`-` is scored at once; a job scores files: leave --submit out")
     listing = listed(pictures_paths(asked, place), "" if sent.shared else client.settings.node)
     model = models.find(client, asked.model)
-    found = _operating(client, model, asked)
+    found = _threshold(client, model, asked)
     if asked.makes.masks and found.point is None:
         raise InvalidRequest(no_masks(found.source))
     ask = PictureAsk(
@@ -67,7 +67,7 @@ def listed(files: list[Path], node: str) -> Listing:
     return Listing(folder=str(folder), names=names, node=node)
 
 
-def _operating(client: Client, model: Model, asked: Asked) -> Operating:
+def _threshold(client: Client, model: Model, asked: Asked) -> SourcedThreshold:
     if model.folder is not None:
         raise InvalidRequest(
             f"{model.folder} is a folder, which no worker knows; name NAME@ALIAS or a train job to submit"
@@ -76,5 +76,5 @@ def _operating(client: Client, model: Model, asked: Asked) -> Operating:
         from ad_workers.predicting.thresholds import at_rate
 
         return at_rate(client, model, asked.rate)
-    usual = operating.of_model(model)
-    return usual if asked.threshold is None else operating.by_hand(asked.threshold, usual)
+    usual = sourced_threshold.of_model(model)
+    return usual if asked.threshold is None else sourced_threshold.by_hand(asked.threshold, usual)

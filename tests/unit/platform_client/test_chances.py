@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ad_platform.registry import chances
+from ad_platform import chances
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,37 @@ def interval(count: int, of: int) -> tuple[float, float]:
     Exact, not by a normal curve (Clopper and Pearson, Biometrika 26, 1934, 404-413); 0 to 1 of no cases.
     """
     tail = (1 - LEVEL) / 2
-    if not of:
-        return 0.0, 1.0
-    low = 0.0 if count == 0 else _solve(lambda rate: 1 - _at_most(count - 1, of, rate) - tail, rising=True)
-    high = 1.0 if count == of else _solve(lambda rate: _at_most(count, of, rate) - tail, rising=False)
+    low = root(lambda p: at_least(count, of, p) - tail) if count else 0.0
+    high = root(lambda p: tail - at_least(of - count, of, 1 - p)) if count < of else 1.0
     return low, high
+
+
+def at_least(count: int, of: int, chance: float) -> float:
+    """Return the chance of `count` or more among `of` independent tries."""
+    if count <= 0:
+        return 1.0
+    if count > of or chance <= 0:
+        return 0.0
+    if chance >= 1:
+        return 1.0
+    yes, no = math.log(chance), math.log1p(-chance)
+    # The shorter tail is summed.
+    upper = count * 2 > of
+    tail = range(count, of + 1) if upper else range(count)
+    total = math.fsum(math.exp(_log_choose(of, k) + k * yes + (of - k) * no) for k in tail)
+    return min(1.0, total) if upper else max(0.0, 1.0 - total)
+
+
+def root(rising: Callable[[float], float]) -> float:
+    """Return where a rising function of 0..1 crosses 0, to fifteen digits."""
+    low, high = 0.0, 1.0
+    for _ in range(52):
+        middle = (low + high) / 2
+        if rising(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def allowed(normals: int, rate: float) -> int:
@@ -56,24 +82,6 @@ def most_false_alarms(images: int, normals: int, rate: float) -> int:
         if total >= 1 - tail:
             return count
     return images
-
-
-def _at_most(count: int, of: int, rate: float) -> float:
-    """Return how probable at most so many of so many are at a rate strictly between 0 and 1."""
-    yes, no = math.log(rate), math.log1p(-rate)
-    return math.fsum(math.exp(_log_choose(of, k) + k * yes + (of - k) * no) for k in range(count + 1))
-
-
-def _solve(of: Callable[[float], float], *, rising: bool) -> float:
-    """Return where a monotone function of a rate is zero, to fifteen digits."""
-    low, high = 0.0, 1.0
-    for _ in range(52):
-        middle = (low + high) / 2
-        if (of(middle) < 0) is rising:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
 
 
 def _log_choose(of: int, count: int) -> float:

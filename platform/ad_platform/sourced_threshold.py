@@ -1,4 +1,4 @@
-"""From which score on a model calls a picture anomalous, as its newest evaluation calibrated it; in JSON."""
+"""From which score on a model calls a picture anomalous, in JSON, and where that threshold comes from."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ad_platform.specs import Json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operating:
+class SourcedThreshold:
     """An operating point as JSON, if there is one, and where it comes from, or why there is none."""
 
     point: Mapping[str, Json] | None
     source: str
 
 
-def of_model(model: Model) -> Operating:
+def of_model(model: Model) -> SourcedThreshold:
     """Return the operating point that a model's decision carries, or else its newest evaluation fixed.
 
     Only an evaluation on the model's own category does.
@@ -28,21 +28,21 @@ def of_model(model: Model) -> Operating:
     if decided is not None:
         told = decided.to_json()
         if not decided.bounds_rate:
-            return Operating(point=told, source=decided.guarantee)
-        return Operating(point=told, source=by_calibration(told, f", evaluation {decided.evaluation}"))
+            return SourcedThreshold(point=told, source=decided.guarantee)
+        return SourcedThreshold(point=told, source=by_calibration(told, f", evaluation {decided.evaluation}"))
     if evaluation is None:
-        return Operating(point=None, source=not_evaluated(job))
+        return SourcedThreshold(point=None, source=not_evaluated(job))
     flat = evaluation.result.get("operating_point")
     if not isinstance(flat, Mapping):
-        return Operating(point=None, source=not_calibrated(job, evaluation))
-    return Operating(point=flat, source=by_calibration(flat, f", evaluation {evaluation.id}"))
+        return SourcedThreshold(point=None, source=not_calibrated(job, evaluation))
+    return SourcedThreshold(point=flat, source=by_calibration(flat, f", evaluation {evaluation.id}"))
 
 
-def by_hand(threshold: float, usual: Operating) -> Operating:
+def by_hand(threshold: float, usual: SourcedThreshold) -> SourcedThreshold:
     """Return a threshold that somebody chose, with the map's usual one."""
     map_threshold = usual.point.get("map_threshold") if usual.point else None
     point: dict[str, Json] = {"threshold": threshold, "map_threshold": map_threshold}
-    return Operating(
+    return SourcedThreshold(
         point={**point, "rate": 1.0, "normals": 0, "certified": False}, source="as given by --threshold"
     )
 
