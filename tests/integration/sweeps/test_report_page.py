@@ -35,6 +35,15 @@ def column(page: "Page", number: int) -> list[str]:
     return page.locator(f"table.trials tbody td:nth-child({number})").all_inner_texts()
 
 
+def drawn(page: "Page") -> int:
+    """Wait until every plot is drawn, and return how many there are."""
+    plots = page.locator(".plot")
+    for number in range(plots.count()):
+        plots.nth(number).scroll_into_view_if_needed()
+        page.locator(f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg").first.wait_for()
+    return plots.count()
+
+
 def test_a_browser_draws_every_plot_asks_nobody_and_sorts_the_trials(tmp_path: Path) -> None:
     spec = cases.spec()
     trials = cases.trials(spec, 60)
@@ -46,19 +55,15 @@ def test_a_browser_draws_every_plot_asks_nobody_and_sorts_the_trials(tmp_path: P
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto((tmp_path / "a folder" / "report.html").as_uri())
-        plots = page.locator(".plot")
-        for number in range(plots.count()):
-            plots.nth(number).scroll_into_view_if_needed()
-            page.locator(
-                f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg"
-            ).first.wait_for()
-        assert plots.count() == 12
+        assert drawn(page) == 12
         assert page.locator(".contour .contourfill, .contour .heatmapfill, .contourlines").count() > 0
         look(page, "report")
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
         assert wrong == []
         for width in (390, 1280):
             page.set_viewport_size({"width": width, "height": 844})
+            page.reload()  # plots follow another width in their own time
+            assert drawn(page) == 12
             assert readable.problems(page) == [], width
         assert "button trial" in readable.reached(page)
 
