@@ -58,7 +58,7 @@ def main() -> None:
         keep(text)
 
 
-def _queue(dvc: Path, trials: int = 20, at_once: int = 2) -> list[Row]:
+def _queue(dvc: Path, trials: int = 60, at_once: int = 2) -> list[Row]:
     """Run trivial trials through a sweep, and as many trivial experiments through a DVC queue."""
     with running(slots=at_once) as home:
         began = time.monotonic()
@@ -81,7 +81,7 @@ def _queue(dvc: Path, trials: int = 20, at_once: int = 2) -> list[Row]:
     ]
 
 
-def _shared(steps: int, trials: int, plain: int = 3) -> list[Row]:
+def _shared(steps: int, trials: int, plain: int = 2) -> list[Row]:
     """Run a sweep over scores alone, and a few trials the plain way: each with a training of its own."""
     fit = (*DDAD, "-S", f"steps={steps}")
     with running(slots=2) as home:

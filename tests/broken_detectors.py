@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.exporting.module import Formula
 from gradual_mean import GradualMean
 
 if TYPE_CHECKING:
@@ -280,3 +281,19 @@ class RebuildsInTheDark(GradualMean):
 class RebuildsWithoutAFit(GradualMean):
     def reconstruct(self, images: Tensor) -> Tensor:
         return images.clone()
+
+
+class ExportsSomethingElse(GradualMean):
+    def _compared(self, scale: float, images: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        return super()._compared(scale * 1.001, images, mean)
+
+
+class ExportsWhatDependsOnPixels(GradualMean):
+    def _compared(self, scale: float, images: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        images = images if float(images.max()) > 0 else images + 1.0
+        return super()._compared(scale, images, mean)
+
+
+class ExportsWithoutAFit(GradualMean):
+    def export_module(self) -> nn.Module:
+        return Formula(lambda images: (images.amax((1, 2, 3)), images[:, 0]))

@@ -81,25 +81,26 @@ def fit_to(folder: Path, category: Path, name: str, config: Mapping[str, Json]) 
     return Fitted(name, category, folder / "model", folder / "results", result)
 
 
-def trained(store: Store, storage: Storage, fitted: Fitted) -> Job:
-    """Let a train job have fitted it."""
-    job = _submitted(store, fitted.spec(JobKind.TRAIN))
-    return _succeed(store, storage, job, model_prefix(job.id, 1), fitted.model, {})
+def trained(store: Store, storage: Storage, fitted: Fitted, queue: str = "default") -> Job:
+    """Let a train job have fitted it; where workers live, in a queue that none of them serves."""
+    job = _submitted(store, fitted.spec(JobKind.TRAIN), queue=queue)
+    return succeed(store, storage, job, fitted.model, {})
 
 
 def evaluated(store: Store, storage: Storage, fitted: Fitted, train: Job, **more: Json) -> Job:
     """Let an evaluation have scored it; `more` replaces parts of its result."""
-    job = _submitted(store, fitted.spec(JobKind.EVALUATE, source=train.id), needs=(train.id,))
-    return _succeed(store, storage, job, results_prefix(job.id, 1), fitted.results, {**fitted.result, **more})
+    spec = fitted.spec(JobKind.EVALUATE, source=train.id)
+    job = _submitted(store, spec, needs=(train.id,), queue=train.queue)
+    return succeed(store, storage, job, fitted.results, {**fitted.result, **more})
 
 
-def _submitted(store: Store, spec: JobSpec, needs: tuple[str, ...] = ()) -> Job:
-    return store.jobs.submit([Submission(spec=spec, user="kim", needs=needs)])[0]
+def _submitted(store: Store, spec: JobSpec, needs: tuple[str, ...] = (), queue: str = "default") -> Job:
+    return store.jobs.submit([Submission(spec=spec, user="kim", needs=needs, queue=queue)])[0]
 
 
-def _succeed(
-    store: Store, storage: Storage, job: Job, prefix: str, folder: Path, result: Mapping[str, Json]
-) -> Job:
+def succeed(store: Store, storage: Storage, job: Job, folder: Path, result: Mapping[str, Json]) -> Job:
+    """Let a worker have done a job, with what lies in a folder."""
+    prefix = (model_prefix if job.kind is JobKind.TRAIN else results_prefix)(job.id, 1)
     data = job.spec.dataset
     store.workers.hold(
         [
@@ -112,7 +113,9 @@ def _succeed(
             )
         ]
     )
-    able = Capabilities(worker="w1", node="here", detectors=frozenset({job.spec.detector}))
+    able = Capabilities(
+        worker="w1", node="here", detectors=frozenset({job.spec.detector}), queues=frozenset({job.queue})
+    )
     lease = store.leases.lease(able, 60.0, hint=job.id)
     assert lease is not None
     assert lease.job_id == job.id

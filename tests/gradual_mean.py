@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from ad_detectors.api import Detector, FitContext, Images, Scores, Stage
 from ad_detectors.errors import StateError
+from ad_detectors.exporting.module import Formula
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
@@ -27,6 +29,7 @@ class Config:
 
 STAGES = (Stage("mean", ("image_size", "steps")), Stage("score", ("gain",)))
 PRESETS = {"tiny": {"steps": 5}}
+NO_EXPORT = ""
 
 
 class GradualMean(Detector):
@@ -79,15 +82,29 @@ class GradualMean(Detector):
         return (resized - mean).abs().mean(1)
 
     def score(self, images: Tensor) -> Scores:
-        largest = self.values.get("score/largest")
-        if not isinstance(largest, float):
-            raise StateError("gradual mean has not been fitted; fit it first")
+        largest = self._largest()
         if len(images) == 0:
             raise ValueError("there are no images in this batch")
         # Normal pictures that are all the same have no largest distance to speak of.
         maps = self._distance(images) / max(largest, 1e-3) * self.config.gain
         maps = torch.nn.functional.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear")[:, 0]
         return Scores(maps.amax((1, 2)), maps)
+
+    def _largest(self) -> float:
+        largest = self.values.get("score/largest")
+        if not isinstance(largest, float):
+            raise StateError("gradual mean has not been fitted; fit it first")
+        return largest
+
+    def export_module(self) -> nn.Module:
+        scale = self.config.gain / max(self._largest(), 1e-3)
+        mean = self.values["mean/pixels"]
+        assert isinstance(mean, Tensor)
+        return Formula(partial(self._compared, scale), mean=mean)
+
+    def _compared(self, scale: float, images: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        maps = (images - mean).abs().mean(1) * scale
+        return maps.amax((1, 2)), maps
 
     def state(self) -> State:
         return dict(self.values)

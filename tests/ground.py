@@ -173,10 +173,11 @@ def attempt_processes(worker: int) -> list[psutil.Process]:
 
 
 def source_roots(folder: Path) -> list[Path]:
-    """Return the source roots with one more detector, a file and nothing else, in a copy of theirs."""
+    """Return the source roots with two more detectors, a file each and nothing else, in a copy of theirs."""
     copied = folder / "detectors"
     shutil.copytree(REPO / "detectors", copied, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(REPO / "tests" / "troublesome.py", copied / "ad_detectors" / "zoo" / "troublesome.py")
+    for name in ("troublesome.py", "leaking.py"):
+        shutil.copyfile(REPO / "tests" / name, copied / "ad_detectors" / "zoo" / name)
     return [copied, *(REPO / name for name in ("platform", "workers", "cli", "migrations"))]
 
 

@@ -23,7 +23,35 @@ from ad_platform.storage.metrics import Point, segments, write_segment
 from ad_platform.store.engine import open_store
 
 START = 1_800_000_000.0
+NORMALS, CALIBRATING, KINDS = 40, 19, ("cut", "hole")
+# What the calibration scores below come to.
+CALIBRATED: dict[str, Json] = {
+    "threshold": 36.3,
+    "map_threshold": 36.3,
+    "rate": 1 / (CALIBRATING + 1),
+    "normals": CALIBRATING,
+    "certified": True,
+}
 CONFIG: dict[str, Json] = {"image_size": 32, "w": 3.5, "layers": [1, 2], "feature": {"skip": True}}
+
+
+def scores_csv(auroc: float | Mapping[str, float]) -> str:
+    """Scores of 40 normal images, 19 to calibrate on, and 20 of each kind of defect that reach an AUROC.
+
+    Each anomalous image exceeds that share of the normal ones, as nearly as 40 of them can show it.
+    """
+    of_kind = auroc if isinstance(auroc, Mapping) else dict.fromkeys(KINDS, auroc)
+    rows = ["path,label,defect,score,split,map_max"]
+    rows += [f"test/good/{n:03}.png,0,good,{n}.0,test,{n}.0" for n in range(NORMALS)]
+    for kind, share in of_kind.items():
+        wins = round(share * NORMALS * 20)
+        for n in range(20):
+            score = (wins + n) // 20 - 0.5
+            rows.append(f"test/{kind}/{n:03}.png,1,{kind},{score},test,{score}")
+    for n in range(CALIBRATING):
+        score = 2 * n + 0.3
+        rows.append(f"train/good/{n:03}.png,0,good,{score},calibration,{score}")
+    return "\n".join(rows) + "\n"
 
 
 @cache
@@ -40,10 +68,12 @@ def _migrated() -> bytes:
 class Stories:
     """A store whose clock stands still unless moved, a storage, and what workers would do with them."""
 
-    def __init__(self, folder: Path) -> None:
-        (folder / "store.db").write_bytes(_migrated())
-        url = f"sqlite:///{folder / 'store.db'}"
-        self.folder = folder
+    def __init__(self, folder: Path, url: str = "") -> None:
+        """`url` is that of a migrated store elsewhere."""
+        if not url:
+            (folder / "store.db").write_bytes(_migrated())
+            url = f"sqlite:///{folder / 'store.db'}"
+        self.folder, self.url = folder, url
         self.time = START
         self.store = open_store(url, clock=lambda: literal(self.time))
         self.storage = open_storage(str(folder / "storage"))
@@ -58,10 +88,11 @@ class Stories:
         submission = Submission(spec=spec, user="ann", code=code)
         return self.store.jobs.submit([replace(submission, **more)])[0]  # type: ignore[arg-type]
 
-    def submit_evaluation(self, job: Job) -> Job:
+    def submit_evaluation(self, job: Job, **more: object) -> Job:
         """Submit the evaluation of a train job."""
         spec = replace(job.spec, kind=JobKind.EVALUATE, source=job.id)
-        return self.store.jobs.submit([Submission(spec=spec, user="ann", needs=(job.id,))])[0]
+        submission = Submission(spec=spec, user="ann", needs=(job.id,))
+        return self.store.jobs.submit([replace(submission, **more)])[0]  # type: ignore[arg-type]
 
     def submit_trial(self, *measures: str, **more: object) -> Job:
         """Submit a trial of a study."""
@@ -149,10 +180,12 @@ class Stories:
             self.evaluated(done, auroc)
         return done
 
-    def evaluated(self, job: Job, auroc: float) -> Job:
-        """An evaluation of a trained job."""
-        evaluation = self.submit_evaluation(job)
-        return self.succeed(self.lease(evaluation), {"results.csv": "a,b\n"}, {"image_auroc": auroc})
+    def evaluated(self, job: Job, auroc: float, **more: Json) -> Job:
+        """An evaluation of a trained job, with scores that amount to its figure; `more` is of its result."""
+        lease = self.lease(self.submit_evaluation(job))
+        files = {"results.csv": "a,b\n", "scores.csv": scores_csv(auroc)}
+        point: Json = {**CALIBRATED}
+        return self.succeed(lease, files, {"image_auroc": auroc}, **{"operating_point": point, **more})
 
     def _files(self, files: Mapping[str, str]) -> Path:
         folder = self.folder / "bundle"

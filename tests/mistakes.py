@@ -1,4 +1,4 @@
-"""A home with jobs and sweeps of every kind, and how a mistaken call of adctl is checked against it."""
+"""A home with jobs, sweeps and a benchmark, and how a mistaken call of adctl is checked against it."""
 
 import shlex
 import shutil
@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, WorkerRecord
+from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec, Contender, Place
+from ad_platform.records import Benchmark, Capabilities, Holding, Job, Lease, Outcome, WorkerRecord
 from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind, StudyState, TrialState
 from ad_platform.storage import open_storage
@@ -28,7 +29,11 @@ SWEEPS = {
     "gone": "5e00000000000001",
     "held": "5f00000000000001",
 }
-TABLES = ("jobs", "attempts", "edges", "events", "outbox", "champions", "holdings", "studies", "trials")
+BENCHMARK = "be00000000000001"  # named tables, with nothing in it
+TABLES = (
+    *("jobs", "attempts", "edges", "events", "outbox", "champions", "holdings", "studies", "trials"),
+    "benchmarks",
+)
 CONFIG: dict[str, Json] = dict(ENTRY["presets"]["tiny"])  # type: ignore[index]
 
 
@@ -164,8 +169,15 @@ def _fill(store: SqlStore, fitted: dict[str, Json]) -> None:
         [Holding(node="here", fingerprint="f1", dataset="parts", category="screw", path=data.path)]
     )
     _fill_sweeps(store, data)
-    spec = JobSpec(kind=JobKind.TRAIN, detector="toy", dataset=data, config=CONFIG, preset="tiny")
-    trained = _submit(store, Submission(spec=spec, user="kim"))
+    spec = BenchmarkSpec(
+        models=(Contender(label="toy", detector="toy", preset="tiny"),),
+        categories=(Place(label="screw", data=data),),
+        seeds=(0,),
+        cells=(),
+    )
+    store.benchmarks.create(Benchmark(id=BENCHMARK, name="tables", spec=spec.to_json(), user="kim"), [])
+    wanted = JobSpec(kind=JobKind.TRAIN, detector="toy", dataset=data, config=CONFIG, preset="tiny")
+    trained = _submit(store, Submission(spec=wanted, user="kim"))
     _end(store, Outcome(outcome=AttemptOutcome.SUCCEEDED, result=fitted))
     evaluation = JobSpec(
         kind=JobKind.EVALUATE, detector="toy", dataset=data, config=CONFIG, preset="tiny", source=trained.id
@@ -176,12 +188,12 @@ def _fill(store: SqlStore, fitted: dict[str, Json]) -> None:
         Outcome(outcome=AttemptOutcome.SUCCEEDED, result={"metrics": {"loss": 0.4}}),
         Outcome(outcome=AttemptOutcome.FAILED, failure=FailureClass.NAN, error="the loss is nan"),
     ):
-        _submit(store, Submission(spec=spec, user="kim", max_attempts=1))
+        _submit(store, Submission(spec=wanted, user="kim", max_attempts=1))
         _end(store, outcome)
-    store.jobs.cancel(_submit(store, Submission(spec=spec, user="kim")).id)
-    _submit(store, Submission(spec=spec, user="kim"))
+    store.jobs.cancel(_submit(store, Submission(spec=wanted, user="kim")).id)
+    _submit(store, Submission(spec=wanted, user="kim"))
     _lease(store)
-    _submit(store, Submission(spec=spec, user="kim", queue="elsewhere"))
+    _submit(store, Submission(spec=wanted, user="kim", queue="elsewhere"))
 
 
 def _fill_sweeps(store: SqlStore, data: DatasetRef) -> None:

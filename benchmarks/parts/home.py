@@ -22,7 +22,7 @@ from ad_platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("platform", "workers", "detectors", "cli", "migrations")
-PATIENCE = 300.0
+PATIENCE = 1800.0
 
 INSTANT = '''"""The mean picture, learnt at once: what a job costs beside its computation."""
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_cli import datasets, out, session, targets
-from ad_platform import run_file
+from ad_cli import out, session, targets
+from ad_platform import datasets, run_file
 from ad_platform.errors import InvalidData, InvalidRequest
-from ad_platform.history import Estimate, estimate
+from ad_platform.history import Estimate
 from ad_platform.requests import Scheduling
 from ad_platform.states import JobKind
 from ad_platform.wishes import NOTHING_SAID, DataWish, Wish, differences, request_of, scheduled, wish_of
 
 if TYPE_CHECKING:
-    from ad_cli.datasets import Found
     from ad_platform.catalogue import DetectorEntry
     from ad_platform.client import Client
+    from ad_platform.datasets import Found
     from ad_platform.devices import DeviceChoice
     from ad_platform.records import Job
     from ad_platform.requests import TrainRequest
@@ -94,8 +94,10 @@ def plan_train(client: Client, below: Source, wish: Wish, images: Images) -> Pla
     """Return what a training comes to; a mistyped name is said before any picture is read."""
     request, found = train_request(client, below, wish, images)
     with settings_blamed(below, wish):
-        submissions = client.plan_train(request)
-    return foreseen(client, _evaluable(submissions, found), found, below.job)
+        submissions, note = datasets.evaluable(client.plan_train(request), found)
+    if note:
+        out.note(note)
+    return foreseen(client, submissions, found, below.job)
 
 
 def train_request(client: Client, below: Source, wish: Wish, images: Images) -> tuple[TrainRequest, Found]:
@@ -137,7 +139,7 @@ def foreseen(
     """Return a plan with its device and the time it will take; raise InvalidRequest for no such device."""
     device = client.device_of(submissions[0])
     counts = {JobKind.TRAIN: found.train, JobKind.EVALUATE: found.test} if found else {}
-    estimates = [estimate(client.store, each.spec, counts.get(each.spec.kind)) for each in submissions]
+    estimates = [client.estimate(each.spec, counts.get(each.spec.kind)) for each in submissions]
     return Plan(submissions=submissions, found=found, device=device, estimates=estimates, cloned=cloned)
 
 
@@ -168,13 +170,3 @@ def _lower(below: Source, wish: Wish, entry: DetectorEntry) -> Wish:
         out.note(f"{new} starts anew: the settings of {below.words} are left out")
         return lower
     return replace(below.file.checked(entry), detector=lower.detector) if below.file else lower
-
-
-def _evaluable(plan: list[Submission], found: Found) -> list[Submission]:
-    """Leave the evaluation out where there is nothing to evaluate on, and say what is missing."""
-    if found.has_test or len(plan) == 1:
-        return plan
-    held = found.held_out(plan[0].spec.holdout)
-    then = f"only the {held} held out of training will be scored" if held else "nothing will be evaluated"
-    out.note(f"{found.ref.path} has no test images, so {then}")
-    return plan if held else plan[:1]

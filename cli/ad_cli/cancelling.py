@@ -1,14 +1,16 @@
-"""Ends jobs and sweeps, and says what became of each."""
+"""Ends jobs, sweeps and benchmarks, and says what became of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ad_cli import out, shapes, targets
+from ad_cli import out, session, shapes, targets
+from ad_cli.benchmarks import steering as benchmark_steering
 from ad_cli.sweeps import words
+from ad_cli.targets_json import as_json
 from ad_platform.errors import Conflict, InvalidRequest
-from ad_platform.records import Job, Study
+from ad_platform.records import Benchmark, Job, Study
 from ad_platform.states import JobKind, JobState, StudyState
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def chosen(
     studies = [] if states else [view.study for view in sweeps.list()]
     open_studies = (StudyState.RUNNING, StudyState.PAUSED)
     whole = [study.id for study in studies if study.state in open_studies and study.user == user]
+    whole += [] if states else _open_benchmarks(client)
     mine = client.jobs(states=states or OPEN, user=user, without_sweeps=not states, limit=100_000)
     if not whole and not mine:
         out.note("nothing of yours is " + ", ".join(states or OPEN))
@@ -63,23 +66,26 @@ def cancel(client: Client, sweeps: Sweeps, texts: Sequence[str]) -> int:
         if other.state is JobState.FAILED and other.id not in ended
     ]
     if out.as_json():
-        out.data(
-            [
-                shapes.job_json(one) if isinstance(one, Job) else words.sweep_json(sweeps.view(one))
-                for one in done
-            ]
-        )
+        out.data([as_json(client, sweeps, one) for one in done])
     else:
         for one in done:
-            out.text(_words(sweeps, one))
+            out.text(_words(client, sweeps, one))
     for other in fallen:
         out.note(f"{shapes.called(other)}: cannot run without it and ended too")
     return first_error
 
 
-def _words(sweeps: Sweeps, one: Job | Study) -> str:
+def _open_benchmarks(client: Client) -> list[str]:
+    """Return the benchmarks of this user that have anything left to do, by id."""
+    benchmarks, user = session.benchmarks(client), client.settings.user
+    return [one.id for one in benchmarks.list() if one.user == user and benchmarks.open_jobs(one)]
+
+
+def _words(client: Client, sweeps: Sweeps, one: Job | Study | Benchmark) -> str:
     if isinstance(one, Job):
         return one.id if out.quiet() else f"{shapes.called(one)}: {shapes.state_words(one)}"
+    if isinstance(one, Benchmark):
+        return benchmark_steering.ended(session.benchmarks(client).view(one))
     if out.quiet():
         return one.name
     view = sweeps.view(one)
@@ -87,8 +93,10 @@ def _words(sweeps: Sweeps, one: Job | Study) -> str:
     return f"{one.name}  sweep {words.title(view.spec)}: {one.state}{told}"
 
 
-def _cancel(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
+def _cancel(client: Client, sweeps: Sweeps, text: str) -> Job | Study | Benchmark:
     found = targets.find(client, sweeps, text)
+    if isinstance(found, Benchmark):
+        return session.benchmarks(client).cancel(found.id).benchmark
     if isinstance(found, Study):
         return sweeps.cancel(found.id)
     if found.state.terminal:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from ad_cli import measures, out, shapes
+from ad_cli import measures, out, shapes, verdicts
+from ad_platform.registry.operating import of_decision
+from ad_platform.registry.promotion import verdicts_of
 from ad_platform.results import result_of, selected_on
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from ad_platform.specs import Json
 
 COLUMNS = ("MODEL", "REV", "VERSION", "JOB", "IMAGE AUROC", "SELECTED ON", "AGE", "BY", "FORCED")
-HISTORY = ("ALIAS", "REV", "VERSION", "JOB", "IMAGE AUROC", "WHEN", "BY", "WHY")
+HISTORY = ("ALIAS", "REV", "WHEN", "BY", "IMAGE AUROC", "THRESHOLD", "JOB", "VERSION", "WHY")
 AUROC = ("test/image_auroc", "image_auroc")  # the latter by older evaluations
 
 
@@ -23,7 +25,7 @@ def to_json(found: Registered) -> dict[str, Json]:
     """Return a carrier of an alias as JSON, with what it was fitted to and what it reached."""
     champion, spec = found.champion, found.job.spec
     return {
-        **_decision_json(champion),
+        **decision_json(champion),
         "detector": spec.detector,
         "preset": spec.preset,
         "dataset": spec.dataset.dataset,
@@ -40,8 +42,10 @@ def to_json(found: Registered) -> dict[str, Json]:
 
 def page_json(found: Registered, decisions: Sequence[Champion]) -> dict[str, Json]:
     """Return one carrier as JSON with every decision about its model, newest first."""
-    history: list[Json] = [_decision_json(each) for each in decisions]
-    return {**to_json(found), "gates": found.champion.evidence.get("gates"), "history": history}
+    history: list[Json] = [decision_json(each) for each in decisions]
+    evidence = found.champion.evidence
+    names = ("gates", "limits", "against", "chosen", "weights", "operating_point")
+    return {**to_json(found), **{name: evidence.get(name) for name in names}, "history": history}
 
 
 def row(found: Registered) -> tuple[str, ...]:
@@ -73,6 +77,7 @@ def page(found: Registered, decisions: Sequence[Champion]) -> None:
             "detector": f"{spec.detector} ({spec.preset})" if spec.preset else spec.detector,
             "data": f"{spec.dataset.dataset}/{spec.dataset.category}",
             "selected on": selected_on(found.job),
+            **_use(found),
             "decided": f"{shapes.moment(champion.at)} by {champion.user}",
             **({"reason": champion.reason} if champion.reason else {}),
             **({"forced past": _overruled(champion)} if champion.forced else {}),
@@ -82,32 +87,54 @@ def page(found: Registered, decisions: Sequence[Champion]) -> None:
         out.text("\nmeasures")
         known = measures.measures(found.evaluation, measures.in_order(_metrics(found)))
         out.pairs({f"  {name}": value for name, value in known.items()})
-    if said := _gates(champion):
+    if said := verdicts_of(champion):
         out.text("\ngates")
-        out.pairs(
-            {f"  {gate}": f"{'passed' if passed else 'said no'}: {words}" for gate, passed, words in said}
-        )
+        verdicts.show(said, champion.forced, indent="  ")
     out.text("\nhistory")
+    history(decisions, indent="  ")
+
+
+def history(decisions: Sequence[Champion], indent: str = "") -> None:
+    """Print decisions, one a line."""
     rows = [_history_row(each) for each in decisions]
-    out.table((f"  {HISTORY[0]}", *HISTORY[1:]), [(f"  {alias}", *rest) for alias, *rest in rows])
+    out.table((f"{indent}{HISTORY[0]}", *HISTORY[1:]), [(f"{indent}{alias}", *rest) for alias, *rest in rows])
+
+
+def _use(found: Registered) -> dict[str, str]:
+    """Return the threshold in use, and the hash of the weights, as far as the decision has them."""
+    point, weights = of_decision(found.champion), found.champion.evidence.get("weights")
+    named = {}
+    if point is not None:
+        named["threshold"] = f"{point.threshold:.6g}  {point.guarantee}"
+    if isinstance(weights, str):
+        named["weights"] = weights
+    return named
+
+
+def _threshold(champion: Champion) -> float | None:
+    point = of_decision(champion)
+    return point.threshold if point is not None else None
 
 
 def _history_row(champion: Champion) -> tuple[str, ...]:
     auroc = champion.evidence.get("image_auroc")
-    forced = "forced: " if champion.forced else ""
+    back, threshold = champion.evidence.get("rollback_to"), _threshold(champion)
+    forced = f"back to {back}: " if back is not None else "forced: " if champion.forced else ""
     return (
         champion.alias,
         str(champion.revision),
-        champion.published or "-",
-        champion.job_id,
-        f"{auroc:.4f}" if isinstance(auroc, int | float) else "-",
         shapes.moment(champion.at),
         champion.user,
+        f"{auroc:.4f}" if isinstance(auroc, int | float) else "-",
+        f"{threshold:.6g}" if threshold is not None else "-",
+        champion.job_id,
+        champion.published or "-",
         f"{forced}{champion.reason}" or "-",
     )
 
 
-def _decision_json(champion: Champion) -> dict[str, Json]:
+def decision_json(champion: Champion) -> dict[str, Json]:
+    """Return a decision as JSON, without the evidence it was made on."""
     value = cast("dict[str, Json]", asdict(champion))
     evidence = champion.evidence
     del value["evidence"]
@@ -115,21 +142,16 @@ def _decision_json(champion: Champion) -> dict[str, Json]:
         **value,
         "version": value.pop("published"),
         "image_auroc": evidence.get("image_auroc"),
+        "rollback_to": evidence.get("rollback_to"),
+        "threshold": _threshold(champion),
         "evaluation": evidence.get("evaluation"),
     }
 
 
 def _overruled(champion: Champion) -> str:
     """Return what the gates said that were overruled."""
-    no = [f"'{gate}': {words}" for gate, passed, words in _gates(champion) if not passed]
+    no = [f"'{one.gate}': {one.detail}" for one in verdicts_of(champion) if not one.passed]
     return "; ".join(no) or "a gate"
-
-
-def _gates(champion: Champion) -> list[tuple[str, bool, str]]:
-    """Return each gate, whether it let the model pass, and why."""
-    gates = champion.evidence.get("gates")
-    said = [gate for gate in gates if isinstance(gate, dict)] if isinstance(gates, list) else []
-    return [(str(gate.get("gate")), bool(gate.get("passed")), str(gate.get("detail"))) for gate in said]
 
 
 def _metrics(found: Registered) -> dict[str, float]:

@@ -13,7 +13,7 @@ LONG = 14  # of a hash, what is shown
 def show(comparison: Comparison, paired: Paired | None) -> None:
     """Print a comparison: as JSON, as the names of what differs, or as text."""
     if out.as_json():
-        out.data(_json(comparison, paired))
+        out.data(to_json(comparison, paired))
     elif out.quiet():
         for name in _differing(comparison):
             out.text(name)
@@ -31,6 +31,11 @@ def _show(comparison: Comparison, paired: Paired) -> None:
     out.pairs({"A": _title(a), "B": _title(b)})
     if a.job.id == b.job.id:
         out.note("that is the same job twice")
+    parts(comparison, paired)
+
+
+def parts(comparison: Comparison, paired: Paired) -> None:
+    """Print what differs between two jobs, section by section, then the metrics and what is to be noted."""
     for name, found in comparison.sections.items():
         if found:
             out.text("")
@@ -99,7 +104,8 @@ def _number(value: float | None, ends: tuple[float, float] | None) -> str:
     return f"{value:.6g}" + (f"  [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
 
 
-def _json(comparison: Comparison, paired: Paired | None) -> Json:
+def to_json(comparison: Comparison, paired: Paired | None) -> Json:
+    """Return a comparison as JSON."""
     metrics: dict[str, Json] = {}
     for one in comparison.metrics:
         metrics[one.name] = {

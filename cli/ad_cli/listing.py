@@ -107,7 +107,7 @@ def columns(listed: Listed) -> list[Column]:
     return [
         Column(name="ID", width=shapes.shortest(job.id for job in listed.jobs)),
         Column(name="STATE", width=10, colour=lambda state: shapes.COLOURS.get(state, "")),
-        Column(name="KIND", width=8),
+        Column(name="KIND", width=9),
         Column(name="DETECTOR", width=9),
         Column(name="DATA", width=16, cut=_cut_data),
         Column(name=result, width=max(12, len(result))),

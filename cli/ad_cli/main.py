@@ -12,23 +12,29 @@ import typer
 
 from ad_cli import out
 from ad_cli.commands import (
+    benchmark,
     config,
     data,
     db,
     detectors,
     diff,
     doctor,
+    export,
     follow,
     jobs,
+    leaderboard,
     models,
     predict,
     promote,
     queue,
     quickstart,
     report,
+    results,
+    serve,
     stack,
     submit,
     sweep,
+    threshold,
     ui,
     why,
     worker,
@@ -114,10 +120,29 @@ def adctl(
     """
 
 
-for group in (stack, quickstart, jobs, follow, why, diff, promote, report, predict, doctor, config, ui):
+for group in (
+    stack,
+    quickstart,
+    jobs,
+    follow,
+    why,
+    diff,
+    promote,
+    report,
+    leaderboard,
+    threshold,
+    predict,
+    results,
+    export,
+    serve,
+    doctor,
+    config,
+    ui,
+):
     group.add_to(app)
 app.add_typer(submit.app, name="submit")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 app.add_typer(worker.app, name="worker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ad_platform.results import leak_check_of, observed_of
 from ad_platform.rungs import rungs_of
 from ad_platform.states import JobKind
 
@@ -38,6 +39,7 @@ DEFECT_COLUMNS = {
     "AUPRO 0.3": "aupro_30",
     "AUPRO 0.05": "aupro_05",
 }
+LEAK = {True: "passed", False: "FAILED", None: "unknown"}
 NO_DEFECTS = "n/a: there were no anomalous test images, or no good ones"
 
 
@@ -55,12 +57,40 @@ def measures(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
         named = {IMAGE_AUROC: NO_DEFECTS, **named}
     if point := operating_words(job):
         named["threshold"] = point
+    named |= _observed(job)
+    if room := room_words(metrics):
+        named["validation"] = room
     if rungs := rung_words(job):
         named["rungs"] = rungs
     if isinstance(images := job.result.get("images"), int):
         named["test images" if job.kind is JobKind.EVALUATE else "images"] = str(images)
     if isinstance(took := job.result.get("ms_per_image"), int | float):
         named["ms per image"] = f"{took:.4g}"
+    if check := leak_check_of(job):
+        named["leak check"] = LEAK[check.passed] + ("" if check.passed else f": {check.detail}")
+    return named
+
+
+def room_words(metrics: Mapping[str, float]) -> str:
+    """Say where the validation images can tell no more: all pairs ranked right, or some of equal scores."""
+    said = []
+    if metrics.get("validation/saturated") == 1.0:
+        said.append("saturated: every pair is ranked right, so a better detector could not show it")
+    if (ties := metrics.get("validation/ties", 0.0)) > 0.0:
+        said.append(f"{100 * ties:.3g} % of pairs are ties, which count half")
+    return "; ".join(said)
+
+
+def _observed(job: Job) -> dict[str, str]:
+    """Return how often the threshold was right on the test images."""
+    seen = observed_of(job)
+    if seen is None:
+        return {}
+    rows = {"false alarms": seen.false_alarms, "found": seen.found}
+    named = {name: share.words for name, share in rows.items() if share is not None}
+    rate, alarms = _mapping(job.result.get("operating_point")).get("rate"), seen.false_alarms
+    if alarms is not None and isinstance(rate, int | float) and alarms.low > rate:
+        named["false alarms"] += "; more than certified: good test images may be unlike those held out"
     return named
 
 
@@ -92,6 +122,9 @@ def headlines(job: Job, metrics: Mapping[str, float]) -> dict[str, str]:
         found = {HEADLINES[IMAGE_AUROC]: NO_DEFECTS, **found}
     if point := operating_words(job):
         found["threshold"] = point
+    found |= _observed(job)
+    if (check := leak_check_of(job)) and check.passed is False:
+        found["leak check"] = f"{LEAK[False]}: {check.detail}"
     return found
 
 
@@ -109,9 +142,14 @@ def operating_words(job: Job) -> str:
 
 def defect_rows(job: Job) -> list[tuple[str, ...]]:
     """Return a row of measures for each kind of defect."""
-    found = _mapping(job.result.get("defects"))
+    found, seen = _mapping(job.result.get("defects")), observed_of(job)
+    shares = seen.defects if seen is not None else {}
     return [
-        (defect, *(_number(_mapping(of_defect).get(name)) for name in DEFECT_COLUMNS.values()))
+        (
+            defect,
+            *(_number(_mapping(of_defect).get(name)) for name in DEFECT_COLUMNS.values()),
+            f"{shares[defect].count} of {shares[defect].images}" if defect in shares else "-",
+        )
         for defect, of_defect in sorted(found.items())
     ]
 

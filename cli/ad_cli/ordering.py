@@ -22,9 +22,11 @@ ORDER = (
         "cancel",
         "retry",
         "sweep",
+        "benchmark",
+        "leaderboard",
         "report",
     ),
-    *("promote", "models", "predict", "leaderboard", "detectors", "data"),
+    *("promote", "models", "threshold", "predict", "results", "export", "serve", "detectors", "data"),
     *("status", "ui", "down", "doctor", "config", "worker", "queue", "db"),
 )
 

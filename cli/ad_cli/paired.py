@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ad_platform.errors import AdctlError
 from ad_platform.results import result_of
-from ad_platform.storage.bundle_cache import BundleCache
 
 if TYPE_CHECKING:
     from ad_detectors.metrics.bootstrap import Evidence
@@ -56,8 +55,6 @@ def _evidence(client: "Client", job: "Job") -> "Evidence":
     from ad_detectors.metrics import evidence_file
     from ad_platform.errors import CorruptBundle
 
-    result = result_of(job)
-    if result.bundle is None:
+    if result_of(job).bundle is None:
         raise CorruptBundle(f"job {job.id} left no results; evaluate anew")
-    cache = BundleCache(client.storage, client.settings.home / "cache" / "results")
-    return evidence_file.load(cache.fetch(result.bundle, result.manifest_sha256))
+    return evidence_file.load(client.files(job))

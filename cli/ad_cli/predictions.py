@@ -1,34 +1,43 @@
-"""How scored pictures are printed: as they come, as CSV, or as one JSON document at the end."""
+"""How scored pictures are printed: as they come, as CSV or JSON Lines, or as one JSON document at the end."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ad_cli import out, shapes
+from ad_cli import out
+from ad_platform.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from ad_cli.progress import Progress
     from ad_platform.specs import Json
-    from ad_workers.predicting.output import Prediction
-    from ad_workers.predicting.scoring import Run
+    from ad_workers.predicting.rows import Prediction
 
-MANY = 16  # pictures from which on progress is shown
 HEADERS = ("SCORE", "DECISION", "IMAGE", "HEAT MAP")
+TABLE, CSV, JSONL = "table", "csv", "jsonl"
+FORMATS = (TABLE, CSV, JSONL)
+
+
+def format_of(text: str | None, *, as_csv: bool) -> str:
+    """Return the format that is asked for: table, csv or jsonl; raise InvalidRequest for two of them."""
+    named = [f"--format {text}"] if text is not None else []
+    named += ["--csv"] if as_csv and text != CSV else []
+    named += ["--json"] if out.as_json() else []
+    if len(named) > 1:
+        raise InvalidRequest(f"give either {' or '.join(named)}, not both")
+    if text is not None and text not in FORMATS:
+        raise InvalidRequest(f"--format is {', '.join(FORMATS)}, not '{text}'")
+    return CSV if as_csv else text or TABLE
 
 
 class Shown:
-    """Prints the predictions of a run, and counts them; this one prints lines under headers."""
+    """Prints predictions and counts them; this one prints lines under headers."""
 
-    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
-        self.run, self._clock = run, clock
-        self.decided: Counter[str] = Counter()
-        self._began = clock()
-        self._lively = out.lively() and not out.quiet() and len(run.pictures) >= MANY
-        self._width = max(len(HEADERS[2]), *(len(str(picture)) for picture in run.pictures))
+    def __init__(self, progress: Progress, *, width: int, painted: bool) -> None:
+        """Print with a column of paths so wide, and one of heat maps where there are any."""
+        self.progress, self.decided = progress, Counter[str]()
+        self._width, self._painted = max(len(HEADERS[2]), width), painted
 
     @property
     def count(self) -> int:
@@ -40,65 +49,49 @@ class Shown:
         """Return how many have no score."""
         return self.decided["unreadable"]
 
-    def all_of(self, predictions: Iterable[Prediction]) -> None:
-        """Print every prediction, and a summary."""
-        out.note(self.run.words)
-        for warning in self.run.warnings:
-            out.warn(warning)
+    @property
+    def counts(self) -> str:
+        """Return how many were decided how."""
+        return ", ".join(f"{number} {decision}" for decision, number in sorted(self.decided.items()))
+
+    def all_of(self, predictions: Iterable[tuple[Prediction, float | None]]) -> None:
+        """Print every prediction with the threshold on its score, as it comes."""
         self.begin()
-        for each in predictions:
-            self.decided[each.decision or "scored"] += 1
-            self._clear()
-            if each.error:
-                out.error(each.error)
-            self.one(each)
-            self._progress()
-        self._clear()
+        for each, threshold in predictions:
+            self.add(each, threshold)
+        self.progress.clear()
         self.end()
-        self._summary()
+
+    def add(self, each: Prediction, threshold: float | None) -> None:
+        """Print one prediction, and how far all have come."""
+        self.decided[each.decision or "scored"] += 1
+        self.progress.before()
+        if each.error:
+            self.progress.clear()
+            out.error(each.error)
+        self.one(each, threshold)
+        self.progress.after(self.count)
 
     def begin(self) -> None:
         """Print what comes before the first."""
         if not out.quiet():
             out.text(self._line(*HEADERS))
 
-    def one(self, each: Prediction) -> None:
+    def one(self, each: Prediction, threshold: float | None) -> None:
         """Print one of them."""
         if each.score is None:
             return
         if out.quiet():
             out.text(f"{each.path}\t{each.score:.6g}\t{each.decision or '-'}")
         else:
-            painted = str(each.overlay or "-")
-            out.text(self._line(f"{each.score:.6g}", each.decision or "-", str(each.path), painted))
+            out.text(self._line(f"{each.score:.6g}", each.decision or "-", each.path, each.overlay or "-"))
 
     def end(self) -> None:
         """Print what comes after the last."""
 
     def _line(self, score: str, decision: str, path: str, painted: str) -> str:
         line = f"{score:<10}  {decision:<9}  {path:<{self._width}}"
-        return (line if self.run.output is None else f"{line}  {painted}").rstrip()
-
-    def _summary(self) -> None:
-        counted = ", ".join(f"{number} {decision}" for decision, number in sorted(self.decided.items()))
-        out.note(counted)
-        if self.run.output is not None:
-            out.note(f"heat maps and scores.csv are in {self.run.output.folder}; {self.run.colours}")
-
-    def _progress(self) -> None:
-        if not self._lively or not self.count:
-            return
-        spent = max(self._clock() - self._began, 1e-9)
-        every = len(self.run.pictures)
-        left = shapes.span(spent / self.count * (every - self.count))
-        words = f"{self.count} of {every}  {self.count / spent:.1f} images/s  {left} left"
-        sys.stderr.write(words[: shutil.get_terminal_size().columns - 1])
-        sys.stderr.flush()
-
-    def _clear(self) -> None:
-        if self._lively:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        return (f"{line}  {painted}" if self._painted else line).rstrip()
 
 
 class AsCsv(Shown):
@@ -106,46 +99,46 @@ class AsCsv(Shown):
 
     def begin(self) -> None:
         """Print the header."""
-        out.text(self._table([]).rstrip("\n"))
+        from ad_workers.predicting.rows import csv_header
 
-    def one(self, each: Prediction) -> None:
+        out.text(csv_header())
+
+    def one(self, each: Prediction, threshold: float | None) -> None:
         """Print a row; an unreadable picture has one too."""
-        out.text(self._table([each]).partition("\n")[2].rstrip("\n"))
+        from ad_workers.predicting.rows import csv_line
 
-    def _table(self, predictions: list[Prediction]) -> str:
-        from ad_workers.predicting.output import table
-
-        point = self.run.threshold.point
-        return table(predictions, point.threshold if point else None)
+        # A name that is no text is written as the bytes that it is, as in the file.
+        out.raw(f"{csv_line(each, threshold)}\n".encode("utf-8", "surrogateescape"))
 
 
-class AsJson(Shown):
-    """Prints one document when all is done."""
+class AsJsonLines(Shown):
+    """Prints the lines that scores.jsonl holds."""
 
     def begin(self) -> None:
         """Print nothing yet."""
-        self._images: list[Json] = []
 
-    def one(self, each: Prediction) -> None:
+    def one(self, each: Prediction, threshold: float | None) -> None:
+        """Print a line; an unreadable picture has one too."""
+        from ad_workers.predicting.rows import json_line
+
+        out.text(json_line(each, threshold))
+
+
+class AsJson(Shown):
+    """Keeps all, for one document when all is done."""
+
+    def begin(self) -> None:
+        """Print nothing yet."""
+        self.images: list[Json] = []
+
+    def one(self, each: Prediction, threshold: float | None) -> None:
         """Keep it."""
-        self._images.append(
-            {
-                "path": str(each.path),
-                "score": each.score,
-                "decision": each.decision or None,
-                "heat_map": str(each.overlay) if each.overlay else None,
-                "error": each.error or None,
-            }
-        )
-
-    def end(self) -> None:
-        """Print the document."""
-        folder = self.run.output.folder if self.run.output else None
-        out.data({**self.run.to_json(), "out": str(folder) if folder else None, "images": self._images})
+        self.images.append(each.to_json())
 
 
-def shown_as(run: Run, *, as_csv: bool) -> Shown:
-    """Return who prints what was asked for."""
-    if as_csv:
-        return AsCsv(run)
-    return AsJson(run) if out.as_json() else Shown(run)
+def shown_as(form: str, progress: Progress, *, width: int, painted: bool, stream: bool = False) -> Shown:
+    """Return who prints what was asked for; what never ends is JSON Lines where it would be a document."""
+    if out.as_json():
+        return (AsJsonLines if stream else AsJson)(progress, width=width, painted=painted)
+    kinds: dict[str, type[Shown]] = {TABLE: Shown, CSV: AsCsv, JSONL: AsJsonLines}
+    return kinds[form](progress, width=width, painted=painted)

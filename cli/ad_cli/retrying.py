@@ -1,4 +1,4 @@
-"""Runs ended jobs again, and the failed trials of sweeps."""
+"""Runs ended jobs again, the failed trials of sweeps, and the failed cells of benchmarks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ad_cli import out, shapes, targets
-from ad_cli.sweeps import steering, words
+from ad_cli import out, session, shapes, targets
+from ad_cli.benchmarks import steering as benchmark_steering
+from ad_cli.sweeps import steering
+from ad_cli.targets_json import as_json
 from ad_platform.errors import AmbiguousId, Conflict, UnknownName
-from ad_platform.records import Job, Study
+from ad_platform.records import Benchmark, Job, Study
 from ad_platform.states import JobKind, JobState
 
 if TYPE_CHECKING:
@@ -26,16 +28,17 @@ def retry(client: Client, sweeps: Sweeps, texts: Sequence[str], *, wait: bool) -
         return _watch(client, sweeps, done) or first_error
     if out.as_json():
         # One job is an object, as it was asked for; several are a list.
-        values = [
-            shapes.job_json(one) if isinstance(one, Job) else words.sweep_json(sweeps.view(one))
-            for one in done
-        ]
+        values = [as_json(client, sweeps, one) for one in done]
         out.data(values[0] if len(texts) == 1 and values else list(values))
     return first_error
 
 
-def _retry(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
+def _retry(client: Client, sweeps: Sweeps, text: str) -> Job | Study | Benchmark:
     found = targets.find(client, sweeps, text)
+    if isinstance(found, Benchmark):
+        benchmarks = session.benchmarks(client)
+        benchmark_steering.retry(benchmarks, found)
+        return benchmarks.find(found.id)
     if isinstance(found, Study):
         steering.retry(sweeps, found)
         return sweeps.find(found.id)
@@ -66,12 +69,16 @@ def _retry_job(client: Client, job: Job) -> Job:
     return new
 
 
-def _watch(client: Client, sweeps: Sweeps, done: Sequence[Job | Study]) -> int:
-    """Watch what was retried: one sweep, or jobs with those that need them."""
+def _watch(client: Client, sweeps: Sweeps, done: Sequence[Job | Study | Benchmark]) -> int:
+    """Watch what was retried: one sweep or benchmark, or jobs with those that need them."""
     if isinstance(done[0], Study):
         from ad_cli.sweeps.watching import watch_sweep
 
         return watch_sweep(client, sweeps, done[0])
+    if isinstance(done[0], Benchmark):
+        from ad_cli.benchmarks.watching import watch_benchmark
+
+        return watch_benchmark(client, session.benchmarks(client), done[0])
     from ad_cli.watching import watch_to_the_end
 
     jobs = [one for one in done if isinstance(one, Job)]

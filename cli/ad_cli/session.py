@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
     from ad_platform.settings import Settings
     from ad_platform.sweeps.steering import Sweeps
@@ -35,9 +36,12 @@ def client() -> "Iterator[Client]":
 
 def sweeps(client: "Client") -> "Sweeps":
     """Return what can be asked of sweeps through a client."""
-    from ad_platform.sweeps.steering import Sweeps
+    return client.sweeps
 
-    return Sweeps(client)
+
+def benchmarks(client: "Client") -> "Benchmarks":
+    """Return what can be asked of benchmarks through a client."""
+    return client.benchmarks
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def stored(settings: Settings, path: str) -> str:
 def _run_address(client: Client, job: Job) -> str:
     from ad_platform.stack import pages
 
-    run_id = client.store.shipments.run_of(job.id)
+    run_id = client.run_of(job)
     with suppress(Unavailable, InvalidRequest):  # nobody shows it now: that is no reason to show nothing
         return pages.address(client.settings, run_id) if run_id else ""
     return ""
@@ -84,7 +84,9 @@ def show(whole: Whole) -> None:
     _section("result", measures.measures(whole.job, found))
     if rows := measures.defect_rows(whole.job):
         out.text("")
-        out.table(("  DEFECT", *measures.DEFECT_COLUMNS), [(f"  {name}", *cells) for name, *cells in rows])
+        out.table(
+            ("  DEFECT", *measures.DEFECT_COLUMNS, "FOUND"), [(f"  {name}", *cells) for name, *cells in rows]
+        )
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
     _section("settings", {name: shapes.typed(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:
@@ -118,6 +120,7 @@ def _facts(whole: Whole) -> dict[str, str]:
         "detector": f"{spec.detector}{f' ({spec.preset})' if spec.preset else ''}",
         "data": f"{spec.dataset.dataset}/{spec.dataset.category}  {spec.dataset.fingerprint[:12]}",
         "of model": spec.source or "",
+        **_pictures(whole.job),
         "measures": " ".join(spec.measures),
         "holdout": spec.holdout,
         "seed": str(spec.seed),
@@ -142,6 +145,16 @@ def _facts(whole: Whole) -> dict[str, str]:
         "mlflow": whole.run,
     }
     return {name: value for name, value in facts.items() if value not in HIDDEN}
+
+
+def _pictures(job: Job) -> dict[str, str]:
+    """Return what a prediction scores, and by which threshold."""
+    asked = job.spec.pictures
+    if asked is None:
+        return {}
+    from ad_cli.predicting_jobs import judged
+
+    return {"images": f"{asked.count} in {job.spec.dataset.path}", "threshold": judged(asked)}
 
 
 def _took(job: Job) -> str:

@@ -1,49 +1,58 @@
-"""What a word on the command line stands for: a job or a sweep."""
+"""What a word on the command line stands for: a job, a sweep or a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from ad_cli import out
+from ad_cli import out, session
 from ad_cli.exits import exit_of
 from ad_platform.errors import AdctlError, AmbiguousId, InvalidRequest, UnknownName, suggest
-from ad_platform.records import Job, Study
+from ad_platform.records import Benchmark, Job, Study
 
 if TYPE_CHECKING:
+    from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
     from ad_platform.sweeps.steering import Sweeps
 
 T = TypeVar("T")
 
 
-def find(client: Client, sweeps: Sweeps, text: str) -> Job | Study:
-    """Return the job or the sweep that is meant; a sweep's name goes before the beginning of a job's id.
+def find(client: Client, sweeps: Sweeps, text: str) -> Job | Study | Benchmark:
+    """Return the job, sweep or benchmark that is meant; a name goes before the beginning of a job's id.
 
     "@last" is the newest job. Raises UnknownName where there is neither, AmbiguousId where there is more
     than one.
     """
     if text.startswith("@"):
         return client.job(text)
-    study = _sweep(sweeps, text)
-    if study is not None and text.casefold() in (study.name.casefold(), study.id):
-        return study
+    benchmarks = session.benchmarks(client)
+    named = [one for one in (_or_none(sweeps.find, text), _or_none(benchmarks.find, text)) if one is not None]
+    for one in named:
+        if text.casefold() in (one.name.casefold(), one.id):
+            return one
     try:
         job = client.job(text)
     except UnknownName as error:
-        if study is not None:
-            return study
-        raise _neither(error, sweeps, text) from error
-    if study is not None:
-        raise AmbiguousId(text, [job.id, study.name], "jobs and sweeps")
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise AmbiguousId(text, [one.name for one in named], "sweeps and benchmarks") from error
+        raise _none(error, sweeps, benchmarks, text) from error
+    if named:
+        raise AmbiguousId(text, [job.id, *(one.name for one in named)], "jobs, sweeps and benchmarks")
     return job
 
 
 def job(client: Client, sweeps: Sweeps, text: str, instead: str) -> Job:
-    """Return the job that is meant; of a sweep say what to type `instead`, with its name for "{}"."""
+    """Return the job that is meant; of a sweep say what to type `instead`, its name for "{}"."""
     found = find(client, sweeps, text)
     if isinstance(found, Study):
         raise InvalidRequest(f"{found.name} is a sweep; {instead.format(found.name)}")
+    if isinstance(found, Benchmark):
+        raise InvalidRequest(
+            f"{found.name} is a benchmark of many jobs; name one of them: adctl benchmark show {found.name}"
+        )
     return found
 
 
@@ -61,16 +70,16 @@ def each(texts: Sequence[str], act: Callable[[str], T]) -> tuple[list[T], int]:
     return done, first_error
 
 
-def _sweep(sweeps: Sweeps, text: str) -> Study | None:
+def _or_none(find: Callable[[str], T], text: str) -> T | None:
     try:
-        return sweeps.find(text)
+        return find(text)
     except UnknownName:
         return None
 
 
-def _neither(error: UnknownName, sweeps: Sweeps, text: str) -> InvalidRequest:
-    """Name the nearest sweep for what cannot be a job's id."""
-    names = [view.study.name for view in sweeps.list()]
+def _none(error: UnknownName, sweeps: Sweeps, benchmarks: Benchmarks, text: str) -> InvalidRequest:
+    """Name the nearest sweep or benchmark for what cannot be a job's id."""
+    names = [*(view.study.name for view in sweeps.list()), *(one.name for one in benchmarks.list())]
     if not names or all(char in "0123456789abcdef" for char in text.lower()):
         return error
-    return InvalidRequest(f"no job or sweep named '{text}'; {suggest(text, names)}")
+    return InvalidRequest(f"no job, sweep or benchmark named '{text}'; {suggest(text, names)}")

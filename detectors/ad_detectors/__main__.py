@@ -90,7 +90,8 @@ def _fit(options: argparse.Namespace) -> None:
     typed = config.parse(known.config, _pairs(options.settings))
     category = os.path.basename(os.path.abspath(options.data))  # noqa: PTH100, PTH119 - a link keeps its name
     resolved = registry.resolve(options.name, options.preset, typed, category)
-    usual = NONE if options.preset in known.published else DEFAULT
+    published = (options.preset or known.default_preset) in known.published
+    usual = NONE if published else DEFAULT
     from ad_detectors.local import fit_local
 
     out = options.out or Path(f"{known.name}-{category}")
@@ -104,6 +105,7 @@ def _fit(options: argparse.Namespace) -> None:
         threads=options.threads or cpus.usable(),
         every=max(1, options.every),
         holdout=usual if options.holdout is None else Holdout.parse(options.holdout),
+        selected_on="test" if published else "none",
         told=lambda step, of, metrics: _say(
             f"\r{step}/{of} " + " ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         ),

@@ -52,25 +52,39 @@ def load(folder: Path, device: torch.device | str = "cpu") -> State:
     return {**_read_json(folder / VALUES), **tensors}
 
 
-def save_model(folder: Path, name: str, config: Any, state: State) -> None:
-    """Write a fitted detector: its state, and a config.json that says which detector and config it is of."""
+def save_model(folder: Path, name: str, config: Any, state: State, selected_on: str = "none") -> None:
+    """Write a fitted detector: its state, and a config.json that says which detector and config it is of.
+
+    It also says which images its settings were chosen by: "none", "validation" or "test".
+    """
     known = registry.describe(name)
     flat = to_json(build(known.config, config if isinstance(config, Mapping) else to_json(config)))
     save(state, folder)
-    _write_json(folder / CONFIG, {"detector": known.name, "config": flat, "version": library_version()})
+    about = {"detector": known.name, "config": flat, "version": library_version()}
+    _write_json(folder / CONFIG, {**about, "selected_on": selected_on})
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Detector:
     """Read a fitted detector, ready to score on a device."""
+    detector = registry.create(*about_model(folder))
+    detector.restore(load(folder))
+    detector.to(torch.device(device))
+    return detector
+
+
+def about_model(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return the detector of a model's folder and its whole config, without running any of its code."""
     about = _read_json(folder / CONFIG)
     if not isinstance(about.get("detector"), str) or not isinstance(about.get("config"), dict):
         raise StateError(
             f"{folder / CONFIG} does not name a detector and its config; is this a model's folder?"
         )
-    detector = registry.create(about["detector"], about["config"])
-    detector.restore(load(folder))
-    detector.to(torch.device(device))
-    return detector
+    return about["detector"], about["config"]
+
+
+def selected_on(folder: Path) -> str:
+    """Return which images the settings of a model's folder were chosen by; "unknown" of an older one."""
+    return str(_read_json(folder / CONFIG).get("selected_on", "unknown"))
 
 
 def library_version() -> str:

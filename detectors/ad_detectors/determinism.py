@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -12,6 +13,17 @@ from torch import Tensor
 from ad_detectors.rounding import PictureByPicture
 
 MICROBATCH = 8  # one fixed batch size for scoring: a kernel's rounding may depend on it
+
+
+@contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """Compute on so many threads for as long as the block lasts: another number gives other last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def derive(seed: int, *names: str | int) -> int:

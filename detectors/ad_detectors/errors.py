@@ -10,6 +10,8 @@ DetectorError
 ├── WeightsNotFound   pretrained weights that are nowhere on this machine
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
+├── NotExportable     a model that no file for other programs can hold; says why
+├── Peeked            a detector looked at what it was not handed
 └── DeviceError       a device that was asked for and cannot be used
 """
 
@@ -67,8 +69,16 @@ class StateError(DetectorError):
     """A state that does not belong to this detector or config."""
 
 
+class NotExportable(DetectorError):
+    """A model that no file for other programs can hold; says why, and what to do instead."""
+
+
 class NotFinite(DetectorError):
     """A loss or score became infinite or not a number."""
+
+
+class Peeked(DetectorError):
+    """A detector looked at what it was not handed; the message names the detector, the file and the rule."""
 
 
 class DeviceError(DetectorError):

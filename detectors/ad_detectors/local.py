@@ -131,8 +131,11 @@ def fit_local(
     every: int = 100,
     holdout: Holdout = DEFAULT,
     told: Told | None = None,
+    selected_on: str = "none",
 ) -> Detector:
     """Fit a detector and write it to `out`, going on from a checkpoint that an interrupted call left there.
+
+    `selected_on` says which images the settings were chosen by; a published preset's were chosen on "test".
 
     A call with the same arguments after the fit has ended returns the fitted detector from `out`.
     """
@@ -170,7 +173,7 @@ def fit_local(
         told=told,
     )
     run_fit(detector, images, context)
-    checkpoint.save_model(out, name, detector.config, detector.state())
+    checkpoint.save_model(out, name, detector.config, detector.state(), selected_on)
     (out / ABOUT).write_text(_text(about))
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     detector.to(chosen.device)

@@ -8,13 +8,16 @@ from torch import Tensor
 
 
 def to_model_size(images: Tensor, size: int) -> Tensor:
-    """Return uint8 images (B, 3, H, W) at size x size, as decoding a file at that size gives them."""
-    # On uint8 this is what PIL does too, so scoring sees what training on decoded files saw.
+    """Return uint8 images (B, 3, H, W) at size x size, nearly as decoding a file at that size gives them.
+
+    Torch rounds a few pixels otherwise than PIL, by a grey level. So whoever has a file has it decoded at the
+    model's size (`data.decoding`), as training did.
+    """
     return to_size(images, size, size)
 
 
 def to_size(images: Tensor, height: int, width: int) -> Tensor:
-    """Return uint8 images (B, 3, H, W) at another size, as PIL resizes a picture bilinearly."""
+    """Return uint8 images (B, 3, H, W) at another size, nearly as PIL resizes bilinearly."""
     if tuple(images.shape[-2:]) == (height, width):
         return images
     return F.interpolate(images.cpu(), (height, width), mode="bilinear", antialias=True, align_corners=False)

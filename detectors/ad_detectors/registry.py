@@ -2,8 +2,8 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE and PAPER. Describing a detector imports no torch; listing
-the names imports nothing of it at all.
+RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, PAPER and NO_EXPORT. Describing a detector imports no torch;
+listing the names imports nothing of it at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar
 
-from ad_detectors.api import Detector, Stage
+from ad_detectors.api import NOTHING_TO_EXPORT, Detector, Stage
 from ad_detectors.config import Paper, Published, build, nearest, to_json
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
 from ad_detectors.rules import Rule, holds, overlaid
@@ -47,6 +47,7 @@ class Description:
     paper: Paper | None = None
     rules: tuple[Rule, ...] = ()  # what several settings must be together; the Config checks them as well
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not None
+    no_export: str = NOTHING_TO_EXPORT  # why no model of it can be exported; empty where one can
     module: str = ""  # the module that holds the Detector subclass
 
     def stages_of(self, config: Any) -> tuple[Stage, ...]:
@@ -131,6 +132,11 @@ def stages_of(kind: type[Detector]) -> tuple[Stage, ...]:
     return tuple(getattr(sys.modules[kind.Config.__module__], "STAGES", ()))
 
 
+def no_export_of(kind: type[Detector]) -> str:
+    """Return why no model of a detector can be exported, as it says beside its Config; empty: one can."""
+    return str(getattr(sys.modules[kind.Config.__module__], "NO_EXPORT", NOTHING_TO_EXPORT))
+
+
 def _modules() -> dict[str, str]:
     """Return name -> module; a detector in zoo/ wins over somebody else's of the same name."""
     return {point.name: point.value for point in entry_points(group=GROUP)} | _zoo_modules()
@@ -175,6 +181,7 @@ def _describe(name: str, path: str) -> Description:
         paper=getattr(module, "PAPER", None),
         rules=tuple(getattr(module, "RULES", ())),
         exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
+        no_export=str(getattr(module, "NO_EXPORT", NOTHING_TO_EXPORT)),
         module=f"{path}.detector" if split else path,
     )
     _check_stages(known)

@@ -32,8 +32,8 @@ def keys(
     values = to_json(built)  # so that 1 and 1.0 for one field are one value
     given = {"fingerprint": fingerprint, "split": split, "precision": precision, "seed": seed}
     given["decoding"] = decoding.VERSION  # the same files would give other pixels
-    if [stage.name for stage in known.stages] == [registry.WHOLE_FIT]:
-        given["source"] = _source(known.module)
+    if (source := source_of(name)) is not None:
+        given["source"] = source
     result: dict[str, str] = {}
     behind: list[list[Any]] = []
     for stage in known.stages_of(built):
@@ -42,6 +42,14 @@ def keys(
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)
         result[stage.name] = hashlib.sha256(text.encode()).hexdigest()
     return result
+
+
+def source_of(name: str) -> str | None:
+    """Return the SHA-256 of the source text of a detector that declares no stages; None of one that does."""
+    known = registry.describe(name)
+    if [stage.name for stage in known.stages] != [registry.WHOLE_FIT]:
+        return None
+    return _source(known.module)
 
 
 def _source(module: str) -> str:

@@ -79,6 +79,8 @@ class DetectorEntry:
     stages_when: tuple[OtherStages, ...] = ()  # the first whose condition holds goes before `stages`
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not null
     rules: tuple[Rule, ...] = ()  # what else several settings must be together
+    versions: Mapping[str, Json] = field(default_factory=dict)  # of what a worker fits and measures by
+    no_export: str = ""  # why no model of it can be exported; empty where one can, or nobody has said
 
     @classmethod
     def from_json(cls, name: str, value: Mapping[str, Json]) -> Self:
@@ -104,7 +106,9 @@ class DetectorEntry:
                 exclusive=tuple(
                     tuple(map(str, group)) for group in cast("list[list[str]]", value.get("exclusive") or [])
                 ),
+                versions=_mapping(value.get("versions")),
                 rules=tuple(_rule(_mapping(rule)) for rule in cast("list[Json]", value.get("rules") or [])),
+                no_export=str(value.get("no_export") or ""),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValue(
@@ -127,7 +131,9 @@ class DetectorEntry:
                 {"when": each.when, "stages": _stages_json(each.stages)} for each in self.stages_when
             ],
             "exclusive": [list(group) for group in self.exclusive],
+            "versions": dict(self.versions),
             "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
+            "no_export": self.no_export,
         }
 
     @property

@@ -1,27 +1,116 @@
 """What a person or a program can ask of the platform, beside looking at it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ad_platform import devices, planning
+from ad_platform import datasets, devices, planning
 from ad_platform.code_version import code_version
 from ad_platform.devices import DeviceChoice
-from ad_platform.errors import InvalidRequest
-from ad_platform.looking import Looking
+from ad_platform.errors import AdctlWarning, InvalidRequest
+from ad_platform.following import Following
 from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
 from ad_platform.records import Holding, Job
 from ad_platform.requests import Promotion, Scheduling, Submitted, TrainRequest
 from ad_platform.rungs import no_model
-from ad_platform.specs import DatasetRef, JobSpec, Submission
+from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
 from ad_platform.states import JobKind
 from ad_platform.why import warnings as what_keeps
+
+if TYPE_CHECKING:
+    from ad_platform.benchmarks.outlook import Outlook
+    from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
+    from ad_platform.registry.promotion import Proposal, Wish
+    from ad_platform.sweeps.steering import Sweeps
 
 FIRST = "#0"  # stands for the first job of the same submit
 
 
-class Client(Looking):
-    """Submits, shows and steers jobs; safe to keep for hours, made for one thread."""
+class Client(Following):
+    """Submits, shows and steers jobs; safe to keep for hours, made for one thread.
+
+    `with Client() as client:` connects to the platform that the environment names, as `adctl` does, once
+    something is asked. It needs no torch. Whatever goes wrong is an `ad_platform.errors.AdctlError`, whose
+    text says what to do. Threads take a client each: the store decides every race between them.
+    """
+
+    def train(
+        self,
+        detector: str,
+        *,
+        data: Path | str | None = None,
+        dataset: str | None = None,
+        category: str | None = None,
+        preset: str | None = None,
+        settings: Mapping[str, Json] | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        holdout: str | None = None,
+        evaluate: bool = True,
+        scheduling: Scheduling | None = None,
+    ) -> Job:
+        """Submit a fit and the evaluation that follows it, and return the fit.
+
+        What may be in its way is an AdctlWarning. The images are a category's folder, `data`, or a `dataset`
+        and `category` by name. `settings` go over those of the preset. Raises UnknownName, InvalidValue and
+        InvalidData for what cannot be.
+        """
+        detector = self.catalogue().entry(detector).name  # a mistyped name is said before any picture is read
+        found = datasets.find(self, None if data is None else Path(data), dataset, category)
+        request = TrainRequest(
+            detector=detector,
+            dataset=found.ref,
+            preset=preset,
+            settings=dict(settings or {}),
+            seed=seed,
+            device=device,
+            holdout=holdout,
+            evaluate=evaluate,
+            scheduling=scheduling or Scheduling(),
+        )
+        plan, note = datasets.evaluable(self.plan_train(request), found)
+        self.device_of(plan[0])
+        if found.here:
+            self.hold(found.ref)
+        return self._warned(self.submit(plan), note)
+
+    def evaluate(
+        self, job: Job | str, *, data: Path | str | None = None, scheduling: Scheduling | None = None
+    ) -> Job:
+        """Submit the evaluation of a train job's model, on its own category unless `data` names a folder."""
+        found = None if data is None else datasets.find(self, Path(data), None, None)
+        if found is not None and found.here:
+            self.hold(found.ref)
+        plan = self.plan_evaluate(self.job(job).id, found.ref if found else None, scheduling)
+        return self._warned(self.submit(plan), "")
+
+    @cached_property
+    def benchmarks(self) -> "Benchmarks":
+        """Return what can be asked of benchmarks."""
+        from ad_platform.benchmarks.steering import Benchmarks
+
+        return Benchmarks(self)
+
+    def outlook(self, plan: "BenchmarkPlan", images: dict[str, tuple[int | None, int | None]]) -> "Outlook":
+        """Return how long a benchmark will take; `images` are what a category has to train and test on."""
+        from ad_platform.benchmarks.outlook import outlook
+
+        return outlook(self.store, plan, images)
+
+    @cached_property
+    def sweeps(self) -> "Sweeps":
+        """Return what can be asked of sweeps."""
+        from ad_platform.sweeps.steering import Sweeps
+
+        return Sweeps(self)
+
+    def _warned(self, submitted: Submitted, note: str) -> Job:
+        for words in filter(None, (note, *submitted.warnings)):
+            warnings.warn(words, AdctlWarning, stacklevel=3)
+        return submitted.jobs[0]
 
     def plan_train(self, request: TrainRequest) -> list[Submission]:
         """Return what a request would submit, checked, without submitting it."""
@@ -85,25 +174,61 @@ class Client(Looking):
         warnings.extend(what_keeps(self, jobs))
         return Submitted(jobs=tuple(jobs), rung=rung, warnings=tuple(dict.fromkeys(filter(None, warnings))))
 
-    def cancel(self, text: str) -> Job:
+    def cancel(self, job: Job | str) -> Job:
         """Ask for a job to end, and return it."""
-        self._tick()
-        return self.store.jobs.cancel(self.store.jobs.find(text).id)
+        return self.store.jobs.cancel(self.job(job).id)
 
-    def retry(self, text: str) -> Submitted:
+    def retry(self, text: Job | str) -> Submitted:
         """Run an ended job again as a new one that goes on from its checkpoints."""
         job = self.store.jobs.retry(self.job(text).id)
         rung, trouble = self._ring()
         warnings = (*((trouble,) if trouble else ()), *what_keeps(self, [job]))
         return Submitted(jobs=(job,), rung=rung, warnings=warnings)
 
-    def promote(self, text: str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
-        """Decide that a job's model carries an alias; raises GateRefused and ChampionChanged."""
-        from ad_platform.registry.promotion import promote
+    def promote(
+        self,
+        text: Job | str,
+        alias: str,
+        *,
+        force: bool = False,
+        reason: str = "",
+        chosen: "Mapping[str, Json] | None" = None,
+    ) -> Promotion:
+        """Decide that a job's model carries an alias; raises GateRefused and ChampionChanged.
 
-        job = self.job(text)
+        `chosen` says how it was chosen among others: whoever chose by test labels is refused.
+        """
+        from ad_platform.registry.promotion import Wish
+
         user = self.settings.user
-        return Promotion(champion=promote(self.store, self.storage, job, alias, user, force, reason))
+        return self.decide(
+            text, Wish(alias=alias, user=user, force=force, reason=reason, chosen=chosen or {})
+        )
+
+    def propose(self, text: Job | str, wish: "Wish") -> "Proposal":
+        """Return what a promotion would come to, with what every gate says, and change nothing."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import propose
+
+        return propose(self.store, self.storage, self.job(text), wish, AllLimits.read(self.settings.home))
+
+    def decide(self, text: Job | str, wish: "Wish") -> Promotion:
+        """Make a promotion with all that can be wished of one."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import decide
+
+        limits = AllLimits.read(self.settings.home)
+        return Promotion(champion=decide(self.store, self.storage, self.job(text), wish, limits))
+
+    def roll_back(self, model: str, alias: str, *, reason: str, to: int | None = None) -> Promotion:
+        """Make an earlier decision the one in force again, as a new revision."""
+        from ad_platform.registry.limits import AllLimits
+        from ad_platform.registry.promotion import roll_back
+
+        limits, user = AllLimits.read(self.settings.home), self.settings.user
+        return Promotion(
+            champion=roll_back(self.store, self.storage, model, alias, user, reason, to=to, limits=limits)
+        )
 
     def await_registry(self, promotion: Promotion, seconds: float) -> Promotion:
         """Wait until the registry shows a decision, or one that replaced it; give up after a while."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ad_platform.errors import InvalidRequest
 from ad_platform.looking import Looking
@@ -88,6 +88,10 @@ class Comparison:
             "data": self.data,
             "environment": self.environment,
         }
+
+    def measured_by(self, a: Side, b: Side) -> "Comparison":
+        """Return the same jobs, measured by other evaluations."""
+        return replace(self, a=a, b=b, metrics=_metrics(a, b), notes=tuple(_notes(a, b)))
 
     @property
     def same_metrics(self) -> bool:

@@ -11,7 +11,7 @@ from ad_platform.errors import BrokerDown, StoreDown
 from ad_platform.queue.doorbell import knock
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
-from ad_platform.settings import Settings
+from ad_platform.settings import Settings, load
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
@@ -21,7 +21,7 @@ class Connections:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | None = None,
         store: Store | None = None,
         queue: Queue | None = None,
         storage: Storage | None = None,
@@ -30,7 +30,8 @@ class Connections:
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.settings = settings
+        """Take these settings, or those of the environment."""
+        self.settings = load() if settings is None else settings
         self._store, self._queue, self._storage = store, queue, storage
         self._given_code = code
         self._monotonic, self._pause = monotonic, pause

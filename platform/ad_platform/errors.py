@@ -8,14 +8,16 @@ AdctlError                 something a person or a program can act on
 │   └── InvalidData        a folder or file of images that cannot be used
 ├── Conflict               what was asked clashes with what has happened since
 │   ├── LeaseLost          the writer no longer holds the job
-│   ├── ClaimLost          whoever advanced a study no longer may
+│   ├── ClaimLost          whoever advanced a study or benchmark no longer may
 │   ├── IllegalTransition  a job or study cannot go from one state to the other
+│   ├── NotSucceeded       a job that was waited for failed or was cancelled
 │   ├── GateRefused        a promotion gate said no
 │   └── ChampionChanged    somebody else promoted in between
 ├── Unavailable            a service or file cannot be reached now
 │   ├── BrokerDown
 │   ├── StoreDown
 │   ├── StorageDown
+│   ├── TimedOut           what was waited for takes longer
 │   └── TrackingDown
 ├── StoreMismatch          the store's schema is older or newer than this program
 ├── StoreDamaged           the store's file is no database, or a broken one
@@ -30,6 +32,10 @@ from difflib import get_close_matches
 
 class AdctlError(Exception):
     """Something a person or a program can act on; its text is one line that says what to do."""
+
+
+class AdctlWarning(UserWarning):
+    """Something that was done all the same, and that a person may not expect."""
 
 
 class InvalidRequest(AdctlError):
@@ -73,11 +79,11 @@ class LeaseLost(Conflict):
 
 
 class ClaimLost(Conflict):
-    """Whoever advanced a study no longer may: its claim ran out, and somebody else may have gone on."""
+    """Whoever advanced a study or benchmark no longer may: the claim ran out, and somebody else may go on."""
 
-    def __init__(self, study_id: str, owner: str) -> None:
-        self.study_id, self.owner = study_id, owner
-        super().__init__(f"{owner} no longer advances study {study_id}; nothing was written")
+    def __init__(self, claimed: str, owner: str, what: str = "study") -> None:
+        self.claimed, self.owner = claimed, owner
+        super().__init__(f"{owner} no longer advances {what} {claimed}; nothing was written")
 
 
 class IllegalTransition(Conflict):
@@ -86,6 +92,14 @@ class IllegalTransition(Conflict):
     def __init__(self, job_id: str, old: str, new: str, what: str = "job") -> None:
         self.job_id, self.old, self.new = job_id, old, new
         super().__init__(f"{what} {job_id} is {old} and cannot become {new}")
+
+
+class NotSucceeded(Conflict):
+    """A job that was waited for, or whose results were asked for, failed or was cancelled."""
+
+    def __init__(self, job_id: str, words: str) -> None:
+        self.job_id = job_id
+        super().__init__(words)
 
 
 class GateRefused(Conflict):
@@ -110,6 +124,10 @@ class StoreDown(Unavailable):
 
 class StorageDown(Unavailable):
     """The storage does not answer."""
+
+
+class TimedOut(Unavailable):
+    """What was waited for takes longer; it goes on."""
 
 
 class TrackingDown(Unavailable):

@@ -22,15 +22,19 @@ class Looking(Connections):
         """Return the known detectors: those built in and those that workers have published."""
         return catalogue.load(self.store.workers.catalogue())
 
+    def now(self) -> float:
+        """Return the store's time, in seconds since the epoch."""
+        return self.store.now()
+
     def jobs(self, **wanted: Unpack[JobFilter]) -> list[Job]:
         """Return the jobs that a filter keeps, newest first unless told otherwise."""
         self._tick()
         return self.store.jobs.search(**wanted)
 
-    def job(self, text: str) -> Job:
-        """Return the job whose id starts with a text, or the newest for "@last"."""
+    def job(self, job: Job | str) -> Job:
+        """Return a job as it stands now: the one whose id starts with a text, or the newest for "@last"."""
         self._tick()
-        return self.store.jobs.find(text)
+        return self.store.jobs.get(job.id) if isinstance(job, Job) else self.store.jobs.find(job)
 
     def dependents(self, job: Job) -> list[Job]:
         """Return the jobs that need this one, newest first."""
@@ -44,11 +48,16 @@ class Looking(Connections):
         """Return the events of a job in order."""
         return self.store.jobs.events(job.id)
 
-    def watch(self, ids: Sequence[str] | None = None, interval: float = 0.5) -> Iterator[Snapshot]:
-        """Yield the jobs of these ids again and again until all have ended; a store away is waited for.
+    def watch(
+        self, jobs: Job | str | Sequence[Job | str] | None = None, interval: float = 0.5
+    ) -> Iterator[Snapshot]:
+        """Yield these jobs, given whole or by id, again and again until all have ended.
 
-        Without ids: all that has not ended, joined by what is submitted meanwhile.
+        A store away is waited for. Without jobs: all that has not ended, and what is submitted meanwhile.
         """
+        one = self.job(jobs) if isinstance(jobs, str) else jobs
+        wanted = [one] if isinstance(one, Job) else one
+        ids = None if wanted is None else [each.id if isinstance(each, Job) else each for each in wanted]
         known: dict[str, Job] = {}
         while True:
             trouble = ""

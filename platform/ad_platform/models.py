@@ -8,6 +8,7 @@ from pathlib import Path
 from ad_platform.client import Client
 from ad_platform.errors import AmbiguousId, Conflict, InvalidRequest, StoreDown, UnknownName, suggest
 from ad_platform.records import Champion, Job
+from ad_platform.registry.operating import OperatingPoint, of_decision
 from ad_platform.registry.promotion import model_name
 from ad_platform.results import result_of
 from ad_platform.rungs import no_model
@@ -30,6 +31,7 @@ class Model:
     bundle: str = ""  # its prefix in the storage
     manifest_sha256: str | None = None  # of that bundle
     operating_job: Job | None = None  # the newest evaluation on the category it was fitted to
+    operating: OperatingPoint | None = None  # what the decision carries; older decisions carry none
     folder: Path | None = None  # of a model that lies outside the storage
 
     @property
@@ -128,15 +130,33 @@ def history(client: Client, model: str) -> list[Champion]:
 def carrier(client: Client, text: str) -> Registered:
     """Return what carries an alias of a registered model, named as for `find`.
 
-    Without an alias the champion, or the model's only other alias. Raises UnknownName.
+    Without an alias the champion, or the model's only other alias. `NAME@ALIAS:3` is what carried it at
+    revision 3. Raises UnknownName, and InvalidRequest for a revision that there is not.
     """
-    name, alias = _split(text.strip().removeprefix(IN_MLFLOW))
+    text, revision = _revision(text.strip().removeprefix(IN_MLFLOW))
+    name, alias = _split(text)
     decisions = client.store.champions.history()
     model = _model(name, _names(decisions))
     aliases = sorted({each.alias for each in decisions if each.model == model})
     if "@" not in text and CHAMPION not in aliases and len(aliases) == 1:
         alias = aliases[0]
-    return _registered(client, _decision(decisions, model, alias))
+    current = _decision(decisions, model, alias)
+    if revision is None:
+        return _registered(client, current)
+    of = [each for each in decisions if (each.model, each.alias) == (model, current.alias)]
+    chosen = next((each for each in of if each.revision == revision), None)
+    if chosen is None:
+        raise InvalidRequest(
+            f"{model}@{current.alias} has no revision {revision}; it is at {current.revision}: "
+            f"adctl models history {model}"
+        )
+    return _registered(client, chosen)
+
+
+def _revision(text: str) -> tuple[str, int | None]:
+    """Split what may end in the number of a revision."""
+    before, mark, number = text.rpartition(":")
+    return (before, int(number)) if mark and number.isdigit() and before else (text, None)
 
 
 def _unqualified(client: Client, text: str) -> Model:
@@ -171,7 +191,13 @@ def _carrying(client: Client, name: str, alias: str) -> Model:
     model = _model(name, _names(decisions))
     champion = _decision(decisions, model, alias)
     found = of_job(client, client.store.jobs.get(champion.job_id))
-    return replace(found, name=champion.model, alias=champion.alias, champion=champion)
+    return replace(
+        found,
+        name=champion.model,
+        alias=champion.alias,
+        champion=champion,
+        operating=of_decision(champion),
+    )
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -159,7 +159,7 @@ class WorkerRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """A dataset category that lies on a node."""
+    """A dataset category that lies on a node, or a listing of pictures, which has no dataset."""
 
     node: str
     fingerprint: str
@@ -265,6 +265,23 @@ class Trial:
     again_at: float | None = None  # when somebody asked for this failed one to be run once more
     asked_at: float = 0.0
     ended_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Models beside each other on the same categories; what it consists of are ordinary jobs."""
+
+    id: str
+    name: str  # also the group of its jobs
+    spec: Mapping[str, Json]  # benchmarks.benchmark_spec.BenchmarkSpec as JSON; never changes
+    key: str | None = None  # the same key twice gives one benchmark
+    user: str = ""
+    created_at: float = 0.0
+    finished_at: float | None = None  # when its results were put together; None while that is open
+    summary: Mapping[str, Json] = field(default_factory=dict)  # tests between models, and where results lie
+    version: int = 0  # grows with every change worth showing
+    shipped_version: int = 0  # up to which the tracking server was told
+    run_id: str | None = None  # of the tracking server
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class JobFilter(TypedDict, total=False):
     worker: str | None  # who holds it or held it last
     tags: Mapping[str, str | None]
     needs: str | None  # those that depend on the job of this id
-    without_sweeps: bool  # none that a sweep has submitted
+    without_sweeps: bool  # none that a sweep or benchmark has submitted
     before_seq: int | None
     limit: int  # 100 unless given
     oldest_first: bool

@@ -23,6 +23,25 @@ class DatasetRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureAsk:
+    """Which pictures a prediction scores, and what is made of them."""
+
+    count: int  # of the listing that the dataset's fingerprint names
+    threshold: Mapping[str, Json] | None = None  # an operating point as JSON; None decides nothing
+    threshold_source: str = ""  # in words: where it comes from, or why there is none
+    by_hand: bool = False  # somebody chose the threshold on the score
+    overlays: bool = False  # heat maps
+    masks: bool = False
+    maps: bool = False
+    shard: int | None = None  # pictures that are published together; None lets the cost decide
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Self:
+        """Build it from plain JSON values; fields of a newer program are ignored."""
+        return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """The whole meaning of a job: two jobs with equal specs compute the same thing."""
 
@@ -33,11 +52,12 @@ class JobSpec:
     preset: str = ""
     seed: int = 0
     device: str = "auto"  # auto, cpu, mps, cuda, or CUDA indices such as 0,1
-    source: str | None = None  # evaluate: the train job whose model is scored
+    source: str | None = None  # evaluate and predict: the train job whose model scores
     checkpoint_every: int | None = None  # steps; None lets the cost of a checkpoint decide
     threads: int | None = None  # CPU threads; None lets the worker decide at the first attempt
     holdout: str = NO_HOLDOUT  # percent of the normal images for validation and calibration, as "10/10"
     measures: tuple[str, ...] = ()  # trial: what is compared, the first also while it is being measured
+    pictures: PictureAsk | None = None  # predict: what is scored; `dataset` then names a listing of pictures
 
     def to_json(self) -> dict[str, Json]:
         """Return the spec as plain JSON values."""
@@ -53,9 +73,13 @@ class JobSpec:
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         dataset = {name: value["dataset"][name] for name in DatasetRef.__dataclass_fields__}  # type: ignore[index,call-overload]
         measures = tuple(value.get("measures") or ())  # type: ignore[arg-type]
+        asked = known.pop("pictures", None)
+        pictures = PictureAsk.from_json(asked) if isinstance(asked, Mapping) else None
         kind = JobKind(known.pop("kind"))  # type: ignore[arg-type]
         del known["dataset"]
-        return cls(**{**known, "kind": kind, "dataset": DatasetRef(**dataset), "measures": measures})  # type: ignore[arg-type]
+        ref = DatasetRef(**dataset)  # type: ignore[arg-type]
+        more = {"kind": kind, "dataset": ref, "measures": measures, "pictures": pictures}
+        return cls(**{**known, **more})  # type: ignore[arg-type]
 
     @property
     def key(self) -> str:
@@ -65,6 +89,8 @@ class JobSpec:
             del meaning["holdout"]  # a spec from before there were holdouts keeps its key
         if not self.measures:
             del meaning["measures"]  # and so does one from before there were trials
+        if self.pictures is None:
+            del meaning["pictures"]  # or predictions
         canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 

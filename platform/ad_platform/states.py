@@ -9,6 +9,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     TRIAL = "trial"  # of a study: fits what is missing and measures only what the study compares
+    PREDICT = "predict"  # scores any pictures with the model of a train job
 
 
 class JobState(StrEnum):

@@ -11,7 +11,7 @@ from ad_platform.results import SELECTED_ON
 from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
-OF_SWEEP = ("sweep", "trial")  # tags of a sweep's jobs; whoever asks for one of them again is no part of it
+OF_SWEEP = ("sweep", "trial", "benchmark")  # tags of jobs of something; who asks for one again is no part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     """
     job = asked if isinstance(asked, Job) else None
     spec = asked.spec if isinstance(asked, Job) else asked
-    if spec.kind is JobKind.EVALUATE:
+    if spec.kind in (JobKind.EVALUATE, JobKind.PREDICT):
         which = f"job {job.id}" if job else "this"
         fit = f"; its training is job {spec.source}" if spec.source else ""
         raise InvalidRequest(
@@ -102,7 +102,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
     )
     if job is None:
         return wish
-    of_sweep = OF_SWEEP[0] in job.tags
+    of_sweep = any(name in job.tags for name in OF_SWEEP)
     tags = {**job.tags, **_chosen_on(spec)}
     return replace(
         wish,

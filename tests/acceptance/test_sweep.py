@@ -164,7 +164,7 @@ def check_promoted(platform: Platform, told: dict[str, Any], model: str) -> None
     final = told["final"]
     assert 0.0 <= final["metrics"]["test/image_auroc"] <= 1.0
     assert 0.0 <= final["preset"]["metrics"]["test/image_auroc"] <= 1.0
-    platform("promote", "tune", "--best")
+    platform("promote", "tune", "--best", "--force", "--reason", "trained for seconds")
     with platform.store() as store:
         champion = store.champions.current(model, "champion")
         assert champion is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ad_cli import datasets
+from ad_platform import datasets
 from ad_platform.client import Client
 from ad_platform.records import Study
 from ad_platform.requests import Scheduling, TrainRequest

@@ -38,6 +38,10 @@ PLANTED = {
         "detectors/ad_detectors/zoo/planted_detector.py",
         "from ad_detectors.zoo.ddad import config\n",
     ),
+    "Commands ask the client": (
+        "cli/ad_cli/planted_storage.py",
+        "def later():\n    from ad_platform.storage import open_storage\n",
+    ),
     "No cycles": ("detectors/ad_detectors/planted_one.py", "import ad_detectors.planted_two\n"),
 }
 OTHER_HALF = ("detectors/ad_detectors/planted_two.py", "import ad_detectors.planted_one\n")

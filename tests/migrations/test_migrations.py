@@ -15,6 +15,7 @@ from sqlalchemy import Connection, inspect, text
 import ad_migrations
 from ad_migrations.steps import _config
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch, UnknownName
+from ad_platform.specs import PictureAsk
 from ad_platform.states import Directive, JobKind
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
@@ -130,6 +131,25 @@ def test_trials_fall_on_the_way_down_and_nothing_else_does(empty_url: str) -> No
         with pytest.raises(UnknownName):
             store.jobs.get(trial.id)
         assert submit(store).seq > job.seq
+
+
+def test_predictions_fall_on_the_way_down_with_their_listings_and_nothing_else_does(empty_url: str) -> None:
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        job = submit(store)
+        asked = replace(SPEC, kind=JobKind.PREDICT, source=job.id, pictures=PictureAsk(count=3))
+        prediction = submit(store, spec=asked)
+        assert store.jobs.get(prediction.id).spec == asked
+        listing = replace(holding(), fingerprint="listed", dataset="", category="")
+        store.workers.hold([holding(), listing])
+    ad_migrations.downgrade(empty_url, "0003")
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        assert store.jobs.get(job.id) == job
+        with pytest.raises(UnknownName):
+            store.jobs.get(prediction.id)
+        assert [one.fingerprint for one in store.workers.holdings()] == [holding().fingerprint]
+        assert store.workers.holdings(fingerprint="listed") == []
 
 
 def test_an_upgrade_of_an_upgraded_store_changes_nothing(empty_url: str) -> None:

@@ -6,11 +6,15 @@ import socket
 import traceback
 
 from ad_platform.specs import JobSpec
+from ad_platform.states import JobKind
 from ad_platform.storage.engine import open_storage
 from ad_workers.desk import Desk, Stop
 from ad_workers.exits import Exit, classify
 from ad_workers.link import Link
 from ad_workers.messages import Assignment, Failed, decode
+from ad_workers.witness import Witness
+
+MEASURING = (JobKind.EVALUATE, JobKind.TRIAL)
 
 
 def main(assignment_line: str, end: socket.socket) -> int:
@@ -35,10 +39,16 @@ def _run(assignment: Assignment, link: Link) -> None:
         # Before CUDA starts in this process; the zygote never starts it.
         os.environ["CUDA_VISIBLE_DEVICES"] = assignment.cuda
     spec = JobSpec.from_json(assignment.spec)
-    desk = Desk(assignment, spec, link, open_storage(assignment.storage_url))
-    desk.obey()  # it may have been cancelled while the zygote was loading
-    kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
-    desk.say(kind.run(desk))
+    # Before anything starts a thread or opens a picture.
+    witness = Witness.fork() if spec.kind in MEASURING else None
+    try:
+        desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness)
+        desk.obey()  # it may have been cancelled while the zygote was loading
+        kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
+        desk.say(kind.run(desk))
+    finally:
+        if witness is not None:
+            witness.close()
 
 
 def _one_line(error: BaseException) -> str:

@@ -46,6 +46,7 @@ CLASSES: dict[str, FailureClass] = {
     "UnknownDetector": FailureClass.CONFIG,
     "ConfigError": FailureClass.CONFIG,
     "DeviceError": FailureClass.CONFIG,
+    "Peeked": FailureClass.CODE,  # the detector has to change
     "WeightsNotFound": FailureClass.CONFIG,
     "DiskFull": FailureClass.DISK,
     "NoRoom": FailureClass.DISK,

@@ -32,23 +32,26 @@ class Fit:
         run_fit(self.detector, self.images, self.context)
 
 
-def begin_fit(desk: Desk, beginning: Start, category: Category, *, after: int = 0, anew: bool = False) -> Fit:
-    """Return the fit of a job, restored from the checkpoint it goes on from.
+def training_images(desk: Desk, category: Category) -> Counted:
+    """Open the normal images that a job's fit learns from."""
+    return Counted(
+        train_images(
+            category,
+            int(str(desk.spec.config["image_size"])),
+            Path(desk.assignment.cache),
+            desk.spec.dataset.fingerprint,
+            Holdout.parse(desk.spec.holdout),
+        )
+    )
+
+
+def begin_fit(desk: Desk, beginning: Start, images: Counted, *, after: int = 0, anew: bool = False) -> Fit:
+    """Return the fit of a job to images, restored from the checkpoint it goes on from.
 
     `after` more steps of something else follow its own. A fit that is begun `anew` takes its stages from
     where they are stored, and counts its steps from those of the checkpoint, which holds nothing of it.
     """
-    spec = desk.spec
-    detector = registry.create(spec.detector, spec.config)
-    images = Counted(
-        train_images(
-            category,
-            int(str(spec.config["image_size"])),
-            Path(desk.assignment.cache),
-            spec.dataset.fingerprint,
-            Holdout.parse(spec.holdout),
-        )
-    )
+    detector = registry.create(desk.spec.detector, desk.spec.config)
     return Fit(detector, images, _context(desk, detector, beginning, images, after=after, anew=anew))
 
 

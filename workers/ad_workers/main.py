@@ -16,7 +16,8 @@ from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
-from ad_detectors import catalogue, registry
+from ad_detectors import registry
+from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
 from ad_platform.errors import AdctlError, Conflict
@@ -31,6 +32,7 @@ from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
 from ad_platform.sweeps.work import SWEEP_TAG
+from ad_workers import describing
 from ad_workers.boottime import boottime
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
@@ -167,8 +169,8 @@ class Worker:
             yield
 
     def _knocked(self) -> None:
-        """Make the rings that a client owes, and have a sweep of its taken further at once."""
-        if self.store.studies.to_advance():
+        """Make the rings that a client owes, and have a sweep or benchmark of its taken further at once."""
+        if self.store.studies.to_advance() or self.store.benchmarks.to_follow():
             self.sweeper.want()
             self.sweeper.poke()
         relay(self.store.outbox, self.queue)
@@ -233,8 +235,8 @@ class Worker:
         worker.start()
 
     def _ended(self, lease: Lease) -> None:
-        """Have a sweep taken further as soon as something of it has ended."""
-        if lease.job.tags.get(SWEEP_TAG):
+        """Have a sweep or benchmark taken further as soon as something of it has ended."""
+        if lease.job.tags.get(SWEEP_TAG) or lease.job.tags.get(BENCHMARK_TAG):
             self.sweeper.want()
             self.sweeper.poke()
 
@@ -255,7 +257,7 @@ class Worker:
                 **self.machine.to_json(),
             },
         )
-        self.store.workers.publish(catalogue.build(), self.id)
+        self.store.workers.publish(describing.entries(), self.id)
         self.store.workers.register(record)
         return record
 

@@ -28,6 +28,7 @@ class Assignment:
     threads: int
     cuda: str | None  # the UUID of the slot's GPU
     deadline: float  # boottime at which the lease ends unless renewed
+    selected_on: str = "none"  # which images the settings were chosen by
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import psutil
 from ad_detectors import cpus
 from ad_platform.errors import AdctlError
 from ad_platform.records import Capabilities, Lease, Outcome
+from ad_platform.results import selected_on
 from ad_platform.settings import Settings
 from ad_platform.specs import JobSpec
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind
@@ -144,6 +145,7 @@ class Slots:
             threads=spec.threads or max(1, cpus.usable() // len(self.devices)),
             cuda=device.uuid if device else None,
             deadline=deadline,
+            selected_on=selected_on(lease.job),
         )
 
     def _data(self, spec: JobSpec) -> str:

@@ -1,4 +1,4 @@
-"""The sweeper's process: takes sweeps further for as long as there are any and its worker lives."""
+"""The sweeper's process: takes sweeps and benchmarks further while there are any and its worker lives."""
 
 import argparse
 import logging
@@ -20,6 +20,7 @@ from ad_platform.sweeps.advancing import Advancer
 from ad_platform.sweeps.concluding import Conclusion
 from ad_platform.sweeps.optuna_study import OptunaStudy, open_storage, storage_url
 from ad_platform.sweeps.study_spec import StudySpec
+from ad_workers.benchmarking.following import Follower
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(settings: Settings, stop: Stop) -> None:
-    """Take sweeps further until told to stop, or until there was none for a while."""
+    """Take sweeps and benchmarks further until told to stop, or until there was none for a while."""
     idle, trouble = 0.0, PAUSE
     with Client(settings) as client:
-        advance = advancer(client, settings)
+        owner = f"{settings.node}-{os.getpid()}-{secrets.token_hex(3)}"
+        advance = advancer(client, settings, owner)
+        follower = Follower(client.store, client.storage, owner)
         while not stop.asked and idle < IDLE:
             try:
                 studies = client.store.studies.to_advance()
                 claimed = [advance.advance(study.id) for study in studies]
+                benchmarks = client.store.benchmarks.to_follow()
+                busy = [follower.follow(benchmark) for benchmark in benchmarks]
                 client.ring()
             except Exception as error:  # the outermost edge: whatever it was, the next round may do better
                 known = isinstance(error, AdctlError)
@@ -65,17 +70,17 @@ def run(settings: Settings, stop: Stop) -> None:
                 trouble = min(2 * trouble, LONGEST_PAUSE)
                 continue
             trouble = PAUSE
-            pause = PAUSE if all(claimed) else AT_ONCE
-            idle = 0.0 if studies else idle + pause
+            pause = AT_ONCE if any(busy) or not all(claimed) else PAUSE
+            idle = 0.0 if studies or benchmarks else idle + pause
             stop.wait(pause, news=True)
 
 
-def advancer(client: Client, settings: Settings) -> Advancer:
+def advancer(client: Client, settings: Settings, owner: str) -> Advancer:
     """Return what takes sweeps further in the name of this process."""
     storage = cache(lambda: open_storage(settings))
     return Advancer(
         store=client.store,
-        owner=f"{settings.node}-{os.getpid()}-{secrets.token_hex(3)}",
+        owner=owner,
         entry=lambda name: client.catalogue().entry(name),  # a worker may have published it since
         open=lambda study, spec: OptunaStudy(storage(), study, spec, storage_url(settings)),
         conclude=Conclusion(client.store, lambda study, spec: _flattered(client, study, spec)),

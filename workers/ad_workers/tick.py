@@ -26,7 +26,7 @@ class Ticker:
     silence: float  # seconds after which a queued job is rung for again
     drain: Callable[[], None]
     idle: Callable[[], bool]  # whether a slot is free
-    sweep: Callable[[], None] = lambda: None  # has a sweep taken further
+    sweep: Callable[[], None] = lambda: None  # has sweeps and benchmarks taken further
 
     def tick(self) -> None:
         """Do one round; a service that is down is left for the next one."""
@@ -35,7 +35,7 @@ class Ticker:
                 self.drain()
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
-            if self.store.studies.to_advance():
+            if self.store.studies.to_advance() or self.store.benchmarks.to_follow():
                 self.sweep()
             self.store.outbox.remind(self.silence)
             relay(self.store.outbox, self.queue, full=FULL)

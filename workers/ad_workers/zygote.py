@@ -8,6 +8,7 @@ reaches its end, so that a killed worker leaves nothing behind.
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -18,6 +19,8 @@ import sys
 import traceback
 from dataclasses import dataclass
 
+import pydantic
+
 PR_SET_PDEATHSIG = 1
 PRELOAD = (
     "torch",
@@ -25,9 +28,16 @@ PRELOAD = (
     "PIL.Image",
     "safetensors.torch",
     "fsspec",
+    "psutil",
+    "annotated_types",
+    "pydantic.fields",
     "ad_detectors.fitting",
     "ad_detectors.evaluation",
+    "ad_detectors.zoo",  # the package alone: a detector itself is read by each child, as it is by then
     "ad_workers.child",
+    "ad_workers.kinds.train",
+    "ad_workers.kinds.evaluate",
+    "ad_workers.kinds.trial",
     "timm",
 )
 
@@ -172,6 +182,9 @@ def preload() -> None:
             importlib.import_module(name)
         except ImportError as error:
             print(f"zygote: {name} is not there for children: {error}", file=sys.stderr)  # noqa: T201
+    # The first adapter looks through all that is installed for plugins: once is enough.
+    pydantic.TypeAdapter(int)
+    gc.freeze()  # a child's collector need not touch, and so copy, what all have in common
 
 
 def main() -> None:

@@ -67,6 +67,8 @@ def _print(entry: "DetectorEntry") -> None:
         known = ", ".join(sorted(published.categories))
         out.text(f"preset {preset}: by category, nothing held out; for {known}")
         out.text(f"  from {published.source}")
+    if entry.no_export:
+        out.text(f"no export: {entry.no_export}")
     presets = entry.preset_names
     rows = []
     for name, schema in entry.fields.items():

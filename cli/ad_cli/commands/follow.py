@@ -31,13 +31,13 @@ def watch(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show progress until a job, or a sweep, has ended.
+    """Show progress until a job, sweep or benchmark has ended.
 
     With the jobs that need it, such as its evaluation. Ctrl-C leaves them running.
     """
     from ad_cli import targets
     from ad_cli.watching import watch_everything, watch_to_the_end
-    from ad_platform.records import Study
+    from ad_platform.records import Benchmark, Study
 
     with session.client() as client:
         sweeps = session.sweeps(client)
@@ -46,10 +46,15 @@ def watch(
             if code is not Exit.INTERRUPTED:
                 _say_which_go_on(sweeps)
             raise typer.Exit(code)
-        if len(jobs) == 1 and isinstance(study := targets.find(client, sweeps, jobs[0]), Study):
+        found = targets.find(client, sweeps, jobs[0]) if len(jobs) == 1 else None
+        if isinstance(found, Study):
             from ad_cli.sweeps.watching import watch_sweep
 
-            raise typer.Exit(watch_sweep(client, sweeps, study))
+            raise typer.Exit(watch_sweep(client, sweeps, found))
+        if isinstance(found, Benchmark):
+            from ad_cli.benchmarks.watching import watch_benchmark
+
+            raise typer.Exit(watch_benchmark(client, session.benchmarks(client), found))
         alone = "watch it by itself: adctl sweep watch {}"
         named = [targets.job(client, sweeps, text, alone) for text in jobs]
         watched = [job for one in named for job in (one, *client.dependents(one))]

@@ -91,7 +91,8 @@ def list_jobs(
     """List jobs, newest first.
 
     Sorted by a measure, such as image_auroc, the highest comes first and the column RESULT shows it. A sweep
-    is one row, unless --group, --kind, --state or the like ask for its jobs; --json and -q list jobs.
+    or benchmark is one row, unless --group, --kind, --state or the like ask for its jobs; --json and -q list
+    jobs.
     """
     from ad_cli import listing
     from ad_cli.sweeps import listing as sweep_listing
@@ -118,12 +119,13 @@ def list_jobs(
     )
     with session.client() as client:
         if not (out.as_json() or out.quiet()) and sweep_listing.fits(wanted):
-            found = sweep_listing.together(client, session.sweeps(client), wanted)
-            if found.sweeps:
+            sweeps, benchmarks = session.sweeps(client), session.benchmarks(client)
+            found = sweep_listing.together(client, sweeps, benchmarks, wanted)
+            if found.groups:
                 out.table(found.columns, found.rows)
                 if found.more:
                     out.note(f"the first {limit}; more with: -n {limit * 5}")
-                out.note("the jobs of a sweep: adctl list --group NAME")
+                out.note("the jobs of a sweep or benchmark: adctl list --group NAME")
                 return
         listed = listing.find(client, wanted)
         if not listed.jobs and detector is not None:
@@ -151,9 +153,12 @@ def show(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Show a job: settings, attempts, events, result. Of a sweep, what `adctl sweep show` does."""
+    """Show a job: settings, attempts, events, result.
+
+    Of a sweep or benchmark, what `adctl sweep show` or `adctl benchmark show` does.
+    """
     from ad_cli import showing, targets
-    from ad_platform.records import Study
+    from ad_platform.records import Benchmark, Study
 
     with session.client() as client:
         sweeps = session.sweeps(client)
@@ -166,5 +171,9 @@ def show(
             from ad_cli.sweeps import printing
 
             printing.show(client, sweeps, found)
+        elif isinstance(found, Benchmark):
+            from ad_cli.benchmarks.showing import show as show_benchmark
+
+            show_benchmark(client, session.benchmarks(client).view(found))
         else:
             showing.show(showing.look(client, found))

@@ -32,6 +32,14 @@ SweepText = Annotated[
         show_default=False,
     ),
 ]
+BenchmarkText = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCHMARK",
+        help="A benchmark's name, its id or the first characters of it, or @last.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
 ]
@@ -114,6 +122,45 @@ MaxAttempts = Annotated[
 Key = Annotated[
     str | None, typer.Option("--key", help="Submitting a key twice gives one job.", show_default=False)
 ]
+FittedModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="NAME@ALIAS (champion without one), a train job, @last, or a folder with a fitted model.",
+        show_default=False,
+    ),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="The share of good images that may be called anomalous. Default: the least certified.",
+        show_default=False,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(metavar="T", help="A score above which an image is anomalous.", show_default=False),
+]
+ScoreOn = Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda, or indices such as 0,1.")]
+RowsAs = Annotated[
+    str | None,
+    typer.Option("--format", metavar="F", help="table, csv or jsonl, on stdout.", show_default=False),
+]
+RowsAsCsv = Annotated[bool, typer.Option("--csv", help="Short for --format csv.", show_default=False)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that lie there.", show_default=False)
+]
+PastGates = Annotated[
+    bool, typer.Option("--force", help="Even if a gate says no; needs --reason.", show_default=False)
+]
+Reason = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
+RegistryWait = Annotated[
+    float,
+    typer.Option(
+        "--wait", callback=within(0.0), metavar="SECONDS", help="How long to wait for the registry."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted.", show_default=False)]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch it until it ends.", show_default=False)]
 
@@ -138,9 +185,15 @@ def command_follows(context: typer.Context, unless: str) -> bool:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
     if command is None and unless not in given:
         raise InvalidRequest(
-            f"say what: {path} train, {path} evaluate, {path} sweep, or {path} {unless} JOB ({path} --help)"
+            f"say what: {path} train, {path} evaluate, {path} sweep, {path} benchmark, or "
+            f"{path} {unless} JOB ({path} --help)"
         )
     return command is not None
+
+
+def listed(texts: Sequence[str] | None) -> list[str]:
+    """Return names that were given one by one or with commas between them; empty ones are left out."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
 
 
 def tags_of(texts: Sequence[str] | None) -> dict[str, str]:

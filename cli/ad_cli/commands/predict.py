@@ -1,16 +1,13 @@
-"""`adctl predict`: score pictures on this machine with a fitted model."""
+"""`adctl predict`: score pictures with a fitted model, on this machine or as a job."""
 
-import os
-from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ad_cli import out, session
-from ad_cli.exits import Exit
-from ad_platform.errors import InvalidData, InvalidRequest, MissingExtra
+from ad_cli.commands import options
+from ad_platform.errors import InvalidRequest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,80 +16,156 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="NAME@ALIAS (champion without one), a train job, @last, or a folder with a fitted model.",
-            show_default=False,
-        ),
-    ],
+    model: options.FittedModel,
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="IMAGE",
-            help="Files, patterns, and folders: what lies directly in them.",
+            help="Files, patterns, and folders: what lies directly in them. - is one picture on stdin.",
             show_default=False,
         ),
-    ],
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="DIR", help="Write heat maps and scores.csv there.", show_default=False
+            "--out", "-o", metavar="DIR", help="Write heat maps and a table there.", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that lie there.", show_default=False)
-    ] = False,
-    rate: Annotated[
-        float | None,
+    watch: Annotated[
+        Path | None,
         typer.Option(
-            metavar="R",
-            help="The share of good images that may be called anomalous. Default: the least certified.",
+            metavar="DIR",
+            help="Score each finished file that comes into a folder, once; go on until ended.",
             show_default=False,
         ),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="A score above which an image is anomalous.", show_default=False),
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Names of images, one a line; - reads them from stdin.", show_default=False
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda, or indices such as 0,1.")] = "auto",
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV to stdout.", show_default=False)] = False,
+    null: Annotated[
+        bool,
+        typer.Option("--null", "-0", help="Names end with NUL (find -print0).", show_default=False),
+    ] = False,
+    form: options.RowsAs = None,
+    heat_maps: Annotated[
+        bool,
+        typer.Option(
+            "--heat-maps", help="Make heat maps; --out does unless told not to.", show_default=False
+        ),
+    ] = False,
+    no_heat_maps: Annotated[
+        bool, typer.Option("--no-heat-maps", help="Make none, but for --out's table.", show_default=False)
+    ] = False,
+    masks: Annotated[
+        bool,
+        typer.Option(
+            "--masks", help="Also black and white: what is above the threshold.", show_default=False
+        ),
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also each map's own numbers (.npy).", show_default=False)
+    ] = False,
+    overwrite: options.Overwrite = False,
+    rate: options.Rate = None,
+    threshold: options.Threshold = None,
+    settle: Annotated[
+        float,
+        typer.Option(
+            callback=options.within(0.05, 3600),
+            metavar="SECONDS",
+            help="With --watch: for how long a finished file has not changed.",
+        ),
+    ] = 2.0,
+    device: options.ScoreOn = "auto",
+    submit: Annotated[
+        bool,
+        typer.Option("--submit", help="Score them as a job; adctl results gathers them.", show_default=False),
+    ] = False,
+    shared: Annotated[
+        bool,
+        typer.Option("--shared", help="With --submit: every worker has the same folder.", show_default=False),
+    ] = False,
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            callback=options.within(1, 100_000),
+            metavar="N",
+            help="With --submit: images that are kept together. Default: by cost.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", "-w", help="With --submit: watch it until it ends.", show_default=False),
+    ] = False,
+    name: options.Name = None,
+    tag: options.Tags = None,
+    group: options.Group = None,
+    queue: options.QueueName = None,
+    priority: options.Priority = None,
+    max_attempts: options.MaxAttempts = None,
+    key: options.Key = None,
+    as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
     """Score images, and say which are anomalous.
 
-    Nothing is submitted: it runs here. The threshold is the one that the model's newest evaluation
-    calibrated; on the heat maps of --out, yellow to red is above it. Images that cannot be read are named,
-    the others are scored, and the exit code is then 2.
+    It runs here, or with --submit as a job. The threshold is the one that the model was promoted with, of a
+    train job the one that its newest evaluation calibrated; on the heat maps of --out, yellow to red is above
+    it. Results come in the order of the images, with --watch as files are finished. Images that cannot be
+    read are named, the others are scored, and the exit code is then 2.
     """
-    if out.as_json() and as_csv:
-        raise InvalidRequest("give either --json or --csv, not both")
-    if find_spec("torch") is None:
-        raise MissingExtra("scoring images", "worker")
-    # Read when torch is loaded: threads that spin while they wait slow a shared machine tenfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from ad_cli import predictions
-    from ad_workers.predicting.asking import Asked, begin
+    from ad_cli import predicting, predictions
+
+    of_job = {
+        "--shared": shared,
+        "--shard": shard,
+        "--wait": wait,
+        "--name": name,
+        "--tag": tag,
+        "--group": group,
+        "--queue": queue,
+        "--priority": priority,
+        "--max-attempts": max_attempts,
+        "--key": key,
+    }
+    if heat_maps and no_heat_maps:
+        raise InvalidRequest("give either --heat-maps or --no-heat-maps, not both")
+    drawn = {"--heat-maps": heat_maps, "--masks": masks, "--maps": maps}
+    pictures = {"IMAGE": images, "--files-from": files_from, "--watch": watch}
+    here = {"--out": to, "--overwrite": overwrite, "--watch": watch}
+    predicting.check(submit=submit, of_job=of_job, drawn=drawn, pictures=pictures, here=here, null=null)
+    shown = predictions.format_of(form, as_csv=as_csv)
+    if not submit:
+        predicting.need_torch()
+    from ad_workers.predicting.asking import Asked
+    from ad_workers.predicting.places import Makes
 
     asked = Asked(
         model=model,
-        images=images,
+        images=images or (),
+        files_from=files_from,
+        null=null,
         out=to,
+        makes=Makes(overlays=heat_maps or not (submit or no_heat_maps), masks=masks, maps=maps),
+        form=predictions.JSONL if shown == predictions.JSONL else predictions.CSV,
         overwrite=overwrite,
         rate=rate,
         threshold=threshold,
         device=device,
     )
     with session.client() as client:
-        run = begin(client, asked)
-        shown = predictions.shown_as(run, as_csv=as_csv)
-        try:
-            with closing(run.predict()) as made:
-                shown.all_of(made)
-        except KeyboardInterrupt:
-            out.note(f"\ninterrupted after {shown.count} of {len(run.pictures)} images")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-    if shown.failed:
-        raise InvalidData(f"{shown.failed} of {len(run.pictures)} images could not be scored")
+        if submit:
+            from ad_cli import predicting_jobs
+
+            sent = predicting_jobs.sent(of_job, tags=options.tags_of(tag))
+            code = predicting_jobs.submit(client, asked, sent, wait=wait)
+        elif watch is not None:
+            code = predicting.watch(client, asked, watch, settle, shown)
+        else:
+            code = predicting.predict(client, asked, shown)
+    raise typer.Exit(code)

@@ -1,18 +1,21 @@
-"""`adctl promote`: let the model of a job, or of the best trial of a sweep, carry an alias."""
+"""`adctl promote`: let the model of a job, or the best of a sweep or group, carry an alias."""
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ad_cli import out, session, shapes
 from ad_cli.commands import options
-from ad_platform.errors import InvalidRequest
+from ad_cli.exits import Exit, exit_of
+from ad_platform.errors import AdctlError, InvalidRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ad_cli.promoting import Pick
     from ad_platform.client import Client
-    from ad_platform.records import Champion
-    from ad_platform.requests import Promotion
+    from ad_platform.registry.promotion import Wish
+    from ad_platform.specs import Json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,88 +29,104 @@ def promote(
         typer.Argument(
             metavar="JOB",
             help="A train job or an evaluation of one: its id, the first characters, @last; or NAME@ALIAS; "
-            "or with --best a sweep.",
+            "or with --best a sweep, a benchmark or any group of jobs.",
             show_default=False,
         ),
     ],
-    best: Annotated[
-        bool, typer.Option("--best", help="The best trial of a sweep.", show_default=False)
-    ] = False,
-    alias: Annotated[str, typer.Option(help="The alias, such as champion.")] = "champion",
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if a gate says no; needs --reason.", show_default=False)
-    ] = False,
-    reason: Annotated[str, typer.Option(help="Why, for the record.", show_default=False)] = "",
-    wait: Annotated[
-        float,
-        typer.Option(
-            callback=options.within(0.0), metavar="SECONDS", help="How long to wait for the registry."
+    metric: Annotated[
+        str,
+        typer.Argument(
+            metavar="[METRIC]",
+            help="With --best: by which measure. Default: as the sweep.",
+            show_default=False,
         ),
-    ] = 60.0,
+    ] = "",
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best", help="The best of a sweep or group; of several categories of each.", show_default=False
+        ),
+    ] = False,
+    category: Annotated[
+        str,
+        typer.Option(
+            "--category", "-c", metavar="NAME", help="With --best: of this one alone.", show_default=False
+        ),
+    ] = "",
+    alias: Annotated[str, typer.Option(help="The alias, such as champion.")] = "champion",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what every gate says; change nothing.", show_default=False)
+    ] = False,
+    force: options.PastGates = False,
+    reason: options.Reason = "",
+    wait: options.RegistryWait = 60.0,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
     """Make a job's model the champion, or give it another alias.
 
-    Waits until MLflow's registry shows it; the decision stands even if that takes longer.
+    If the gates let it. Waits until MLflow's registry shows it; the decision stands even if that takes
+    longer. With --dry-run the exit code is 3 if a gate refuses.
     """
-    if force and not reason.strip():
+    if force and not reason.strip() and not dry_run:
         raise InvalidRequest("--force goes past the gates, so say why: --reason TEXT")
+    from ad_cli import promoting
+    from ad_platform.registry.promotion import Wish
+
     with session.client() as client:
-        known = {(each.model, each.alias) for each in client.store.champions.history()}
-        promotion = _promote(client, job, alias, force=force, reason=reason, best=best)
-        champion = promotion.champion
-        alias = champion.alias
-        out.note(f"decided: {champion.model}@{alias} is job {champion.job_id} (revision {champion.revision})")
-        if meant := _nearly(champion, known):
-            out.warn(
-                f"{alias} is a new alias; was {meant} meant? adctl promote {champion.job_id} --alias {meant}"
-            )
-        final = client.await_registry(promotion, wait)
+        found = promoting.picks(client, job, best=best, metric=metric, category=category)
+        for one in found:
+            if one.words:
+                out.note(one.words)
+        user = client.settings.user
+        wish = Wish(alias=alias, user=user, force=force, reason=reason or ("trying" if dry_run else ""))
+        several = best and any(one.words for one in found)
+        code = (_try if dry_run else _decide)(client, found, wish, several, wait)
+    if code:
+        raise typer.Exit(code)
+
+
+def _try(client: "Client", found: "Sequence[Pick]", wish: "Wish", several: bool, wait: float) -> int:
+    """Show what the gates say of each."""
+    from dataclasses import replace
+
+    from ad_cli import verdicts
+
+    proposals = [client.propose(one.job, replace(wish, chosen=one.chosen)) for one in found]
     if out.as_json():
-        out.data(shapes.record_json(final.champion))
-    elif out.quiet():
-        out.text(f"{champion.model}@{alias}")
+        values: list[Json] = [verdicts.to_json(one) for one in proposals]
+        out.data(values if several else values[0])
     else:
-        out.text(f"{champion.model}@{alias}  {champion.job_id}")
-    if final.champion.revision != champion.revision:
-        out.warn(f"job {final.champion.job_id} was promoted in the meantime and is in force now")
-    elif final.published:
-        out.note(f"registered: models:/{champion.model}@{alias} is version {final.champion.published}")
-    else:
-        out.warn("the decision stands, but MLflow's registry does not show it yet: a worker's node tells it")
+        for one in proposals:
+            if out.quiet():
+                out.text("passed" if one.passes else "refused")
+            else:
+                verdicts.propose(one)
+    return Exit.OK if all(one.passes for one in proposals) else Exit.CONFLICT
 
 
-def _promote(client: "Client", text: str, alias: str, *, force: bool, reason: str, best: bool) -> "Promotion":
-    """Decide for a job, or for the best trial of a sweep; raise InvalidRequest for a sweep as a whole."""
-    from ad_cli import targets
-    from ad_platform.records import Study
+def _decide(client: "Client", found: "Sequence[Pick]", wish: "Wish", several: bool, wait: float) -> int:
+    """Promote each; one that is refused must not keep the others from it."""
+    from dataclasses import replace
 
-    sweeps = session.sweeps(client)
-    if best:
-        return sweeps.promote_best(text, alias, force=force, reason=reason)
-    job = _job(client, text)
-    if isinstance(found := targets.find(client, sweeps, job), Study):
-        raise InvalidRequest(f"{found.name} is a sweep; promote its best: adctl promote {found.name} --best")
-    return client.promote(found.id, alias, force=force, reason=reason)
+    from ad_cli import promoting
 
-
-def _job(client: "Client", text: str) -> str:
-    """Return the job that is meant, which may be written as the model it is already."""
-    if "@" not in text.lstrip("@"):
-        return text
-    from ad_platform import models
-
-    found = models.find(client, text).job
-    if found is None:
-        raise InvalidRequest(f"{text} is a folder; promote a train job, or a model that has an alias")
-    return found.id
-
-
-def _nearly(champion: "Champion", known: "set[tuple[str, str]]") -> str:
-    """Return the alias that was perhaps meant where one is new; a mistyped one would go unnoticed."""
-    if (champion.model, champion.alias) in known:
-        return ""
-    others = {"champion", "challenger", *(alias for model, alias in known if model == champion.model)}
-    near = get_close_matches(champion.alias, others - {champion.alias}, n=1, cutoff=0.75)
-    return near[0] if near and champion.alias not in ("champion", "challenger") else ""
+    known, done, first_error = promoting.known_aliases(client), [], 0
+    for one in found:
+        try:
+            promotion = client.decide(one.job, replace(wish, chosen=one.chosen))
+        except AdctlError as error:
+            if len(found) == 1:
+                raise
+            out.error(str(error))
+            first_error = first_error or exit_of(error)
+            continue
+        champion = promotion.champion
+        done.append(promoting.tell(client, promotion, known, wait))
+        if not out.as_json():
+            name = f"{champion.model}@{champion.alias}"
+            out.text(name if out.quiet() else f"{name}  {champion.job_id}")
+    if out.as_json():
+        values: list[Json] = [shapes.record_json(one) for one in done]
+        out.data(values if several else values[0])
+    return first_error

@@ -72,7 +72,7 @@ def start(settings: "Settings", *, slots: int | None = None, ui: bool = True) ->
     with Client(settings) as client:
 
         def registered(pid: int) -> bool:
-            here = [worker for worker in client.store.workers.roster() if worker.node == settings.node]
+            here = [worker for worker in client.workers() if worker.node == settings.node]
             return any(worker.pid == pid and worker.state == "online" for worker in here)
 
         return lifecycle.up(

@@ -1,4 +1,4 @@
-"""`adctl cancel` and `adctl retry`: end jobs and sweeps, and run ended or failed ones again."""
+"""`adctl cancel` and `adctl retry`: end jobs, sweeps and benchmarks, and run what failed again."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ def cancel(
         list[str] | None,
         typer.Argument(
             metavar="JOB",
-            help="Ids, their first characters, @last, or the names of sweeps.",
+            help="Ids, their first characters, @last, or the names of sweeps and benchmarks.",
             show_default=False,
         ),
     ] = None,
@@ -37,7 +37,8 @@ def cancel(
     """End jobs; one that runs is told within seconds.
 
     Jobs that need one of them, such as its evaluation, cannot run then and end too. A sweep ends with all it
-    has running, and nothing is made of it; adctl sweep stop keeps its best.
+    has running, and nothing is made of it; adctl sweep stop keeps its best. A benchmark
+    keeps the results it has.
     """
     from ad_cli import cancelling
 
@@ -52,7 +53,7 @@ def retry(
         list[str],
         typer.Argument(
             metavar="JOB",
-            help="Ids, their first characters, @last, or the names of sweeps.",
+            help="Ids, their first characters, @last, or the names of sweeps and benchmarks.",
             show_default=False,
         ),
     ],
@@ -60,7 +61,7 @@ def retry(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Run ended jobs, or the failed trials of a sweep, again.
+    """Run again ended jobs, or what failed of a sweep or benchmark.
 
     An ended job stays as it is; a new one goes on from its last checkpoint. Only failed and cancelled jobs
     can be run again.

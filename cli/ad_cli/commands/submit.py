@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ad_cli import out, session
-from ad_cli.commands import options, submit_sweep
+from ad_cli.commands import options, submit_benchmark, submit_sweep
 
 app = typer.Typer(no_args_is_help=True, help="Ask for work; --from JOB alone asks for what that job was.")
 
@@ -118,3 +118,4 @@ def evaluate(
 
 
 app.command()(submit_sweep.sweep)
+app.command()(submit_benchmark.benchmark)

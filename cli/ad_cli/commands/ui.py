@@ -15,7 +15,7 @@ from ad_platform.errors import Unavailable
 
 if TYPE_CHECKING:
     from ad_platform.client import Client
-    from ad_platform.records import Job
+    from ad_platform.records import Benchmark, Job
     from ad_platform.settings import Settings
 
 
@@ -28,7 +28,9 @@ def ui(
     job: Annotated[
         str,
         typer.Argument(
-            metavar="JOB", help="Show the page of this job's run, or of this sweep.", show_default=False
+            metavar="JOB",
+            help="Show the page of this job's or benchmark's run, or of this sweep.",
+            show_default=False,
         ),
     ] = "",
     sweeps: Annotated[
@@ -91,8 +93,14 @@ def _page(settings: "Settings", text: str, sweeps: bool) -> str:
     return page or f"{base}/dashboard"
 
 
-def _run_of(client: "Client", job: "Job") -> str:
-    run = client.store.shipments.run_of(job.id)
+def _run_of(client: "Client", job: "Job | Benchmark") -> str:
+    from ad_platform.records import Benchmark
+
+    if isinstance(job, Benchmark):
+        if job.run_id is None:
+            raise Unavailable(f"MLflow has no page of benchmark {job.name} yet: a worker tells it, adctl up")
+        return job.run_id
+    run = client.run_of(job)
     if run is None:
         when = "once the job has begun" if job.attempt == 0 else "by any worker, within a minute: adctl up"
         raise Unavailable(f"MLflow has no page of job {job.id} yet ({job.state}): it is told {when}")

@@ -42,6 +42,14 @@ class Elsewhere(Glance):
         found = self._ask(lambda client: client.store.studies.search(limit=NEWEST))
         return [Named(one.name, f"sweep {one.state}, {one.wanted} trials") for one in found or ()]
 
+    def benchmarks(self) -> list[Named]:
+        """Return the names of the newest benchmarks."""
+        found = self._ask(lambda client: client.store.benchmarks.search(limit=NEWEST))
+        return [
+            Named(one.name, f"benchmark {'at work' if one.finished_at is None else 'ended'}")
+            for one in found or ()
+        ]
+
     def detector_of(self, start: str) -> str:
         """Return the detector of a job."""
         return self._ask(lambda client: client.store.jobs.find(start or "@last").spec.detector) or ""

@@ -36,10 +36,17 @@ def sweeps(args: Sequence[str], incomplete: str) -> Offer:
     return [one for one in [*newest, *found] if one[0].startswith(incomplete) and one[0] not in args]
 
 
-def jobs_and_sweeps(args: Sequence[str], incomplete: str) -> Offer:
-    """Return job ids, then the names of sweeps; @last is the newest job."""
-    found = [one for one in sweeps(args, incomplete) if one[0] != "@last"]
-    return [*jobs(args, incomplete), *found]
+def benchmarks(args: Sequence[str], incomplete: str) -> Offer:
+    """Return the names of benchmarks, newest first, and @last."""
+    found = _pairs(_names().benchmarks())
+    newest = [("@last", f"the newest: {found[0][0]}")] if found else []
+    return [one for one in [*newest, *found] if one[0].startswith(incomplete) and one[0] not in args]
+
+
+def jobs_and_names(args: Sequence[str], incomplete: str) -> Offer:
+    """Return job ids, then the names of sweeps and benchmarks; @last is the newest job."""
+    named = [*sweeps(args, incomplete), *benchmarks(args, incomplete)]
+    return [*jobs(args, incomplete), *(one for one in named if one[0] != "@last")]
 
 
 def detectors(args: Sequence[str], incomplete: str) -> Offer:

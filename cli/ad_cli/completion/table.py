@@ -22,6 +22,17 @@ def fixed(*names: str) -> Source:
     return source
 
 
+def listed(source: Source) -> Source:
+    """Return a source of names of which several may stand with commas between them."""
+
+    def several(args: Sequence[str], incomplete: str) -> sources.Offer:
+        before, comma, last = incomplete.rpartition(",")
+        taken = before.split(",") if comma else []
+        return [(f"{before}{comma}{name}", words) for name, words in source(args, last) if name not in taken]
+
+    return several
+
+
 def models_and_jobs(args: Sequence[str], incomplete: str) -> sources.Offer:
     """Return what carries an alias, then train jobs by id."""
     return [*sources.models(args, incomplete), *sources.jobs(args, incomplete)]
@@ -29,9 +40,9 @@ def models_and_jobs(args: Sequence[str], incomplete: str) -> sources.Offer:
 
 # Options by name; where one means something else below a group, the group's name stands before it.
 OPTIONS: dict[str, Source] = {
-    "--model": sources.detectors,
+    "--model": listed(sources.detectors),
     "--detector": sources.detectors,
-    "--preset": sources.presets,
+    "--preset": listed(sources.presets),
     "--set": sources.fields,
     "--param": sources.parameters,
     "--objective": sources.objectives,
@@ -39,8 +50,9 @@ OPTIONS: dict[str, Source] = {
     "--pruner": fixed("none", "median", "percentile", "asha", "hyperband", "patient"),
     "--warm-start": sources.sweeps,
     "--from": sources.jobs,
-    "--dataset": sources.datasets,
+    "--dataset": listed(sources.datasets),
     "--category": sources.categories,
+    "--categories": listed(sources.categories),
     "--queue": sources.queues,
     "--queues": sources.queues,
     "sweep --sort": sources.orders_of_trials,
@@ -50,6 +62,7 @@ OPTIONS: dict[str, Source] = {
     "--device": fixed("auto", "cpu", "cuda", "mps"),
     "--holdout": fixed("10/10", "5/20", "none"),
     "--alias": fixed("champion", "challenger"),
+    "promote --category": sources.categories,
 }
 # Arguments by what the help page calls them; where commands mean different things by it, the command decides.
 ARGUMENTS: dict[str, Source] = {
@@ -57,12 +70,18 @@ ARGUMENTS: dict[str, Source] = {
     "A": sources.jobs,
     "B": sources.jobs,
     "SWEEP": sources.sweeps,
+    "BENCHMARK": sources.benchmarks,
+    "JOB|BENCHMARK|SWEEP": sources.jobs_and_names,
     **{
-        f"{command} JOB": sources.jobs_and_sweeps
+        f"{command} JOB": sources.jobs_and_names
         for command in ("show", "watch", "why", "cancel", "retry", "promote", "ui")
     },
     "WORKER": sources.workers,
+    "METRIC": sources.objectives,
     "MODEL": models_and_jobs,
+    "models A": models_and_jobs,
+    "models B": models_and_jobs,
+    "models MODEL": sources.models,
     "NAME@ALIAS": sources.models,
     "detectors NAME": sources.detectors,
     "queue NAME": sources.queues,

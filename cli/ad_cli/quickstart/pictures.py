@@ -13,7 +13,7 @@ from ad_platform.errors import InvalidData
 from ad_platform.records import Champion
 
 if TYPE_CHECKING:
-    from ad_workers.predicting.output import Prediction
+    from ad_workers.predicting.rows import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def look(client: Client, champion: Champion, screws: Screws) -> Seen:
         raise InvalidData(broken)
     return Seen(
         predictions=predictions,
-        threshold=run.threshold.words,
-        colours=run.colours,
+        threshold=run.loaded.threshold.words,
+        colours=run.loaded.colours,
         folder=client.settings.home / "quickstart",
     )

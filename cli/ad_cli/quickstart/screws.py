@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ad_cli import datasets
+from ad_platform import datasets
 from ad_platform.errors import DiskFull, InvalidData, MissingExtra
 from ad_platform.settings import Settings
 

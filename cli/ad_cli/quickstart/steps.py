@@ -146,9 +146,7 @@ def _promote(client: Client, chosen: Contender) -> Champion:
 
 
 def _standing(client: Client, chosen: Contender) -> Champion | None:
-    from ad_platform.registry.promotion import model_name
-
-    return client.store.champions.current(model_name(chosen.train), ALIAS)
+    return client.carrying(chosen.train, ALIAS)
 
 
 def _where_it_stands(number: int) -> str:

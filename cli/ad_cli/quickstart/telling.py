@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ad_cli import out
@@ -13,7 +14,7 @@ from ad_platform.settings import Settings
 from ad_platform.specs import Json
 
 if TYPE_CHECKING:
-    from ad_workers.predicting.output import Prediction
+    from ad_workers.predicting.rows import Prediction
 
 COLUMNS = ("DETECTOR", "VALIDATION", "TEST", "PIXELS", "TRAINED IN", "AN IMAGE")
 MEASURES = (BETTER_BY, "test/image_auroc", "test/pixel_auroc")
@@ -55,7 +56,7 @@ def _prediction_json(each: "Prediction") -> Json:
         "path": str(each.path),
         "score": each.score,
         "decision": each.decision or None,
-        "heat_map": str(each.overlay) if each.overlay else None,
+        "heat_map": each.overlay or None,
     }
 
 
@@ -99,8 +100,8 @@ def _way_on(settings: Settings, tour: Tour) -> dict[str, str]:
 
 
 def _prediction_row(tour: Tour, each: "Prediction") -> tuple[str, ...]:
-    image = each.path.relative_to(tour.screws.folder).as_posix()
-    painted = each.overlay.relative_to(tour.seen.folder).as_posix() if each.overlay else "-"
+    image = Path(each.path).relative_to(tour.screws.folder).as_posix()
+    painted = Path(each.overlay).relative_to(tour.seen.folder).as_posix() if each.overlay else "-"
     return (f"{each.score:.4g}", each.decision or "-", image, painted)
 
 

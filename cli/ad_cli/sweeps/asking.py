@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from ad_cli import asking, out
-from ad_platform.history import Estimate, estimate, span
+from ad_platform.history import Estimate, span
 from ad_platform.results import SELECTED_ON
 from ad_platform.rules import conflict, overlaid
 from ad_platform.specs import Json, Submission
@@ -19,9 +19,9 @@ from ad_platform.sweeps.asking import RESERVED, SweepPlan, SweepRequest
 
 if TYPE_CHECKING:
     from ad_cli.asking import Images, Source
-    from ad_cli.datasets import Found
     from ad_platform.catalogue import DetectorEntry
     from ad_platform.client import Client
+    from ad_platform.datasets import Found
     from ad_platform.devices import DeviceChoice
     from ad_platform.requests import Scheduling, TrainRequest
     from ad_platform.sweeps.steering import Sweeps
@@ -150,8 +150,8 @@ def _foreseen(client: Client, made: SweepPlan, found: Found) -> Planned:
         found=found,
         device=device,
         shared=len(entry.stages_of(spec.job.config)) > 1,
-        to_train=estimate(client.store, trained, found.train),
-        to_try=estimate(client.store, spec.job, found.test),
+        to_train=client.estimate(trained, found.train),
+        to_try=client.estimate(spec.job, found.test),
         examples=tuple(_examples(entry, spec)),
     )
 

@@ -1,4 +1,4 @@
-"""Puts sweeps among the jobs of `adctl list`, each as one row in the place of all its jobs."""
+"""Puts sweeps and benchmarks among the jobs of `adctl list`, each as one row in the place of its jobs."""
 
 from __future__ import annotations
 
@@ -8,50 +8,54 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ad_cli import listing, shapes
+from ad_cli.benchmarks import listing as benchmark_listing
 from ad_cli.sweeps import words
 from ad_platform.states import StudyState
 
 if TYPE_CHECKING:
     from ad_cli.listing import Listed, Wanted
     from ad_cli.tables import Column
+    from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
     from ad_platform.sweeps.steering import Sweeps
     from ad_platform.sweeps.viewing import SweepView
 
-# Filters that a sweep can be looked at by as well; any other is about single jobs.
+# Filters that a sweep or benchmark can be looked at by as well; any other is about single jobs.
 SHARED = {"detector", "dataset", "category", "user"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Together:
-    """The rows of a list that has sweeps in it."""
+    """The rows of a list that has sweeps or benchmarks in it."""
 
     columns: Sequence[Column]
     rows: Sequence[tuple[str, ...]]
     more: bool
-    sweeps: int  # how many of the rows are sweeps
+    groups: int  # how many of the rows are sweeps or benchmarks
 
 
 def fits(wanted: Wanted) -> bool:
-    """Say whether a list may show sweeps: newest first, and nothing asked that only jobs have."""
+    """Say whether a list may show sweeps and benchmarks: newest first, nothing asked that only jobs have."""
     asked = {name for name, value in wanted.filter.items() if value}
     return wanted.sort.lower() == "age" and asked <= SHARED
 
 
-def together(client: Client, sweeps: Sweeps, wanted: Wanted) -> Together:
-    """Return the jobs that were asked for, and in the place of those of a sweep the sweep."""
+def together(client: Client, sweeps: Sweeps, benchmarks: Benchmarks, wanted: Wanted) -> Together:
+    """Return the jobs that were asked for, and in the place of those of a sweep or benchmark that."""
     views = [view for view in sweeps.list() if _fits(view, wanted)]
     without = wanted.filter.copy()
     without["without_sweeps"] = True
     listed = listing.find(client, replace(wanted, filter=without))
     aged = [(job.created_at, listing.cells(job, listed)) for job in listed.jobs]
-    aged += [(view.study.created_at, _cells(view, listed)) for view in views]
+    groups = [(view.study.created_at, _cells(view, listed)) for view in views]
+    groups += benchmark_listing.rows(benchmarks, wanted, listed)
+    aged += groups
     aged.sort(key=lambda one: one[0], reverse=not wanted.reverse)
     return Together(
         columns=listing.columns(listed),
         rows=[cells for _, cells in aged[: wanted.limit]],
         more=listed.more or len(aged) > wanted.limit,
-        sweeps=len(views),
+        groups=len(groups),
     )
 
 

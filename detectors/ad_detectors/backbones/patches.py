@@ -33,7 +33,11 @@ class PatchFeatures(nn.Module):
         # By itself CUDA convolves with ten bits of mantissa, too few for distances small beside the features.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.autocast(images.device.type, enabled=False), exact:
-            maps: Sequence[Tensor] = self.extractor(shown)
+            return self.embedded(shown)
+
+    def embedded(self, images: Tensor) -> Tensor:
+        """Return the vectors of images (B, 3, S, S) in 0..1: (B, grid, grid, channels) float32."""
+        maps: Sequence[Tensor] = self.extractor(images)
         means = [F.avg_pool2d(each, self.neighbourhood, 1, self.neighbourhood // 2) for each in maps]
         return torch.cat([self._on_grid(each) for each in means], dim=1).permute(0, 2, 3, 1).contiguous()
 

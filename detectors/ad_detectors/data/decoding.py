@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ad_detectors.data.opening import decoded
+from ad_detectors.data.opening import decoded, opened
 from ad_detectors.errors import BadPicture
 
 VERSION = 2  # grows whenever the same file would give other pixels
@@ -16,13 +16,20 @@ DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 ROWS = 256  # scaled at a time, so that no wide copy of a whole picture is made
 
 
-def picture(path: Path, size: int | None) -> NDArray[np.uint8]:  # (3, size, size)
+def picture(
+    source: Path | bytes | Image.Image, size: int | None, name: str | None = None
+) -> NDArray[np.uint8]:  # (3, size, size)
     """Decode a picture as RGB, squeezed bilinearly to size x size; None keeps its own size.
 
-    Raises BadPicture (a DataError) that names the file.
+    It is a file, the content of one, or a picture that Pillow opened: the same one gives the same pixels
+    either way. Raises BadPicture (a DataError) that names the file, or calls it by `name`.
     """
-    with decoded(path) as image:
-        image = as_rgb(image, path)
+    if isinstance(source, Image.Image):
+        opening = opened(source, name or "in memory")
+    else:
+        opening = decoded(source, name)
+    with opening as image:
+        image = as_rgb(image, name or (source if isinstance(source, Path) else "in memory"))
         if size is not None:
             image = image.resize((size, size), Image.Resampling.BILINEAR)
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
@@ -38,7 +45,7 @@ def mask(path: Path, size: int) -> NDArray[np.bool_]:  # (size, size)
         return np.asarray(marked.resize((size, size), Image.Resampling.NEAREST)) > 0
 
 
-def as_rgb(image: Image.Image, path: Path) -> Image.Image:
+def as_rgb(image: Image.Image, path: object) -> Image.Image:
     """Return a picture as 8-bit RGB; raise BadPicture where the range of its values is not known."""
     if image.mode in DEEP:
         return _eight_bits(image, path)
@@ -61,7 +68,7 @@ def not_black(image: Image.Image) -> NDArray[np.bool_]:  # (H, W)
     return (np.asarray(red) > 0) | (np.asarray(green) > 0) | (np.asarray(blue) > 0)
 
 
-def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+def _eight_bits(image: Image.Image, path: object) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:

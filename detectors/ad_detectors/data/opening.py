@@ -1,7 +1,8 @@
 """One picture file, decoded within stated limits: what could hurt is refused by its header, before decoding.
 
-A file is what its content says, whatever its name: JPEG, PNG, BMP or TIFF. Decoding takes at most 24 bytes of
-memory per pixel, of at most `MAX_PIXELS` for all threads of a process together, and 50 MiB for a header.
+A file, on a disk or in memory, is what its content says, whatever its name: JPEG, PNG, BMP or TIFF.
+Decoding takes at most 24 bytes of memory per pixel, of at most `MAX_PIXELS` for all threads of a process
+together, and 50 MiB for a header.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from PIL import ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -84,21 +86,20 @@ NEW_SUBFILE_TYPE, TILE_WIDTH, TILE_LENGTH = 254, 322, 323  # tags of TIFF
 
 
 @contextmanager
-def decoded(path: Path) -> Iterator[Image.Image]:
+def decoded(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
     """Give the picture of a file, upright and at its own depth, for as long as the block lasts.
 
-    Raises BadPicture, naming the file, for whatever is wrong with it, in the block too.
+    The content of a file may be given instead of its path, with what it is called in messages. Raises
+    BadPicture, naming the file, for whatever is wrong with it, in the block too.
     """
+    path = name or (source if isinstance(source, Path) else f"of {len(source)} bytes")
     try:
-        with _Metered(io.FileIO(path, opener=_open_at_once)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        with _Metered(_raw(source)) as file:
+            if isinstance(source, Path) and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BadPicture(path, "it is a pipe or a device, not a file", "remove it")
             image = _recognised(file, path)
             width, height = image.size
-            if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-                limit = f"{MAX_PIXELS / 1e6:.0f} million in all or {MAX_SIDE} on a side"
-                reason = f"its header claims {width} x {height} pixels, more than {limit}"
-                raise BadPicture(path, reason, "cut it into tiles or make it smaller")
+            _bounded(width, height, path)
             _few_scans(image, file, path)
             with _ROOM.taken(width * height):
                 _one_picture(image, path)
@@ -107,6 +108,21 @@ def decoded(path: Path) -> Iterator[Image.Image]:
                 yield _upright(image)
     except UNREADABLE as error:
         raise BadPicture(path, _words(error)) from error
+
+
+@contextmanager
+def opened(image: Image.Image, name: str) -> Iterator[Image.Image]:
+    """Give a picture that somebody opened with Pillow as `decoded` gives that of a file; raise BadPicture."""
+    try:
+        _bounded(*image.size, name)
+        # Phones put previews and depths behind a JPEG, which Pillow then calls MPO.
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            raise BadPicture(name, "it holds several pictures", "give each for itself")
+        with _ROOM.taken(image.width * image.height):
+            image.load()
+            yield _upright(image)
+    except UNREADABLE as error:
+        raise BadPicture(name, _words(error)) from error
 
 
 class _TooMuch(OSError):
@@ -161,12 +177,31 @@ class _Room:
 _ROOM = _Room(MAX_PIXELS)
 
 
+def _raw(source: Path | bytes) -> io.RawIOBase:
+    # What lies in memory is read like a file; a BytesIO has all that a buffer asks of a raw file.
+    return (
+        io.FileIO(source, opener=_open_at_once)
+        if isinstance(source, Path)
+        else cast(io.RawIOBase, io.BytesIO(source))
+    )
+
+
+def _bounded(width: int, height: int, name: object) -> None:
+    """Refuse a picture that is larger than a detector could make use of."""
+    if not width * height:
+        raise BadPicture(name, f"it has {width} x {height} pixels")
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        limit = f"{MAX_PIXELS / 1e6:.0f} million in all or {MAX_SIDE} on a side"
+        reason = f"its header claims {width} x {height} pixels, more than {limit}"
+        raise BadPicture(name, reason, "cut it into tiles or make it smaller")
+
+
 def _open_at_once(path: str, flags: int) -> int:
     # A pipe that nobody writes to would keep us waiting for ever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _recognised(file: io.BufferedReader, path: Path) -> ImageFile:
+def _recognised(file: io.BufferedReader, path: object) -> ImageFile:
     """Read a picture's header; plug-ins are asked by name, so that none of Pillow's others can be reached."""
     start = file.read(32)
     file.seek(0)
@@ -181,7 +216,7 @@ def _recognised(file: io.BufferedReader, path: Path) -> ImageFile:
     raise BadPicture(path, "it is no JPEG, PNG, BMP or TIFF picture")
 
 
-def _few_scans(image: ImageFile, file: _Metered, path: Path) -> None:
+def _few_scans(image: ImageFile, file: _Metered, path: object) -> None:
     """Refuse a JPEG that would take hours: its scans can be empty, and each goes over the whole picture."""
     if isinstance(image, JpegImageFile) and image.info.get("progressive"):
         scans = file.count(b"\xff\xda", DEEPEST * image.width * image.height)
@@ -189,7 +224,7 @@ def _few_scans(image: ImageFile, file: _Metered, path: Path) -> None:
             raise BadPicture(path, f"it has {scans} scans, more than any program writes", "save it anew")
 
 
-def _one_picture(image: ImageFile, path: Path) -> None:
+def _one_picture(image: ImageFile, path: object) -> None:
     """Refuse files of several pictures: taking the first one in silence would hide the others."""
     if isinstance(image, TiffImageFile):
         sides = [image.tag_v2.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH)]
@@ -217,7 +252,7 @@ def _more_pages(image: TiffImageFile) -> bool:
     return True
 
 
-def _upright(image: ImageFile) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
     """Turn a picture as its metadata asks; metadata that cannot be read ask for nothing."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))

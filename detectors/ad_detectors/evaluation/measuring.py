@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from ad_detectors.data.layout import GOOD
+from ad_detectors.evaluation.image_result import CALIBRATION, TEST, VALIDATION, ImageResult
+from ad_detectors.evaluation.observed import observed
 from ad_detectors.evaluation.operating import OperatingPoint, calibrated
-from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION, Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.outcome import Evaluation, Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part, Pictures
-from ad_detectors.metrics.bootstrap import DRAWS, Evidence, intervals
+from ad_detectors.metrics.bootstrap import DRAWS, Evidence, Interval, intervals, restricted
 from ad_detectors.metrics.counts import count, thresholds
 from ad_detectors.metrics.pixels import PixelRanking
 from ad_detectors.metrics.ranking import auroc, average_precision, f1_max, tied_pairs
 
+DEFECT_DRAWS = 400  # of each defect: there may be many, and their pictures are few
 IMAGE_MEASURES = ("image_auroc", "image_ap", "image_f1_max")
 PIXEL_MEASURES = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro_30", "aupro_05")
 VALIDATED = ("image_auroc", "image_ap", "pixel_auroc", "aupro_30")  # of validation
@@ -56,19 +59,32 @@ def measured(
     pixels = _Pixels(partial, scratch)
     whole, defects = pixels.by_defect(test)
     evidence = pixels.evidence(test, whole)
+    operating = _operating([each.result for each in shown], exchangeable)
     return Evaluation(
         images=tuple(each.result for each in test),
         metrics=measures_of(test, whole),
         maps=pixels.maps(test),
         defects=defects,
+        defect_intervals=_of_defects(evidence, [each.result for each in test]),
         intervals=intervals(evidence, draws=DRAWS),
         evidence=evidence,
         unmarked=tuple(each.result.path for each in test if each.mask() is None),
         validation=_validated(validation, pixels.by_defect(validation)[0]) if validation else {},
         held_out=tuple(each.result for each in shown if each.result.split != TEST),
-        operating=_operating([each.result for each in shown], exchangeable),
+        operating=operating,
+        observed=observed([each.result for each in test], operating),
         ms_per_image=partial.ms_per_image,
     )
+
+
+def _of_defects(evidence: Evidence, results: Sequence[ImageResult]) -> dict[str, dict[str, Interval]]:
+    """Return the intervals of the measures of each defect, whose pictures are drawn with all normal ones."""
+    names = sorted({each.defect for each in results if each.label})
+    found: dict[str, dict[str, Interval]] = {}
+    for name in names:
+        kept = np.array([not each.label or each.defect == name for each in results], np.bool_)
+        found[name] = intervals(restricted(evidence, kept), draws=DEFECT_DRAWS)
+    return found
 
 
 def shown_of(

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ad_detectors.errors import StateError
+from ad_detectors.evaluation.image_result import CALIBRATION
 from ad_detectors.evaluation.operating import OperatingPoint, calibrated
-from ad_detectors.evaluation.outcome import CALIBRATION
 
 NAME = "operating_point.json"
 SCORES = "scores.csv"

@@ -14,7 +14,7 @@ from ad_detectors.api import Images
 from ad_detectors.data.defects import KINDS, kinds_of, spoil
 from ad_detectors.data.images import TestImages
 from ad_detectors.data.layout import GOOD
-from ad_detectors.evaluation.outcome import CALIBRATION, TEST, VALIDATION
+from ad_detectors.evaluation.image_result import CALIBRATION, TEST, VALIDATION
 
 LEAST_SIDE = 16  # pixels; smaller pictures have no room for a synthetic defect
 SPOILT_BY = (20_290_301, 20_290_302)  # seeds, one for each synthetic defect of a normal picture

@@ -11,9 +11,9 @@ from ad_detectors.data.images import CachedImages, TestImages, test_images, vali
 from ad_detectors.data.layout import GOOD, Category
 from ad_detectors.data.splits import NONE, Holdout
 from ad_detectors.errors import ConfigError, DataError
+from ad_detectors.evaluation.image_result import TEST, VALIDATION
 from ad_detectors.evaluation.measuring import IMAGE_MEASURES, PIXEL_MEASURES, VALIDATED
 from ad_detectors.evaluation.order import mixed
-from ad_detectors.evaluation.outcome import TEST, VALIDATION
 from ad_detectors.evaluation.parts import LEAST_SIDE, Labelled, Mixed, Part, Pictures, validated
 from ad_detectors.evaluation.scoring import BATCH, count_batches
 from ad_detectors.evaluation.splits import SplitImages

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ad_detectors.api import Detector, Scores
 from ad_detectors.errors import StateError
-from ad_detectors.evaluation.outcome import CALIBRATION
+from ad_detectors.evaluation.image_result import CALIBRATION
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part
 
@@ -37,7 +37,7 @@ def score_parts(
     if partial.of not in ("", of) or partial.done > sum(len(part.pictures) for part in parts):
         raise StateError(f"{partial.done} pictures of something else were scored before; evaluate anew")
     partial.of = of
-    batches = list(_batches(parts, batch))
+    batches = list(batches_of(parts, batch))
     warm = False  # the first batch of a process loads and compiles
     for number, (start, part, indices) in enumerate(batches, 1):
         if start < partial.done:
@@ -54,16 +54,10 @@ def score_parts(
 
 def count_batches(parts: Sequence[Part], batch: int) -> int:
     """Return how many batches of at most so many pictures the parts have."""
-    return sum(1 for _ in _batches(parts, batch))
+    return sum(1 for _ in batches_of(parts, batch))
 
 
-def ms_again(detector: Detector, part: Part, batch: int = BATCH) -> float:
-    """Score the first batch of a part once more, and return the milliseconds that a picture took."""
-    indices = range(min(detector.batch or batch, len(part.pictures)))
-    return 1000 * _timed(detector, part, indices)[1] / len(indices)
-
-
-def _batches(parts: Sequence[Part], size: int) -> Iterator[tuple[int, Part, range]]:
+def batches_of(parts: Sequence[Part], size: int) -> Iterator[tuple[int, Part, range]]:
     """Return each batch: how many pictures come before it, its part, and its pictures there."""
     before = 0
     for part in parts:
@@ -71,6 +65,12 @@ def _batches(parts: Sequence[Part], size: int) -> Iterator[tuple[int, Part, rang
         for start in range(0, length, size):
             yield before + start, part, range(start, min(start + size, length))
         before += length
+
+
+def ms_again(detector: Detector, part: Part, batch: int = BATCH) -> float:
+    """Score the first batch of a part once more, and return the milliseconds that a picture took."""
+    indices = range(min(detector.batch or batch, len(part.pictures)))
+    return 1000 * _timed(detector, part, indices)[1] / len(indices)
 
 
 def _timed(detector: Detector, part: Part, indices: range) -> tuple[Scores, float]:

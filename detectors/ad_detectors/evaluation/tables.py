@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ad_detectors.evaluation import operating_file
-from ad_detectors.evaluation.outcome import Evaluation, ImageResult, Measures
+from ad_detectors.evaluation.image_result import ImageResult
+from ad_detectors.evaluation.outcome import Evaluation, Measures
 from ad_detectors.metrics import evidence_file
+from ad_detectors.metrics.bootstrap import MEASURES, Interval
 
 FIRST = {"image_auroc": "img_auc", "pixel_auroc": "pixel_auc"}  # under the names that others use
 SCORES = ("path", "label", "defect", "score", "split", "map_max")
-INTERVALS = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
+INTERVALS = MEASURES
 
 
 def write_results(evaluation: Evaluation, folder: Path, category: str, category_type: str = "all") -> None:
@@ -29,12 +31,12 @@ def write_results(evaluation: Evaluation, folder: Path, category: str, category_
     def row(kind: str, measures: Measures, interval: list[str], images: int) -> list[str]:
         return [category, kind, *(_cell(measures[name]) for name in [*FIRST, *rest]), *interval, str(images)]
 
-    found = [evaluation.intervals.get(name) for name in INTERVALS]
-    bounds = [_cell(end) for each in found for end in ((each.low, each.high) if each else (None, None))]
+    bounds = _bounds(evaluation.intervals)
     rows = [row(category_type, evaluation.metrics, bounds, len(evaluation.images))]
     for defect, measures in evaluation.defects.items():
         images = sum(image.defect == defect or not image.label for image in evaluation.images)
-        rows.append(row(defect, measures, [_cell(None)] * len(ends), images))
+        own = evaluation.defect_intervals.get(defect, {})
+        rows.append(row(defect, measures, _bounds(own), images))
     _write(folder / "results.csv", [header, *rows])
     lines = [
         [image.path, str(image.label), image.defect, repr(image.score), image.split, _cell(image.map_max)]
@@ -50,6 +52,11 @@ def write_scores(images: Sequence[ImageResult], folder: Path) -> None:
     """Write scores.csv with a line for each picture, in the order given, without the maxima of maps."""
     lines = [[each.path, str(each.label), each.defect, repr(each.score), each.split] for each in images]
     _write(folder / operating_file.SCORES, [list(SCORES[:-1]), *lines])
+
+
+def _bounds(intervals: Mapping[str, Interval]) -> list[str]:
+    found = [intervals.get(name) for name in INTERVALS]
+    return [_cell(end) for each in found for end in ((each.low, each.high) if each else (None, None))]
 
 
 def _cell(value: float | None) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ad_detectors.api import Detector
 from ad_detectors.errors import ConfigError, DataError
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.evaluation.measuring import Shown, measures_of, room_of, shown_of
-from ad_detectors.evaluation.outcome import ImageResult, Measures
+from ad_detectors.evaluation.outcome import Measures
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.plan import LATENCY, Plan, of_pixels, splits_of
 from ad_detectors.evaluation.scoring import Report, ms_again, score_parts

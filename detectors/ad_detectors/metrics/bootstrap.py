@@ -2,13 +2,14 @@
 
 Normal and anomalous pictures are drawn apart (stratified), whole pictures at a time, since pixels of one
 picture hang together; the interval lies between percentiles of the measure over the draws (Efron and
-Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). The image AUROC of a draw is exact; that of
-pixels and the AUPRO are read off counts on a grid, within `counts.GRID_ERROR`.
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Measures of image scores of a draw are
+exact; those of pixels are read off counts on a grid: AUROC and AUPRO within `counts.GRID_ERROR`, AP and
+F1-max within about as much, since the grid takes equal steps of recall too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -21,7 +22,10 @@ from ad_detectors.metrics.counts import PixelCounts
 DRAWS = 1000
 LEVEL = 0.95
 AT_ONCE = 50  # draws, to bound memory
-MEASURES = ("image_auroc", "pixel_auroc", "aupro_30", "aupro_05")
+MEASURES = (
+    *("image_auroc", "image_ap", "image_f1_max"),
+    *("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro_30", "aupro_05"),
+)
 AUPRO = {"aupro_30": 0.3, "aupro_05": 0.05}
 
 Values: TypeAlias = NDArray[np.float64]
@@ -35,6 +39,16 @@ class Interval:
     point: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much two models differ: itself, its 95 % interval, and the two-sided p value of no difference."""
+
+    point: float
+    low: float
+    high: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -60,12 +74,62 @@ def paired_difference(
     Both see the same draws, so what is hard for both does not blur the difference. An interval that does not
     hold 0 says that one of them is better. Raises ValueError if the pictures differ.
     """
+    _check_alike(first, second)
+    return _intervals([first, second], lambda found: found[0] - found[1], draws, seed)
+
+
+def mean_difference(
+    first: Sequence[Evidence], second: Sequence[Evidence], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Difference]:
+    """Return the mean over `first` minus that over `second` of each of MEASURES, and test it.
+
+    Each side is one model fitted with several seeds and scored on the same pictures; every draw of pictures
+    is the same for all. The p value is two-sided and inverts the percentile interval: twice the smaller share
+    of draws on one side of 0, those at 0 counted on both, and the pictures as they are counted as one draw
+    more, so that it never is 0 (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, 4.2).
+    It speaks of other test pictures, not of other seeds. Raises ValueError if the pictures differ, or where a
+    side is empty.
+    """
+    if not first or not second:
+        raise ValueError("there is nothing to compare on one side")
+    for other in (*first[1:], *second):
+        _check_alike(first[0], other)
+    count = len(first)
+
+    def combine(found: list[Values]) -> Values:
+        difference: Values = np.mean(found[:count], axis=0) - np.mean(found[count:], axis=0)
+        return difference
+
+    drawn = _drawn([*first, *second], combine, draws, seed)
+    return {name: _tested(values) for name, values in drawn.items()}
+
+
+def _check_alike(first: Evidence, second: Evidence) -> None:
+    """Raise ValueError unless two detectors can be compared picture by picture."""
     if first.pictures != second.pictures or not np.array_equal(first.labels, second.labels):
         raise ValueError("these detectors were not evaluated on the same pictures; evaluate both anew")
     mine, other = first.pixels, second.pixels
     if mine is not None and other is not None and not _same(mine, other):
         raise ValueError("these detectors were not evaluated against the same masks; evaluate both anew")
-    return _intervals([first, second], lambda found: found[0] - found[1], draws, seed)
+
+
+def restricted(evidence: Evidence, kept: NDArray[np.bool_]) -> Evidence:
+    """Return what is known of some of the pictures alone, given as a mask (N,)."""
+    pixels = evidence.pixels
+    if pixels is not None:
+        rows = kept[pixels.pictures]
+        some = rows[pixels.defective]
+        places = np.cumsum(kept) - 1
+        pixels = PixelCounts(
+            places[pixels.pictures[rows]].astype(np.intp),
+            pixels.defective[rows],
+            pixels.normal_pixels[rows],
+            pixels.defective_pixels[some],
+            pixels.overlap[some],
+            pixels.regions[some],
+        )
+    names = tuple(name for name, keep in zip(evidence.pictures, kept, strict=False) if keep)
+    return Evidence(evidence.scores[kept], evidence.labels[kept], pixels, names)
 
 
 def image_auroc_interval(
@@ -77,7 +141,7 @@ def image_auroc_interval(
 
 
 def grid_measures(pixels: PixelCounts, times: ArrayLike = 1) -> dict[str, float]:
-    """Return pixel AUROC and AUPRO as the grid shows them, with each picture there so many times."""
+    """Return the measures of pixels as the grid shows them, with each picture there so many times."""
     weights = np.broadcast_to(np.asarray(times, np.float64), (1, len(pixels.defective)))
     return {name: float(value[0]) for name, value in _of_pixels(pixels, weights).items()}
 
@@ -85,15 +149,32 @@ def grid_measures(pixels: PixelCounts, times: ArrayLike = 1) -> dict[str, float]
 def _intervals(
     sides: list[Evidence], combine: Callable[[list[Values]], Values], draws: int, seed: int
 ) -> dict[str, Interval]:
-    result: dict[str, Interval] = {}
-    tail = (1 - LEVEL) / 2
+    return {name: _interval(values) for name, values in _drawn(sides, combine, draws, seed).items()}
+
+
+def _drawn(
+    sides: list[Evidence], combine: Callable[[list[Values]], Values], draws: int, seed: int
+) -> dict[str, Values]:
+    """Return each measure, combined over the sides: first of the pictures as they are, then of each draw."""
+    result: dict[str, Values] = {}
     for group, (defective, measures) in enumerate(_groups(sides)):
         weights = _weights(np.random.default_rng([seed, group]), defective, draws)
         drawn = [measure(weights) for measure in measures]
-        for name in drawn[0]:
-            point, *found = combine([side[name] for side in drawn]).tolist()
-            result[name] = Interval(point, *np.quantile(found, [tail, 1 - tail]).tolist())
+        result |= {name: combine([side[name] for side in drawn]) for name in drawn[0]}
     return result
+
+
+def _interval(values: Values) -> Interval:  # (1 + B,)
+    tail = (1 - LEVEL) / 2
+    return Interval(float(values[0]), *np.quantile(values[1:], [tail, 1 - tail]).tolist())
+
+
+def _tested(values: Values) -> Difference:  # (1 + B,)
+    drawn = values[1:]
+    tail = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    p = min(1.0, 2 * (tail + 1) / (len(drawn) + 1))
+    found = _interval(values)
+    return Difference(found.point, found.low, found.high, p)
 
 
 def _groups(sides: list[Evidence]) -> Iterator[tuple[NDArray[np.bool_], list[_Measure]]]:
@@ -125,6 +206,36 @@ def _weights(random: np.random.Generator, defective: NDArray[np.bool_], draws: i
 
 
 def _of_images(evidence: Evidence) -> _Measure:
+    """Return what finds the measures of image scores of draws: each image counts as often as it was drawn."""
+    order = np.argsort(-evidence.scores, kind="stable")
+    labels, scores = evidence.labels[order], evidence.scores[order]
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # a tie is flagged as one
+
+    def measure(weights: Values) -> dict[str, Values]:
+        parts = []
+        for start in range(0, len(weights), AT_ONCE):
+            often = weights[start : start + AT_ONCE, order]
+            true = np.cumsum(often * labels, axis=1)[:, ends]
+            false = np.cumsum(often * ~labels, axis=1)[:, ends]
+            parts.append(_ranked(true, false))
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {**auroc(weights), "image_ap": found["ap"], "image_f1_max": found["f1_max"]}
+
+    auroc = _image_auroc(evidence)
+    return measure
+
+
+def _ranked(true: Values, false: Values) -> dict[str, Values]:
+    """Return average precision and the best F1 of what is flagged at each step (B, S), from the top down."""
+    flagged = true + false
+    precision = np.divide(true, flagged, out=np.zeros_like(true), where=flagged > 0)
+    total = true[:, -1:]
+    gained = np.diff(true, axis=1, prepend=0.0)
+    best = (2 * true / (flagged + total)).max(1)
+    return {"ap": (precision * gained).sum(1) / total[:, 0], "f1_max": best}
+
+
+def _image_auroc(evidence: Evidence) -> _Measure:
     """Return what finds the image AUROC of draws: each pair is weighed by how often both of it were drawn."""
     anomalous, normal = evidence.scores[evidence.labels], evidence.scores[~evidence.labels]
     # Whole and half numbers, so 32 bits hold the sums exactly.
@@ -139,7 +250,7 @@ def _of_images(evidence: Evidence) -> _Measure:
 
 
 def _of_pixels(pixels: PixelCounts, weights: Values) -> dict[str, Values]:
-    """Return pixel AUROC and AUPRO of each draw, off the summed counts of the pictures drawn."""
+    """Return the measures of pixels of each draw, off the summed counts of the pictures drawn."""
     often = weights.astype(np.float32)
     some = often[:, pixels.defective]
     sums = (often @ pixels.normal_pixels, some @ pixels.defective_pixels, some @ pixels.overlap)  # (B, T + 1)
@@ -158,10 +269,12 @@ def _areas(
     regions: NDArray[np.float32],
 ) -> dict[str, Values]:
     false, true, shares = _risen(normal), _risen(defective), _risen(overlap) / regions[:, None]
+    ranked = _ranked(true[:, 1:], false[:, 1:])
     false /= false[:, -1:]
     true /= true[:, -1:]
     areas = {name: _area(false, shares, limit) for name, limit in AUPRO.items()}
-    return {"pixel_auroc": _area(false, true, 1.0), **areas}
+    precise = {"pixel_ap": ranked["ap"], "pixel_f1_max": ranked["f1_max"]}
+    return {"pixel_auroc": _area(false, true, 1.0), **precise, **areas}
 
 
 def _risen(counts: NDArray[np.float32]) -> Values:

@@ -1,9 +1,10 @@
 """Each picture's pixels counted on a shared grid of scores, so that pictures can be resampled cheaply.
 
 The grid follows the ranking: so many thresholds stand at equal steps of the false-positive rate up to 0.05,
-as many up to 0.3 and as many up to 1. An area found on it differs from the exact one by at most half of the
-widest step, divided by the limit, which is GRID_ERROR: within a step the true curve lies between its ends.
-Where very many pixels share one score, that score is a step of its own and the straight line is the truth.
+as many up to 0.3 and as many up to 1; and as many at equal steps of the recall, for precision. An area under
+either curve found on it differs from the exact one by at most half of the widest step, divided by the limit,
+which is GRID_ERROR: within a step the true curve lies between its ends. Where very many pixels share one
+score, that score is a step of its own and the straight line is the truth.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def thresholds(ranking: PixelRanking) -> NDArray[np.float32]:
             for low, high in ((0.0, 0.05), (0.05, 0.3), (0.3, 1.0))
         ]
     )
-    marks, often = np.unique(ordered(ranking.quantiles(rates)), return_counts=True)
+    recalls = np.linspace(0.0, 1.0, STEPS, endpoint=False)
+    found = np.concatenate([ordered(ranking.quantiles(rates)), ordered(ranking.defective_quantiles(recalls))])
+    marks, often = np.unique(found, return_counts=True)
     # A score of more pixels than a step holds is cut off from those above it too.
     return floats(np.unique(np.concatenate([marks, marks[often > 1] + np.uint32(1)])))
 

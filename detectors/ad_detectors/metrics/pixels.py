@@ -103,11 +103,13 @@ class PixelRanking:
 
     def quantiles(self, above: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return scores that about these shares of all normal pixels exceed; none without such pixels."""
-        sample = np.sort(self._normal.sample(max(1, self._normal.total >> 20)))
-        if not len(sample):
-            return np.zeros(0, np.float32)
-        places = np.clip(((1 - above) * len(sample)).astype(np.int64), 0, len(sample) - 1)
-        return floats(sample[places])
+        return _at(np.sort(self._normal.sample(max(1, self._normal.total >> 20))), above)
+
+    def defective_quantiles(self, above: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return scores that about these shares of all defective pixels exceed; none without such pixels."""
+        sample = self._defective.sample(max(1, self._defective.total >> 20))
+        keys = np.sort((sample.astype(np.uint64) >> _SHIFT).astype(np.uint32))
+        return _at(keys, above)
 
     def _add(self, values: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
         keys = ordered(values)
@@ -168,6 +170,14 @@ def pixel_measures(maps: ArrayLike, masks: ArrayLike, limits: Sequence[float] = 
 def aupro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3) -> float | None:
     """Return the area under the per-region overlap up to a false-positive rate."""
     return pixel_measures(maps, masks, (limit,)).aupro[limit]
+
+
+def _at(keys: NDArray[np.uint32], above: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the scores that these shares of sorted keys exceed."""
+    if not len(keys):
+        return np.zeros(0, np.float32)
+    places = np.clip(((1 - above) * len(keys)).astype(np.int64), 0, len(keys) - 1)
+    return floats(keys[places].astype(np.uint32))
 
 
 def _checked(

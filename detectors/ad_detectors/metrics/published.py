@@ -1,9 +1,10 @@
 """The per-region overlap as the published DDAD code computes it, to set our numbers beside printed ones.
 
 It differs from `pixels.aupro` in three ways: 200 thresholds at equal steps from the smallest to the largest
-score; points at or above the limit are dropped instead of interpolated to; and the area is divided by the
-largest false-positive rate kept instead of the limit. Masks may be soft there, as resizing makes them: only
-pixels of exactly 1 form regions, and what is below 1 counts as normal to the part that is missing.
+score, after all were scaled to 0..1 in their own precision; points at or above the limit are dropped instead
+of interpolated to; and the area is divided by the largest false-positive rate kept instead of the limit.
+Masks may be soft there, as resizing makes them: only pixels of exactly 1 form regions, and what is below 1
+counts as normal to the part that is missing.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def pro_compat(
         raise ValueError(f"the maps have the shape {values.shape} but the masks {soft.shape}; want (N, H, W)")
     if not np.isfinite(values).all():
         raise NotFinite("a map holds what is infinite or not a number, which ranks nowhere")
-    steps = _thresholds(values, thresholds)
-    if not len(steps):
+    if not values.size or values.min() == values.max():
         return None
+    values = (values - values.min()) / (values.max() - values.min())
+    steps = _thresholds(values, thresholds)
     overlaps, false_pixels, normal = _flagged(values, soft.astype(np.float64), steps)
     if not len(overlaps) or not normal:
         return None
@@ -48,9 +50,7 @@ def pro_compat(
 
 
 def _thresholds(values: NDArray[Any], count: int) -> NDArray[Any]:
-    """Return equal steps, in the precision of the maps; none if these are constant."""
-    if not values.size or values.min() == values.max():
-        return np.zeros(0, values.dtype)
+    """Return equal steps, in the precision of the maps."""
     low, high = values.min(), values.max()
     steps: NDArray[Any] = np.arange(low, high, (high - low) / count)
     return steps

@@ -57,6 +57,19 @@ class Bank:
         indices: Tensor = distances.topk(min(count, len(self)), largest=False).indices
         return indices
 
+    def farthest(self, queries: Tensor, found: Nearest, neighbours: int) -> Tensor:
+        """Return the distance of the farthest query, less where the rows around its own are as far.
+
+        PatchCore's image score (equations 6 and 7) with b = `neighbours`; with 1 the bare distance.
+        """
+        place = int(found.distances.argmax())
+        distance = found.distances[place]
+        if neighbours == 1 or len(self) == 1:
+            return distance
+        around = self.closest(self.rows[found.indices[place]], neighbours)
+        distances = torch.linalg.vector_norm(self.rows[around] - queries[place], dim=1)
+        return distance * (1.0 - torch.softmax(distances, 0)[0])
+
     def _nearest(self, queries: Tensor) -> Tensor:
         factors = F.pad(queries, (0, 1), value=1.0)
         each = torch.arange(len(queries), device=queries.device)

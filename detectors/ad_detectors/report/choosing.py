@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 
-from ad_detectors.evaluation.outcome import ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
 
 MOST = 24  # pictures in a gallery
-MISTAKES = 4  # of each sort
+MISTAKES = 6  # of each sort
 GOOD = 4
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ad_detectors.evaluation.outcome import Evaluation, ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
+from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.metrics.ranking import auroc
 from ad_detectors.report.drawing import CALIBRATION, plate, plotted, save
 from ad_detectors.report.thresholds import Thresholds

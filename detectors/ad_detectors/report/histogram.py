@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ad_detectors.evaluation.outcome import CALIBRATION, VALIDATION, Evaluation, ImageResult
+from ad_detectors.evaluation.image_result import CALIBRATION, VALIDATION, ImageResult
+from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.report import drawing
 from ad_detectors.report.thresholds import Thresholds
 

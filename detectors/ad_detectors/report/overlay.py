@@ -33,7 +33,7 @@ _STOPS = (
     (1.3, (214, 28, 36), 0.75),
     (TOP, (120, 0, 30), 0.8),
 )
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _STEPS = 1000  # colours for one anchor's worth of values
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -82,7 +82,7 @@ def save_png(path: Path, picture: Image.Image) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, format="PNG", compress_level=4)
     except OSError as error:
-        kind = NoRoom if error.errno in _FULL else DataError
+        kind = NoRoom if error.errno in FULL else DataError
         raise kind(
             f"cannot write {path}: {error.strerror or error}; make room or choose another folder"
         ) from error

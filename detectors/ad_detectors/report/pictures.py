@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ad_detectors.api import Detector
 from ad_detectors.data.images import TestImages
 from ad_detectors.evaluation.outcome import Evaluation
+from ad_detectors.report import cases, pixel_curves
 from ad_detectors.report.choosing import GOOD, MISTAKES, MOST, Choice, choose
 from ad_detectors.report.curves import draw_pr, draw_roc
 from ad_detectors.report.gallery import Views, row
@@ -34,6 +35,7 @@ def write_pictures(
 ) -> None:
     """Write curves/roc.png, curves/pr.png, histogram.png, and gallery/ with a picture for some test images.
 
+    And for pages made later: cases.zip (see `cases.write`) and curves/pixels.json (see `pixel_curves.write`).
     `test` is what was evaluated, or None. After some pictures `report(drawn, of)` is called. What the data
     cannot show is said in words instead. Raises DataError naming a file that cannot be written, NoRoom.
     """
@@ -41,18 +43,19 @@ def write_pictures(
     draw_roc(evaluation, thresholds, folder / "curves" / "roc.png", title)
     draw_pr(evaluation, thresholds, folder / "curves" / "pr.png", title)
     draw_histogram(evaluation, thresholds, folder / "histogram.png", title)
+    pixel_curves.write(evaluation, test, thresholds.map, folder / "curves")
     chosen = choose(evaluation.images, thresholds.score)
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
     (folder / "gallery" / "about.txt").write_text(_about(evaluation, chosen, thresholds), encoding="utf-8")
+    seen: list[tuple[Choice, Views]] = []
     for start in range(0, len(chosen), AT_A_TIME):
         some = chosen[start : start + AT_A_TIME]
-        for number, (choice, views) in enumerate(
-            zip(some, _views(evaluation, detector, test, some), strict=True)
-        ):
-            name = _name(start + number + 1, choice)
-            save_png(folder / "gallery" / name, row(choice, views, thresholds))
+        for choice, views in zip(some, _views(evaluation, detector, test, some), strict=True):
+            seen.append((choice, views))
+            save_png(folder / "gallery" / _name(len(seen), choice), row(choice, views, thresholds))
         if report is not None:
             report(start + len(some), len(chosen))
+    cases.write(seen, thresholds, folder)
 
 
 def _views(

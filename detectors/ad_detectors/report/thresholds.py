@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ad_detectors.evaluation.image_result import TEST, VALIDATION, ImageResult
 from ad_detectors.evaluation.operating import OperatingPoint
-from ad_detectors.evaluation.outcome import TEST, VALIDATION, Evaluation, ImageResult
+from ad_detectors.evaluation.outcome import Evaluation
 
 
 @dataclass(frozen=True)

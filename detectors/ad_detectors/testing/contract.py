@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ad_detectors.testing.exporting import ExportPromises
 from ad_detectors.testing.fits import FitPromises
 from ad_detectors.testing.form import FormPromises
 from ad_detectors.testing.rebuilding import RebuildPromises
 from ad_detectors.testing.scoring import ScorePromises
 
 
-class DetectorContract(FormPromises, FitPromises, ScorePromises, RebuildPromises):
+class DetectorContract(FormPromises, FitPromises, ScorePromises, RebuildPromises, ExportPromises):
     """Promises of `ad_detectors.api.Detector`; a subclass has a fixture `subject`."""

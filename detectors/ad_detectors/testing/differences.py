@@ -94,17 +94,6 @@ class Surroundings:
 
 
 @contextmanager
-def using_threads(count: int) -> Iterator[None]:
-    """Compute on so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
 def nothing_is_unpickled() -> Iterator[None]:
     """Raise AssertionError where anything is unpickled; `torch.load` counts whatever its arguments."""
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from ad_detectors import registry
 from ad_detectors.api import Detector, Scores
 from ad_detectors.config import to_json
+from ad_detectors.determinism import using_threads
 from ad_detectors.fitting import ContextCore, run_fit
-from ad_detectors.testing.differences import using_threads
 from ad_detectors.testing.pictures import pictures, with_defect
 from ad_detectors.testing.subject import SEED, Subject
 

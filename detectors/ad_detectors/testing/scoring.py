@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ad_detectors.api import Scores
+from ad_detectors.determinism import using_threads
 from ad_detectors.errors import DetectorError
 from ad_detectors.testing import elsewhere
-from ad_detectors.testing.differences import Surroundings, assert_refused, assert_same, chosen, using_threads
+from ad_detectors.testing.differences import Surroundings, assert_refused, assert_same, chosen
 from ad_detectors.testing.pictures import extremes, pictures, with_defect
 from ad_detectors.testing.subject import Subject, digest, stir
 

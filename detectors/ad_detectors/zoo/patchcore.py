@@ -14,12 +14,12 @@ from ad_detectors.rules import check, wide_blur
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ad_detectors.api import State
     from ad_detectors.backbones.patches import PatchFeatures
     from ad_detectors.neighbours.coreset import Cover
-    from ad_detectors.neighbours.nearest import Bank, Nearest
+    from ad_detectors.neighbours.nearest import Bank
 
 PICKING_REPORTS = 50  # at most so many while picking
 FITTING = "bank/fitting/"  # keys of an unfinished bank
@@ -150,6 +150,9 @@ PAPER = Paper(
 )
 
 
+NO_EXPORT = ""
+
+
 class PatchCore(Detector):
     """A bank of normal patch features, picked to cover all of them; far from the bank is anomalous.
 
@@ -195,6 +198,15 @@ class PatchCore(Detector):
         with torch.no_grad():
             scores, maps = determinism.microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
+
+    def export_module(self) -> nn.Module:
+        """Return backbone, bank and map as a module; it searches the bank for all images at once."""
+        from ad_detectors.neighbours.exported import PatchDistances
+
+        features, scales, bank = self._fitted()
+        config = self.config
+        count = config.neighbours if config.image_score == "patch" else 0
+        return PatchDistances(features, scales, bank.rows, config.image_size, config.blur_sigma, count)
 
     def state(self) -> State:
         """Return the bank and the backbone; of an unfinished bank what was picked, but no features."""
@@ -324,33 +336,25 @@ class PatchCore(Detector):
 
         from ad_detectors import maps
 
-        if self._bank is None or self._scales is None or not self._ready:
-            raise StateError("this patchcore has not been fitted; fit it or restore a fitted state first")
+        _, scales, bank = self._fitted()
         size = self.config.image_size
         (patches,) = self._embedded_microbatch(maps.to_model_size(images, size))
-        patches *= self._scales
+        patches *= scales
         # Image by image, so that no product's rounding depends on an image's place in its batch.
-        found = [self._bank.nearest(each.flatten(0, 1)) for each in patches]
+        found = [bank.nearest(each.flatten(0, 1)) for each in patches]
         distances = torch.stack([near.distances for near in found]).reshape(patches.shape[:3])
         full = maps.blurred(maps.stretched(distances, size, size), self.config.blur_sigma)
         scores = full.amax(dim=(1, 2))
         if self.config.image_score == "patch":
             pairs = zip(patches, found, strict=True)
-            scores = torch.stack([self._farthest(each.flatten(0, 1), near) for each, near in pairs])
+            count = self.config.neighbours
+            scores = torch.stack([bank.farthest(each.flatten(0, 1), near, count) for each, near in pairs])
         return scores.cpu(), maps.stretched(full, *images.shape[-2:]).cpu()
 
-    def _farthest(self, patches: Tensor, found: Nearest) -> Tensor:
-        """Return the distance of the farthest patch, less where its neighbours are as far (eq. 6, 7)."""
-        import torch
-
-        assert self._bank is not None
-        place = int(found.distances.argmax())
-        farthest = found.distances[place]
-        if self.config.neighbours == 1 or len(self._bank) == 1:
-            return farthest
-        around = self._bank.closest(self._bank.rows[found.indices[place]], self.config.neighbours)
-        distances = torch.linalg.vector_norm(self._bank.rows[around] - patches[place], dim=1)
-        return farthest * (1.0 - torch.softmax(distances, 0)[0])
+    def _fitted(self) -> tuple[PatchFeatures, Tensor, Bank]:
+        if self._features is None or self._scales is None or self._bank is None or not self._ready:
+            raise StateError("this patchcore has not been fitted; fit it or restore a fitted state first")
+        return self._features, self._scales, self._bank
 
     def _embedded_microbatch(self, images: Tensor) -> tuple[Tensor]:
         assert self._features is not None

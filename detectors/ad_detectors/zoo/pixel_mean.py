@@ -14,7 +14,7 @@ from ad_detectors.rules import check, wide_blur
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ad_detectors.api import State
 
@@ -80,6 +80,9 @@ PAPER = Paper(
 )
 
 
+NO_EXPORT = ""
+
+
 class PixelMean(Detector):
     """How far each pixel is from its mean over normal images: the baseline that a detector must beat.
 
@@ -113,6 +116,13 @@ class PixelMean(Detector):
 
         scores, maps = determinism.microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
+
+    def export_module(self) -> nn.Module:
+        """Return mean, deviation and what is done with them as a module."""
+        from ad_detectors.exporting.module import Formula
+
+        mean, deviation = self._fitted()
+        return Formula(self._compared, mean=mean, deviation=deviation)
 
     def state(self) -> State:
         """Return the sums while they grow, and the moments afterwards."""
@@ -180,16 +190,26 @@ class PixelMean(Detector):
     def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         from ad_detectors import maps
 
+        mean, deviation = self._fitted()
+        pixels = maps.to_model_size(images, self.config.image_size).to(mean.device).float()
+        scores, blurred = self._compared(pixels, mean=mean, deviation=deviation)
+        full = maps.stretched(blurred, images.shape[-2], images.shape[-1])
+        return scores.cpu(), full.cpu()
+
+    def _compared(self, pixels: Tensor, *, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and maps (B, S, S) of pictures (B, 3, S, S), 0..255."""
+        from ad_detectors import maps
+
+        far = (pixels - mean).abs()
+        if self.config.measure == "deviations":
+            far = far / (deviation + self.config.floor)
+        blurred = maps.blurred(far.mean(1), self.config.blur_sigma)
+        return blurred.amax((1, 2)), blurred
+
+    def _fitted(self) -> tuple[Tensor, Tensor]:
         if self._moments is None or not self._ready:
             raise StateError("this pixel_mean has not been fitted; fit it or restore a fitted state first")
-        (mean, deviation), config = self._moments, self.config
-        pixels = maps.to_model_size(images, config.image_size).to(mean.device).float()
-        far = (pixels - mean).abs()
-        if config.measure == "deviations":
-            far = far / (deviation + config.floor)
-        blurred = maps.blurred(far.mean(1), config.blur_sigma)
-        full = maps.stretched(blurred, images.shape[-2], images.shape[-1])
-        return blurred.amax((1, 2)).cpu(), full.cpu()
+        return self._moments
 
     def _planes(self, state: State, *keys: str) -> tuple[Tensor, Tensor]:
         side = self.config.image_size

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
@@ -49,13 +49,13 @@ class BundleStorage(Storage):
         found = self._entry(prefix)
         return found[0] if found else None
 
-    def fetch(self, prefix: str, folder: Path) -> Manifest:
-        """Copy a bundle out and verify every file."""
+    def fetch(self, prefix: str, folder: Path, only: Collection[str] | None = None) -> Manifest:
+        """Copy a bundle, or some files of it, out and verify each."""
         found = self._entry(prefix)
         while found:
             manifest, place = found
             try:
-                self._copy_out(manifest, place, folder)
+                self._copy_out(manifest, place, folder, only)
             except FileNotFoundError as error:
                 found = self._entry(prefix)
                 # A bundle that was replaced while being read is simply read again.
@@ -64,6 +64,22 @@ class BundleStorage(Storage):
                 name = str(error.args[0])
                 raise CorruptBundle(f"{prefix} is broken: {name} is missing") from None
             return manifest
+        raise CorruptBundle(f"{prefix} has no {MANIFEST}: it was never finished, or was removed")
+
+    def file(self, prefix: str, name: str) -> bytes | None:
+        """Return one verified file of a bundle, or None."""
+        found = self._entry(prefix)
+        while found:
+            manifest, place = found
+            if name not in manifest.files:
+                return None
+            content = self.read(f"{place}/{name}")
+            if content is not None and hashlib.sha256(content).hexdigest() == manifest.files[name]:
+                return content
+            found = self._entry(prefix)
+            if found and found[0].sha256 == manifest.sha256:  # else it was replaced while being read
+                what = "is missing" if content is None else "has changed"
+                raise CorruptBundle(f"{prefix} is broken: {name} {what}")
         raise CorruptBundle(f"{prefix} has no {MANIFEST}: it was never finished, or was removed")
 
     def bundles(self, prefix: str) -> list[str]:
@@ -106,9 +122,11 @@ class BundleStorage(Storage):
             sizes[name] = source.stat().st_size
         return files, sizes
 
-    def _copy_out(self, manifest: Manifest, place: str, folder: Path) -> None:
+    def _copy_out(self, manifest: Manifest, place: str, folder: Path, only: Collection[str] | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, expected in manifest.files.items():
+            if only is not None and name not in only:
+                continue
             try:
                 found = self._blobs.get_file(f"{place}/{name}", folder / confined(name))
             except FileNotFoundError as error:

@@ -6,8 +6,11 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     jobs/<job>/metrics/<first>-<last>-a<attempt>.jsonl   metric segments, committed by a checkpoint
     jobs/<job>/model/a<attempt>/                         a fitted detector: its state and config.json
     jobs/<job>/results/a<attempt>/                       an evaluation: results.csv, scores.csv, pictures
+    jobs/<job>/parts/<first, 9 digits>-<count>/          scores of a prediction's shard: scores.jsonl
+    jobs/<job>/drawn/<first, 9 digits>-<count>/          heat maps, masks and maps of the same pictures
     jobs/<job>/logs/a<attempt>/<chunk, 6 digits>.txt     what the attempt printed, in order
     stages/<key>/                                        a content-addressed part of a fit
+    listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
 names: so a bundle is replaced by one atomic write. `<first>` and `<last>` have 9 digits too.
@@ -19,7 +22,7 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,10 +64,18 @@ class Storage(ABC):
         """Return the manifest of a bundle, or None if the bundle does not exist (yet)."""
 
     @abstractmethod
-    def fetch(self, prefix: str, folder: Path) -> Manifest:
+    def fetch(self, prefix: str, folder: Path, only: Collection[str] | None = None) -> Manifest:
         """Copy a bundle into a local folder and verify every file; raise CorruptBundle naming the file.
 
+        `only` names the files that are wanted, where that is not all; one that the bundle lacks is left out.
         Raises CorruptBundle too when there is no manifest.
+        """
+
+    @abstractmethod
+    def file(self, prefix: str, name: str) -> bytes | None:
+        """Return one file of a bundle, verified; None where the bundle has no file of that name.
+
+        Raises CorruptBundle naming the file, and where there is no manifest.
         """
 
     @abstractmethod

@@ -53,8 +53,30 @@ def model_prefix(job_id: str, attempt: int) -> str:
 
 
 def results_prefix(job_id: str, attempt: int) -> str:
-    """Return the folder of an evaluation."""
+    """Return the folder of an evaluation, or of a whole prediction's table."""
     return f"jobs/{job_id}/results/a{attempt}"
+
+
+def parts_prefix(job_id: str) -> str:
+    """Return the folder of what a prediction has scored so far, shard by shard."""
+    return f"jobs/{job_id}/parts"
+
+
+def part_prefix(job_id: str, first: int, count: int) -> str:
+    """Return the folder of the scores of `count` pictures from number `first` on."""
+    return f"{parts_prefix(job_id)}/{first:09d}-{count:06d}"
+
+
+def drawn_prefix(job_id: str, first: int, count: int) -> str:
+    """Return the folder of what was drawn of the same pictures."""
+    return f"jobs/{job_id}/drawn/{first:09d}-{count:06d}"
+
+
+def listing_path(fingerprint: str) -> str:
+    """Return the path of a listing of pictures; raise InvalidValue for a name that is no hex hash."""
+    if not _STAGE_KEY.fullmatch(fingerprint):
+        raise InvalidValue(f"'{fingerprint}' names no listing: it must be a hash in lower-case hex")
+    return f"listings/{fingerprint}.jsonl"
 
 
 def logs_prefix(job_id: str, attempt: int) -> str:
@@ -65,6 +87,11 @@ def logs_prefix(job_id: str, attempt: int) -> str:
 def log_path(job_id: str, attempt: int, chunk: int) -> str:
     """Return the path of one log chunk."""
     return f"{logs_prefix(job_id, attempt)}/{chunk:06d}.txt"
+
+
+def benchmark_prefix(benchmark_id: str, version: int) -> str:
+    """Return the folder of what a benchmark has come to, as it stood at a version of its."""
+    return f"benchmarks/{benchmark_id}/v{version}"
 
 
 def stage_prefix(key: str) -> str:

@@ -37,17 +37,21 @@ class SqlChampions(contract.Champions):
             found = found.where(champions.c.model == model)
         return [_champion(row) for row in self._db.read(lambda tx: tx.rows(found))]
 
+    def in_force(self) -> list[Champion]:
+        """Return the newest decision of each model and alias."""
+        return self._newest()
+
     def unpublished(self) -> list[Champion]:
         """Return the decisions in force that the tracking server has not been told of."""
+        return self._newest(champions.c.published.is_(None))
+
+    def _newest(self, *kept: ColumnElement[bool]) -> list[Champion]:
         later = champions.alias("later")
         newest = select(func.max(later.c.revision)).where(
             later.c.model == champions.c.model,
             later.c.alias == champions.c.alias,
         )
-        found = select(champions).where(
-            champions.c.published.is_(None),
-            champions.c.revision == newest.scalar_subquery(),
-        )
+        found = select(champions).where(champions.c.revision == newest.scalar_subquery(), *kept)
         return [_champion(row) for row in self._db.read(lambda tx: tx.rows(found.order_by(champions.c.seq)))]
 
     def published(self, champion: Champion, version: str) -> None:

@@ -41,6 +41,7 @@ from ad_platform.records import (
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
+from ad_platform.store.benchmark_contract import Benchmarks
 from ad_platform.store.study_contract import Studies
 
 
@@ -338,6 +339,10 @@ class Champions(ABC):
         """Return all decisions, newest first."""
 
     @abstractmethod
+    def in_force(self) -> list[Champion]:
+        """Return the newest decision of each model and alias, oldest first."""
+
+    @abstractmethod
     def unpublished(self) -> list[Champion]:
         """Return the decisions in force that the tracking server has not been told of."""
 
@@ -377,6 +382,7 @@ class Store(ABC):
     champions: Champions
     shipments: Shipments
     studies: Studies
+    benchmarks: Benchmarks
 
     @abstractmethod
     def now(self) -> float:

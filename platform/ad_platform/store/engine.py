@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 from ad_platform.errors import InvalidValue, StoreMismatch
 from ad_platform.store import contract
 from ad_platform.store.artifacts import SqlArtifacts
+from ad_platform.store.benchmarks import SqlBenchmarks
 from ad_platform.store.champions import SqlChampions
 from ad_platform.store.database import Backend, Clock, Database
 from ad_platform.store.jobs import SqlJobs
@@ -40,6 +41,7 @@ class SqlStore(contract.Store):
         self.champions = SqlChampions(database)
         self.shipments = SqlShipments(database)
         self.studies = SqlStudies(database, new_id)
+        self.benchmarks = SqlBenchmarks(database, new_id)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

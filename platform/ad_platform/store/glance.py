@@ -52,6 +52,14 @@ class Glance:
         )
         return [Named(row[0], f"sweep {row[1]}, {row[2]} trials") for row in rows]
 
+    def benchmarks(self) -> list[Named]:
+        """Return the names of the newest benchmarks, newest first."""
+        rows = self._rows(
+            "SELECT name, finished_at IS NULL FROM benchmarks ORDER BY created_at DESC, name LIMIT ?",
+            (NEWEST,),
+        )
+        return [Named(row[0], f"benchmark {'at work' if row[1] else 'ended'}") for row in rows]
+
     def detector_of(self, start: str) -> str:
         """Return the detector of the newest job whose id begins with a text, "" where there is none."""
         rows = self._rows(
@@ -62,7 +70,7 @@ class Glance:
 
     def categories(self) -> list[tuple[str, str]]:
         """Return the datasets and categories that lie on some node."""
-        rows = self._rows("SELECT DISTINCT dataset, category FROM holdings ORDER BY 1, 2")
+        rows = self._rows("SELECT DISTINCT dataset, category FROM holdings WHERE dataset != '' ORDER BY 1, 2")
         return [(str(row[0]), str(row[1])) for row in rows]
 
     def workers(self) -> list[Named]:

@@ -7,6 +7,8 @@ REVISIONS = (
     "0001",
     "0002",
     "0003",
+    "0004",
+    "0005",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

@@ -12,6 +12,7 @@ _KEYS_OF_SWEEPS = (
     "sweep/",
     "stage/",
 )  # how the submit keys of trials, and of the trainings they share, begin
+_TAG_OF_BENCHMARKS = "benchmark"
 
 
 def statement(**wanted: Unpack[JobFilter]) -> Select[Any]:
@@ -43,6 +44,7 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     if wanted.get("without_sweeps"):
         theirs = or_(*(jobs.c.key.startswith(start) for start in _KEYS_OF_SWEEPS))
         found.append(or_(jobs.c.key.is_(None), ~theirs))
+        found.append(~_tagged(_TAG_OF_BENCHMARKS, None))  # a retry has a key like any other's
     if (seq := wanted.get("before_seq")) is not None:
         found.append(jobs.c.seq < seq)
     return found

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, or_, select, update
+from sqlalchemy import Row, exists, or_, select, update
 
-from ad_platform.errors import AmbiguousId, ClaimLost, IllegalTransition, InvalidValue, UnknownName
+from ad_platform.errors import IllegalTransition, InvalidValue, UnknownName
 from ad_platform.records import Job, Study, Trial
 from ad_platform.specs import Json, Submission
 from ad_platform.states import STUDY_ALLOWED, StudyState, TrialOrigin, TrialState
-from ad_platform.store import study_contract, trials
+from ad_platform.store import claims, study_contract, trials
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.submissions import NewId
 from ad_platform.store.tables import studies
@@ -31,7 +31,7 @@ class SqlStudies(study_contract.Studies):
 
     def get(self, name: str) -> Study:
         """Return a study by name, id or the beginning of its id."""
-        return self._db.read(lambda tx: _get(tx, name))
+        return self._db.read(lambda tx: _study(claims.find(tx, studies, name, "sweep")))
 
     def search(self, states: Sequence[StudyState] = (), limit: int = 100) -> list[Study]:
         """Return the studies in these states, newest first."""
@@ -51,12 +51,11 @@ class SqlStudies(study_contract.Studies):
 
     def claim(self, study_id: str, owner: str, seconds: float) -> bool:
         """Take the right to advance a study for a while; False if somebody else holds it."""
-        return self._db.write(lambda tx: _claim(tx, study_id, owner, seconds))
+        return self._db.write(lambda tx: claims.claim(tx, studies, study_id, owner, seconds))
 
     def release(self, study_id: str, owner: str) -> None:
         """Give that right back, if still held."""
-        mine = (studies.c.id == study_id, studies.c.owner == owner)
-        self._db.write(lambda tx: tx.run(update(studies).where(*mine).values(owner=None, owned_until=0.0)))
+        self._db.write(lambda tx: claims.release(tx, studies, study_id, owner))
 
     def steer(
         self,
@@ -75,7 +74,7 @@ class SqlStudies(study_contract.Studies):
         """Remember a trial together with its jobs, and return both."""
 
         def work(tx: Transaction) -> tuple[Trial, list[Job]]:
-            _hold(tx, trial.study_id, owner)
+            claims.hold(tx, studies, trial.study_id, owner, "study")
             return trials.begin(tx, trial, submissions, self._new_id)
 
         return self._db.write(work)
@@ -156,44 +155,11 @@ def _check_sizes(wanted: int, parallel: int) -> None:
         raise InvalidValue(f"a study runs from 1 to 10000 trials at a time, not {parallel}")
 
 
-def _get(tx: Transaction, name: str) -> Study:
-    """Find a study by its name or id, in any case, or by how its id begins."""
-    row = tx.first(select(studies).where(or_(studies.c.name == name, studies.c.id == name)))
-    if row is not None:
-        return _study(row)
-    ids = tx.rows(select(studies.c.id, studies.c.name).order_by(studies.c.created_at.desc()))
-    wanted = name.casefold()
-    found = [each for each in ids if each.name.casefold() == wanted] or [
-        each for each in ids if wanted and each.id.startswith(wanted)
-    ]
-    if len(found) > 1:
-        raise AmbiguousId(name, [each.name for each in found], "sweeps")
-    if not found:
-        raise UnknownName("sweep", name, [each.name for each in ids])
-    return _by_id(tx, found[0].id)
-
-
 def _by_id(tx: Transaction, study_id: str) -> Study:
     row = tx.first(select(studies).where(studies.c.id == study_id))
     if row is None:
         raise UnknownName("sweep", study_id, [each.name for each in tx.rows(select(studies.c.name))])
     return _study(row)
-
-
-def _claim(tx: Transaction, study_id: str, owner: str, seconds: float) -> bool:
-    free = or_(studies.c.owner == owner, studies.c.owned_until <= tx.now)
-    taken = update(studies).where(studies.c.id == study_id, free)
-    return tx.run(taken.values(owner=owner, owned_until=tx.now + seconds)).rowcount == 1
-
-
-def _held(tx: Transaction, study_id: str, owner: str) -> tuple[ColumnElement[bool], ...]:
-    return (studies.c.id == study_id, studies.c.owner == owner, studies.c.owned_until > tx.now)
-
-
-def _hold(tx: Transaction, study_id: str, owner: str) -> None:
-    """Lock a study that this owner may advance; raise ClaimLost."""
-    if tx.first(select(studies.c.id).where(*_held(tx, study_id, owner)).with_for_update()) is None:
-        raise ClaimLost(study_id, owner)
 
 
 def _steer(
@@ -226,7 +192,7 @@ def _steer(
 def _summarise(
     tx: Transaction, study_id: str, owner: str, summary: Mapping[str, Json], finished: bool
 ) -> Study:
-    _hold(tx, study_id, owner)
+    claims.hold(tx, studies, study_id, owner, "study")
     study = _by_id(tx, study_id)
     ends = finished and study.state is StudyState.RUNNING
     if not ends and dict(summary) == dict(study.summary):

@@ -307,6 +307,26 @@ trials = Table(
     UniqueConstraint("study_id", "retry_of"),
 )
 
+benchmarks = Table(
+    "benchmarks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("key", Text, unique=True),
+    Column("spec", JsonText, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    # The newest of its jobs that its results take into account: one that comes later opens it again.
+    Column("seen_seq", BigInteger, nullable=False),
+    Column("owner", Text),  # who puts its results together, until when
+    Column("owned_until", Double, nullable=False),
+    Column("summary", JsonText, nullable=False),
+    Column("version", BigInteger, nullable=False),  # grows with every change worth shipping
+    Column("shipped_version", BigInteger, nullable=False),  # up to which the tracking server was told
+    Column("run_id", Text),
+)
+
 champions = Table(
     "champions",
     metadata,

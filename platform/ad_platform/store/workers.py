@@ -62,12 +62,14 @@ class SqlWorkers(contract.Workers):
         dataset: str | None = None,
         category: str | None = None,
     ) -> list[Holding]:
-        """Return the known holdings that match."""
+        """Return the known holdings that match; without a fingerprint, those of categories alone."""
         wanted = {"node": node, "fingerprint": fingerprint, "dataset": dataset, "category": category}
         found = select(holdings).order_by(*(holdings.c[name] for name in ("dataset", "category", "node")))
         for name, value in wanted.items():
             if value is not None:
                 found = found.where(holdings.c[name] == value)
+        if fingerprint is None:  # a listing of pictures to predict is of no dataset, and nobody looks for it
+            found = found.where(holdings.c.dataset != "")
         return self._db.read(lambda tx: [Holding(**row._mapping) for row in tx.rows(found)])
 
     def publish(self, entries: Mapping[str, Json], worker_id: str) -> None:

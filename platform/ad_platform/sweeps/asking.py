@@ -15,7 +15,12 @@ from ad_platform.sweeps import methods, objectives, space
 from ad_platform.sweeps.objectives import LATENCY, Objective
 from ad_platform.sweeps.study_spec import StudySpec
 
-RESERVED = ("sweep", "trial", SELECTED_ON)  # tags that say where a job belongs and what chose its settings
+RESERVED = (
+    "sweep",
+    "trial",
+    "benchmark",
+    SELECTED_ON,
+)  # tags that say where a job belongs and what chose its settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,12 @@ from ad_platform.states import JobKind, JobState, StudyState, TrialOrigin, Trial
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.sweeps.viewing import SweepView
 from ad_platform.why.causes import Cause, Kind
-from ad_platform.why.explaining import explain
 from ad_platform.why.fitting import fitting, missing
 from ad_platform.why.queued import of_queue
 from ad_platform.why.situation import Situation, look, nodes_of
-from ad_platform.why.telling import ago, because, listed, work
+from ad_platform.why.telling import ago, because
+from ad_platform.why.together import OPEN, of_jobs
 
-OPEN = tuple(state for state in JobState if not state.terminal)
 MOST = 1000  # jobs of a sweep that are looked at
 
 
@@ -43,7 +42,7 @@ def explain_sweep(client: Looking, view: SweepView, trials: Sequence[Trial]) -> 
         return SweepReasons(view=view, causes=(_ended(view, situation),), past=_failures(view, trials))
     jobs = client.jobs(group=study.name, states=OPEN, limit=MOST, oldest_first=True)
     causes = [_paused(view)] if study.state is StudyState.PAUSED else []
-    causes += _of_jobs(client, jobs)
+    causes += of_jobs(client, jobs)
     if study.state is StudyState.RUNNING:
         causes += [_next(client, view, situation)] if not jobs else _room(client, view, jobs, situation)
     return SweepReasons(view=view, causes=tuple(causes), past=_failures(view, trials))
@@ -93,41 +92,6 @@ def _paused(view: SweepView) -> Cause:
         words=f"it is paused: it asks for no more trials{goes_on}",
         advice=f"let it go on with: adctl sweep resume {view.study.name}",
     )
-
-
-def _of_jobs(client: Looking, jobs: Sequence[Job]) -> list[Cause]:
-    """Say what runs, what keeps the first that is queued, and what the others wait for."""
-    found: list[Cause] = []
-    of = {state: [job for job in jobs if job.state is state] for state in OPEN}
-    if running := of[JobState.RUNNING]:
-        told = listed([f"{job.id} ({work(job)})" for job in running])
-        words = f"1 job runs: {told}" if len(running) == 1 else f"{len(running)} jobs run: {told}"
-        found.append(Cause(kind=Kind.RUNNING, words=words, jobs=tuple(job.id for job in running)))
-    if queued := of[JobState.QUEUED]:
-        first = explain(client, queued[0])
-        count = "1 job is queued:" if len(queued) == 1 else f"{len(queued)} jobs are queued; the first is"
-        words = f"{count} {queued[0].id} ({work(queued[0])})"
-        ids = tuple(job.id for job in queued)
-        found.append(Cause(kind=_first_kind(first.causes), words=words, jobs=ids, because=first.causes))
-    for need, waiting in _waiting(of[JobState.WAITING]).items():
-        one = client.store.jobs.get(need)
-        count = "1 job waits" if len(waiting) == 1 else f"{len(waiting)} jobs wait"
-        words = f"{count} for job {need} ({work(one)}), which is {one.state}"
-        found.append(Cause(kind=Kind.NEEDS, words=words, jobs=(need,)))
-    return found
-
-
-def _first_kind(causes: Sequence[Cause]) -> Kind:
-    return causes[0].kind if causes else Kind.READY
-
-
-def _waiting(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Return the jobs that wait by what they wait for."""
-    found: dict[str, list[Job]] = {}
-    for job in jobs:
-        for need in job.needs[:1]:
-            found.setdefault(need, []).append(job)
-    return found
 
 
 def _next(client: Looking, view: SweepView, situation: Situation) -> Cause:

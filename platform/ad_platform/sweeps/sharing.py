@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from ad_platform.benchmarks.addresses import plain
 from ad_platform.catalogue import DetectorEntry
 from ad_platform.specs import JobSpec, Json
 
@@ -19,7 +20,7 @@ def training_key(entry: DetectorEntry, spec: JobSpec) -> str | None:
     if not training:
         return None
     stages: list[Json] = [
-        [stage.name, stage.version, {name: _plain(spec.config.get(name)) for name in stage.fields}]
+        [stage.name, stage.version, {name: plain(spec.config.get(name)) for name in stage.fields}]
         for stage in training
     ]
     meaning: dict[str, Json] = {
@@ -33,12 +34,3 @@ def training_key(entry: DetectorEntry, spec: JobSpec) -> str | None:
     }
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"stage/{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _plain(value: Json) -> Json:
-    """Return a setting as the one way to write it: 1 and 1.0 for one setting are one value."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

@@ -3,10 +3,11 @@
 import re
 import secrets
 from dataclasses import replace
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from ad_platform.client import Client
 from ad_platform.errors import Conflict, InvalidRequest, InvalidValue
+from ad_platform.naming import LAST, checked, free
 from ad_platform.records import Study, Trial
 from ad_platform.requests import Promotion
 from ad_platform.states import JobState, StudyState, TrialOrigin, TrialState
@@ -15,19 +16,20 @@ from ad_platform.sweeps.asking import SweepPlan, SweepRequest
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.sweeps.viewing import SweepView, TrialView
 
+if TYPE_CHECKING:
+    from ad_platform.client import Client
+
 # `list` is a method below.
 Views: TypeAlias = list[SweepView]
 Trials: TypeAlias = list[Trial]
 TrialViews: TypeAlias = list[TrialView]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-LAST = "@last"
 MOST = 1000  # sweeps that are listed
 
 
 class Sweeps:
     """Sweeps as a person has them; safe to call again, since the store decides every race."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client, self._store = client, client.store
 
     def plan(self, request: SweepRequest) -> SweepPlan:
@@ -35,7 +37,7 @@ class Sweeps:
         entry = self._client.catalogue().entry(request.train.detector)
         spec, notes = asking.spec_of(entry, request)
         data = spec.job.dataset
-        usual = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{entry.name}-{data.category}").strip("-") or "sweep"
+        usual = f"{entry.name}-{data.category}"
         name = self._checked(request.name) if request.name else self._free(usual)
         if request.warm_start is not None:
             spec, more = self._warmed(spec, self.find(request.warm_start))
@@ -170,8 +172,18 @@ class Sweeps:
         study = self.find(text)
         return viewing.best_of(self._store, study, StudySpec.from_json(study.spec))
 
+    def report(self, study: Study, folder: Path) -> None:
+        """Write the page about a sweep and the table of its trials into a folder; raises MissingExtra."""
+        from ad_platform.sweeps.report import report_of
+
+        report_of(self._store, study, folder)
+
     def promote_best(self, text: str, alias: str, *, force: bool = False, reason: str = "") -> Promotion:
         """Let the model of the best trial carry an alias; raise Conflict while it is not evaluated yet."""
+        return self._client.promote(self.best_model(text), alias, force=force, reason=reason)
+
+    def best_model(self, text: str) -> str:
+        """Return the id of the job that fitted the best; raise Conflict while it is not evaluated yet."""
         study = self.find(text)
         final = viewing.sweep_view(self._store, study).final
         evaluation, best = final.get("evaluate"), self.best(study.id)
@@ -184,7 +196,7 @@ class Sweeps:
             )
         if self._store.jobs.get(evaluation).state is not JobState.SUCCEEDED:
             raise Conflict(f"the best of sweep {study.name} is not evaluated yet: adctl watch {evaluation}")
-        return self._client.promote(str(final["train"]), alias, force=force, reason=reason)
+        return str(final["train"])
 
     def _steered(
         self,
@@ -216,17 +228,17 @@ class Sweeps:
                 self._store.jobs.cancel(job.id)
 
     def _checked(self, name: str) -> str:
-        if not NAME.fullmatch(name) or name.lower() == LAST:
-            raise InvalidValue(f"a sweep's name is made of letters, digits and . _ -, not '{name}'")
+        """Return a name that no benchmark has; raise InvalidValue or Conflict."""
+        checked("sweep", name)
+        if name in {one.name for one in self._store.benchmarks.search(limit=100_000)}:
+            raise Conflict(f"there is a benchmark named '{name}' already; give another --name")
         return name
 
     def _free(self, start: str) -> str:
         """Return the first free name of a row: ddad-screw-1, ddad-screw-2."""
-        taken = {study.name for study in self._store.studies.search(limit=100_000)}
-        number = 1
-        while f"{start[:56]}-{number}" in taken:
-            number += 1
-        return f"{start[:56]}-{number}"
+        studies = {one.name for one in self._store.studies.search(limit=100_000)}
+        benchmarks = {one.name for one in self._store.benchmarks.search(limit=100_000)}
+        return free(start, studies | benchmarks, "sweep")
 
     def _warmed(self, spec: StudySpec, other: Study) -> tuple[StudySpec, tuple[str, ...]]:
         """Return a spec that begins with the trials of another study, and what is to be said of them."""

@@ -1,6 +1,7 @@
 """Which job stands for a training that trials share, where its first one ended badly."""
 
-from ad_platform.records import Job, Trial
+from ad_platform import retried
+from ad_platform.records import Trial
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 from ad_platform.sweeps.work import Work
@@ -19,7 +20,7 @@ def stand_ins(store: Store, work: Work, trial: Trial) -> dict[str, str]:
     found: dict[str, str] = {}
     since = max(work.study.created_at, _asked_again(store, trial))
     for key, job in store.jobs.of_keys(list(dict.fromkeys(keys))).items():
-        newest = _newest(store, job)
+        newest = retried.newest(store, {key: job})[key]
         if newest.state in _BAD and (newest.finished_at or 0.0) < since:
             newest = store.jobs.retry(newest.id)
         found[key] = newest.id
@@ -32,10 +33,3 @@ def _asked_again(store: Store, trial: Trial) -> float:
         return 0.0
     failed = store.studies.trials(trial.study_id, after=trial.retry_of - 1, limit=1)
     return failed[0].again_at or 0.0
-
-
-def _newest(store: Store, job: Job) -> Job:
-    """Follow a job's retries to the last one."""
-    while following := store.jobs.of_keys([f"retry:{job.id}"]):
-        job = following[f"retry:{job.id}"]
-    return job

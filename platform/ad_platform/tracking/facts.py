@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from ad_platform.records import Attempt, Job, Study
-from ad_platform.results import selected_on
+from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
+from ad_platform.records import Attempt, Benchmark, Job, Study
+from ad_platform.results import leak_check_of, selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.tracking.notes import NOTE_TAG, note
-from ad_platform.tracking.protocol import RunState
+from ad_platform.tracking.protocol import ParentRun, RunState
 
 JOB_TAG = "adctl.job_id"  # by which a job's run is found again
 STUDY_TAG = "adctl.study_id"  # by which a study's is
+BENCHMARK_ID_TAG = "adctl.benchmark_id"  # and a benchmark's
 PARENT_TAG = "mlflow.parentRunId"  # below whose run a run is shown
 PROBLEM_TAG = "adctl.problem"
 
@@ -23,14 +25,44 @@ RUN_STATES = {
 
 
 def experiment(job: Job) -> str:
-    """Return the experiment of a job: its dataset and category."""
+    """Return the experiment of a job: its dataset and category, or the benchmark that it is part of.
+
+    MLflow shows a run below another one only within an experiment, and a benchmark has many categories.
+    """
+    name = job.tags.get(BENCHMARK_TAG)
+    if name is not None and name == job.group:
+        return benchmark_experiment(name)
     return f"{job.spec.dataset.dataset}/{job.spec.dataset.category}"
 
 
-def study_experiment(study: Study) -> str:
-    """Return the experiment of a study: that of its jobs."""
+def benchmark_experiment(name: str) -> str:
+    """Return the experiment of a benchmark, which is its own."""
+    return f"benchmarks/{name}"
+
+
+def study_run(study: Study) -> ParentRun:
+    """Return the run of a study, in the experiment of its jobs."""
     data = StudySpec.from_json(study.spec).job.dataset
-    return f"{data.dataset}/{data.category}"
+    return ParentRun(
+        tag=STUDY_TAG,
+        id=study.id,
+        experiment=f"{data.dataset}/{data.category}",
+        name=study.name,
+        user=study.user,
+        started_at=study.created_at,
+    )
+
+
+def benchmark_run(benchmark: Benchmark) -> ParentRun:
+    """Return the run of a benchmark, in the experiment of its jobs."""
+    return ParentRun(
+        tag=BENCHMARK_ID_TAG,
+        id=benchmark.id,
+        experiment=benchmark_experiment(benchmark.name),
+        name=benchmark.name,
+        user=benchmark.user,
+        started_at=benchmark.created_at,
+    )
 
 
 def run_name(job: Job) -> str:
@@ -81,6 +113,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         "adctl.retry_of": job.retry_of,
         "adctl.dataset_fingerprint": spec.dataset.fingerprint,
         "adctl.selected_on": selected_on(job),
+        "adctl.leak_check": _leak_check(job),
         "adctl.error": job.error,
         "adctl.failure": job.failure,
         "mlflow.user": job.user,
@@ -91,6 +124,11 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         **dict(job.tags),
     }
     return {name: text(value) for name, value in found.items() if value not in (None, "")}
+
+
+def _leak_check(job: Job) -> str | None:
+    check = leak_check_of(job)
+    return None if check is None else {True: "passed", False: "failed", None: "unknown"}[check.passed]
 
 
 def _flat(prefix: str, value: Mapping[str, Json]) -> list[tuple[str, Json]]:

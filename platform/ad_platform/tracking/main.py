@@ -82,9 +82,11 @@ def _take(lock: FileLock, stop: Stop) -> bool:
 
 def _open(settings: Settings) -> Callable[[], int]:
     """Open everything and return what makes one round; the heavy imports are here."""
-    from ad_platform.registry.projection import project
+    from ad_platform.job_report import page_of
+    from ad_platform.registry.projection import Projection
     from ad_platform.storage.engine import open_storage
     from ad_platform.store.engine import open_store
+    from ad_platform.tracking.benchmarks import BenchmarkRuns
     from ad_platform.tracking.mlflow import open_tracker, prepare
     from ad_platform.tracking.models import MlflowModels
     from ad_platform.tracking.shipper import Shipper
@@ -94,7 +96,15 @@ def _open(settings: Settings) -> Callable[[], int]:
     storage = open_storage(settings.storage_url)
     prepare(settings)
     tracker = open_tracker(settings)
-    champions = partial(project, store, storage, MlflowModels(tracker))
-    studies = StudyRuns(store, tracker)
+    champions = Projection(store, storage, MlflowModels(tracker))
+    studies, benchmarks = StudyRuns(store, tracker), BenchmarkRuns(store, storage, tracker)
     owner = f"{settings.node}-{os.getpid()}"
-    return Shipper(store, storage, tracker, owner, [champions, studies], studies.parent_of).once
+    return Shipper(
+        store,
+        storage,
+        tracker,
+        owner,
+        [champions, studies, benchmarks],
+        lambda job: studies.parent_of(job) or benchmarks.parent_of(job),
+        partial(page_of, store, storage),
+    ).once

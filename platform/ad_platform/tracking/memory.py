@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ad_platform.records import Job, Study
+from ad_platform.records import Job
 from ad_platform.storage.metrics import Point
 from ad_platform.tracking import facts
-from ad_platform.tracking.protocol import RunState
+from ad_platform.tracking.protocol import ParentRun, RunState
 
 
 @dataclass
@@ -17,9 +17,9 @@ class Run:
     id: str
     experiment: str
     name: str
-    job_id: str  # "" for a study's
+    job_id: str  # "" for that of a study or benchmark
     started_at: float
-    study_id: str = ""
+    parent_id: str = ""  # of the study or benchmark
     state: RunState = RunState.RUNNING
     ended_at: float | None = None
     params: dict[str, str] = field(default_factory=dict)
@@ -51,18 +51,18 @@ class MemoryTracker:
         self.runs.append(run)
         return run.id
 
-    def ensure_study_run(self, study: Study) -> str:
-        """Return the study's run."""
+    def ensure_parent_run(self, parent: ParentRun) -> str:
+        """Return the run of a study or benchmark."""
         for run in self.runs:
-            if run.study_id == study.id:
+            if run.parent_id == parent.id:
                 return run.id
         run = Run(
             id=f"run-{len(self.runs)}",
-            experiment=facts.study_experiment(study),
-            name=study.name,
+            experiment=parent.experiment,
+            name=parent.name,
             job_id="",
-            started_at=study.created_at,
-            study_id=study.id,
+            started_at=parent.started_at,
+            parent_id=parent.id,
         )
         self.runs.append(run)
         return run.id

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ad_platform.errors import MissingExtra, TrackingDown
-from ad_platform.records import Job, Study
+from ad_platform.records import Job
 from ad_platform.settings import Settings
 from ad_platform.storage.metrics import Point
 from ad_platform.tracking import facts
-from ad_platform.tracking.protocol import RunState
+from ad_platform.tracking.protocol import ParentRun, RunState
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,12 +54,10 @@ class MlflowTracker:
             facts.experiment(job), facts.JOB_TAG, tags, facts.run_name(job), facts.started_at(job)
         )
 
-    def ensure_study_run(self, study: Study) -> str:
-        """Return the id of the study's run; of several made in a race the first by id stays."""
-        tags = {facts.STUDY_TAG: study.id, "mlflow.user": study.user}
-        return self._ensure(
-            facts.study_experiment(study), facts.STUDY_TAG, tags, study.name, study.created_at
-        )
+    def ensure_parent_run(self, parent: ParentRun) -> str:
+        """Return the id of a study's or benchmark's run; of several made in a race the first by id stays."""
+        tags = {parent.tag: parent.id, "mlflow.user": parent.user}
+        return self._ensure(parent.experiment, parent.tag, tags, parent.name, parent.started_at)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Note parameters, in batches."""

@@ -1,19 +1,27 @@
 """The registry of models in MLflow: versions made of code and safetensors, never of a pickle."""
 
-import importlib.metadata
-import importlib.util
-import re
-import shutil
+import logging
+import secrets
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from ad_platform.errors import MissingExtra
+from ad_platform.errors import Unavailable
 from ad_platform.records import Champion, Job
+from ad_platform.registry.release import CARD
+from ad_platform.results import selected_on
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
+from ad_platform.tracking.pyfunc import save_pyfunc
 
-# What the served model imports; its versions are those it was made with.
-_NEEDS = ("mlflow", "numpy", "pillow", "pydantic", "safetensors", "timm", "torch", "torchvision")
+log = logging.getLogger(__name__)
+
 _DECISION = "adctl.decision"
+_LONGEST = 4900  # characters that MLflow keeps of a description, less what says that there is more
+_PLACE = "registered"  # of models, among the artifacts of a job's run
+_MISSING = (
+    "RESOURCE_DOES_NOT_EXIST",
+    "INVALID_PARAMETER_VALUE",
+)  # as MLflow says that a name stands for nothing
 
 
 class MlflowModels:
@@ -26,15 +34,17 @@ class MlflowModels:
     def version_of(self, champion: Champion) -> str | None:
         """Return the version made for this decision: the lowest, if a race made several."""
         versions = self._versions(champion)
+        self._remove(champion, versions[1:])
         return str(versions[0]) if versions else None
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
-        """Upload the model and make a version of it."""
+        """Upload the model and make a version of it; what others have uploaded for it and not used goes."""
         run_id = self._tracker.ensure_run(job)
-        place = f"registered/{champion.alias}-{champion.revision}"
+        # A place of its own: a copy over files that a version has already would be half there for a while.
+        place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
         with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
             folder = Path(name) / "model"
-            save_pyfunc(bundle, folder)
+            save_pyfunc(bundle, folder, about(champion, job))
             with reaching(self._client.tracking_uri):
                 self._client.log_artifacts(run_id, str(folder), place)
         with reaching(self._client.tracking_uri):
@@ -44,20 +54,68 @@ class MlflowModels:
                 champion.model,
                 f"{artifacts}/{place}",
                 run_id=run_id,
-                tags=_tags(champion),
-                description=champion.reason or None,
+                tags={**_tags(champion), **about(champion, job)},
+                description=_description(bundle / CARD, champion),
             )
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
-        for version in surplus:
-            with reaching(self._client.tracking_uri):
-                self._client.delete_model_version(champion.model, str(version))
+        self._remove(champion, surplus)
+        self._tidy(champion, run_id, str(first))
         return str(first)
+
+    def alias_of(self, champion: Champion) -> str | None:
+        """Return the version that the alias points to."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                found = self._client.get_model_version_by_alias(champion.model, champion.alias)
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            return None
+        return str(found.version)
 
     def set_alias(self, champion: Champion, version: str) -> None:
         """Point the alias to a version."""
-        with reaching(self._client.tracking_uri):
-            self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with reaching(self._client.tracking_uri):
+                self._client.set_registered_model_alias(champion.model, champion.alias, version)
+        except MlflowException:
+            # Of two that set a new alias at once, one finds it taken though both said the same.
+            if self.alias_of(champion) != version:
+                with reaching(self._client.tracking_uri):
+                    self._client.set_registered_model_alias(champion.model, champion.alias, version)
+
+    def _tidy(self, champion: Champion, run_id: str, version: str) -> None:
+        """Remove what was uploaded for a decision and is not the version's; to leave it would harm nobody."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        try:
+            with reaching(self._client.tracking_uri):
+                kept = str(self._client.get_model_version(champion.model, version).source)
+                repository = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri)
+                for file in self._client.list_artifacts(run_id, _PLACE):
+                    name = file.path.rpartition("/")[2]
+                    if name.rpartition("-")[0] == _mark(champion) and not kept.endswith(f"/{name}"):
+                        repository.delete_artifacts(file.path)
+        except (MlflowException, OSError, NotImplementedError, Unavailable) as error:
+            log.warning("%s has uploads that are not used: %s", champion.model, error)
+
+    def _remove(self, champion: Champion, versions: Sequence[int]) -> None:
+        """Remove versions that a race or a death left over; others may do so at the same time."""
+        from mlflow.exceptions import MlflowException
+
+        for version in versions:
+            try:
+                with reaching(self._client.tracking_uri):
+                    self._client.delete_model_version(champion.model, str(version))
+            except MlflowException as error:
+                if error.error_code not in _MISSING:
+                    raise
 
     def _versions(self, champion: Champion) -> list[int]:
         with reaching(self._client.tracking_uri):
@@ -75,41 +133,30 @@ class MlflowModels:
                 raise
 
 
-def save_pyfunc(bundle: Path, folder: Path) -> None:
-    """Write a model folder that holds the code to run it, the files of a bundle, and what to install."""
-    import mlflow.pyfunc
-
-    with tempfile.TemporaryDirectory(prefix="adctl-code-") as name:
-        # Only sources travel: what was compiled here is of no use elsewhere.
-        code = Path(name) / "ad_detectors"
-        shutil.copytree(detectors_package(), code, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        mlflow.pyfunc.save_model(
-            path=str(folder),
-            python_model=str(Path(__file__).parent.parent / "registry" / "pyfunc_model.py"),
-            artifacts={"bundle": str(bundle)},
-            code_paths=[str(code)],
-            pip_requirements=requirements(),
-        )
+def about(champion: Champion, job: Job) -> dict[str, str]:
+    """Return what a version carries about itself: what it was fitted to, and by what it was chosen."""
+    spec, evaluation = job.spec, champion.evidence.get("evaluation")
+    return {
+        "adctl.detector": spec.detector,
+        "adctl.dataset": f"{spec.dataset.dataset}/{spec.dataset.category}",
+        "adctl.dataset_fingerprint": spec.dataset.fingerprint,
+        "adctl.holdout": spec.holdout,
+        "adctl.selected_on": selected_on(job),
+        **({"adctl.evaluation": evaluation} if isinstance(evaluation, str) else {}),
+    }
 
 
-def detectors_package() -> Path:
-    """Return the folder of the detectors library without importing it."""
-    spec = importlib.util.find_spec("ad_detectors")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra("registering a model", "worker")
-    return Path(next(iter(spec.submodule_search_locations)))
+def _description(card: Path, champion: Champion) -> str | None:
+    """Return the card for a version's page, cut where it is longer than MLflow keeps."""
+    if not card.is_file():
+        return champion.reason or None
+    text = card.read_text(encoding="utf-8")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n\n(more: {CARD} among the artifacts)"
 
 
-def requirements() -> list[str]:
-    """Return what a served model needs, at the versions installed here; a local build has no suffix."""
-    found = []
-    for name in _NEEDS:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        found.append(f"{name}=={re.sub(r'[+].*', '', version)}")
-    return found
+def _mark(champion: Champion) -> str:
+    """Return how the uploads for a decision begin."""
+    return f"{champion.alias}-{champion.revision}"
 
 
 def _tags(champion: Champion) -> dict[str, str]:
@@ -120,4 +167,13 @@ def _tags(champion: Champion) -> dict[str, str]:
         "adctl.revision": str(champion.revision),
         "adctl.user": champion.user,
         "adctl.forced": str(champion.forced),
+        **_evidence(champion),
     }
+
+
+def _evidence(champion: Champion) -> dict[str, str]:
+    """Return what tells versions of a model apart: equal weights may have different thresholds."""
+    point, weights = champion.evidence.get("operating_point"), champion.evidence.get("weights")
+    threshold = point.get("threshold") if isinstance(point, dict) else None
+    found = {"adctl.weights": weights, "adctl.threshold": threshold}
+    return {name: str(value) for name, value in found.items() if isinstance(value, str | float)}

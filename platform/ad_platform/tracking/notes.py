@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ad_platform.records import Job
-from ad_platform.results import result_of
+from ad_platform.results import leak_check_of, observed_of, result_of, selected_on
 from ad_platform.rungs import seen_of
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
@@ -23,11 +23,14 @@ def note(job: Job) -> str:
     if job.state is JobState.SUCCEEDED and job.kind is JobKind.TRAIN:
         lines.append("The fitted detector lies in `model/`; its curves are among the metrics.")
     elif job.state is JobState.SUCCEEDED and job.kind is JobKind.EVALUATE:
-        lines += [_headline(result_of(job).metrics), _threshold(job.result.get("operating_point"))]
+        lines += [_warning(job), _headline(result_of(job).metrics)]
+        lines.append(f"{_threshold(job.result.get('operating_point'))}{_seen(job)}")
         lines.append(
-            "To look at: `results/gallery/`, `results/curves/`, `results/histogram.png`; "
-            "to compute with: `results/results.csv`, `results/scores.csv`."
+            "To look at: `report.html`, `results/gallery/`, `results/curves/`, `results/histogram.png`; to "
+            "compute with: `results/results.csv`, `results/scores.csv`."
         )
+    elif job.state is JobState.SUCCEEDED and job.kind is JobKind.PREDICT:
+        lines += [_counts(job), "The score of each image is in `results/scores.csv`."]
     elif job.state is JobState.SUCCEEDED:
         lines += [_measures(job), "The score of each image is in `results/scores.csv`; there is no model."]
     elif job.pruned:
@@ -47,6 +50,9 @@ def _what(job: Job) -> str:
         number = job.tags.get("trial", "")
         which = f"trial {number} of `{job.group}`" if number else f"a trial of `{job.group}`"
         return f"Tries settings of **{spec.detector}**{preset}, seed {spec.seed}, on {place}: {which}."
+    if spec.pictures is not None:
+        model = f"**{spec.detector}**{preset} of job `{(spec.source or '')[:8]}`, fitted to {place}"
+        return f"Scores {spec.pictures.count} images of `{spec.dataset.path}` with {model}."
     return f"Trains **{spec.detector}**{preset}, seed {spec.seed}, on {place}."
 
 
@@ -63,10 +69,36 @@ def _measures(job: Job) -> str:
     return f"{seen.metric} **{seen.value:.4g}**{at}, when it was ended."
 
 
+def _counts(job: Job) -> str:
+    """Return how many images a prediction decided how."""
+    counted = result_of(job).metrics
+    return ", ".join(f"{name} **{number:.0f}**" for name, number in counted.items()) + "."
+
+
 def _headline(metrics: Mapping[str, float]) -> str:
     # One line: a page shows but the first few of a description.
     found = [f"{name} **{metrics[key]:.3f}**" for key, name in HEADLINE.items() if key in metrics]
     return f"{', '.join(found)}." if found else ""
+
+
+def _warning(job: Job) -> str:
+    """Say what speaks against the measures, before they are read."""
+    said, check = [], leak_check_of(job)
+    if check is not None and check.passed is False:
+        said.append(f"**Leak check failed: {check.detail}.**")
+    if selected_on(job).startswith("test"):
+        said.append("Settings were selected on test images, so the measures flatter.")
+    return " ".join(said)
+
+
+def _seen(job: Job) -> str:
+    """Say what the threshold called anomalous among the test images."""
+    seen = observed_of(job)
+    if seen is None:
+        return ""
+    alarms = f" Of good test images {seen.false_alarms.words} are false alarms." if seen.false_alarms else ""
+    found = f" Of anomalous ones {seen.found.words} are found." if seen.found else ""
+    return f"{alarms}{found}"
 
 
 def _threshold(point: Json) -> str:

@@ -1,11 +1,12 @@
 """The seam to whatever shows what was measured; MLflow, or a memory for tests."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from ad_platform.records import Job, Study
+from ad_platform.records import Job
 from ad_platform.storage.metrics import Point
 
 
@@ -18,8 +19,20 @@ class RunState(StrEnum):
     KILLED = "KILLED"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ParentRun:
+    """The run of a study or a benchmark, below which those of its jobs are shown."""
+
+    tag: str  # by which it is found again
+    id: str  # what that tag holds
+    experiment: str
+    name: str
+    user: str
+    started_at: float
+
+
 class Tracker(Protocol):
-    """One run per job and per study. Every method may be called again, and raises TrackingDown."""
+    """One run per job, study and benchmark. Every method may be called again, and raises TrackingDown."""
 
     def ensure_run(self, job: Job) -> str:
         """Return the id of the job's run, found by the tag adctl.job_id, or made if there is none.
@@ -27,11 +40,11 @@ class Tracker(Protocol):
         Callers that race, or that died before they heard the answer, end up with the same one run.
         """
 
-    def ensure_study_run(self, study: Study) -> str:
-        """Return the id of the study's run, found by the tag adctl.study_id, or made, in the same way."""
+    def ensure_parent_run(self, parent: ParentRun) -> str:
+        """Return the id of the run of a study or benchmark, found by its tag, or made, in the same way."""
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Note the configuration of a job or study; it never changes."""
+        """Note the configuration of a job, study or benchmark; it never changes."""
 
     def log_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those of the same name."""
@@ -49,7 +62,7 @@ class Tracker(Protocol):
         """Copy a folder's content to the run, replacing files of the same name."""
 
     def end_run(self, run_id: str, state: RunState, ended_at: float) -> None:
-        """Say how and when the job or study ended."""
+        """Say how and when it ended."""
 
     def open_run(self, run_id: str) -> None:
         """Say that the run goes on, though it may have ended before."""

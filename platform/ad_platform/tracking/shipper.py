@@ -3,15 +3,17 @@
 import logging
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ad_platform.errors import CorruptBundle, Unavailable
-from ad_platform.records import CheckpointRecord, Job, Shipment
+from ad_platform.curves import committed
+from ad_platform.errors import Unavailable, UnknownName
+from ad_platform.job_report import PAGE
+from ad_platform.records import Job, Shipment
 from ad_platform.results import result_of
-from ad_platform.storage.contract import Manifest, Storage
-from ad_platform.storage.metrics import Point, read_segment, segments
+from ad_platform.states import JobKind
+from ad_platform.storage.contract import Storage
+from ad_platform.storage.metrics import Point
 from ad_platform.store.contract import Store
 from ad_platform.tracking import facts
 from ad_platform.tracking.artifacts import collect
@@ -36,15 +38,6 @@ class Projection(Protocol):
         """Bring the tracking server up to date; return how much was done; raise Unavailable."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """The committed points of a job, and what could not be read of them."""
-
-    points: tuple[Point, ...] = ()
-    last: int = 0  # the newest committed step
-    problems: tuple[str, ...] = ()
-
-
 class Shipper:
     """Ships, claim by claim, what changed; whatever dies in between, doing it again changes nothing."""
 
@@ -56,11 +49,15 @@ class Shipper:
         owner: str,
         projections: Sequence[Projection] = (),
         parent_of: Callable[[Job], str | None] = no_parent,
+        page_of: Callable[[Job, Path], str] | None = None,
     ) -> None:
-        """`parent_of` returns the run that a job's is shown below, made if need be, or None."""
+        """`parent_of` returns the run that a job's is shown below, made if need be, or None.
+
+        `page_of` returns the page about an evaluation whose bundle lies in a folder.
+        """
         self._store, self._storage, self._tracker = store, storage, tracker
         self._owner = owner
-        self._projections, self._parent_of = projections, parent_of
+        self._projections, self._parent_of, self._page_of = projections, parent_of, page_of
         # Jobs whose every point this process has seen arrive: only these need no look at the run first.
         self._sure: dict[str, tuple[str, int]] = {}
 
@@ -105,7 +102,7 @@ class Shipper:
         shipped = shipment.shipped_step if run_id == shipment.run_id else 0
         self._tracker.log_params(run_id, facts.params(job))
         self._tracker.log_input(run_id, job)
-        curve = self._curve(job, shipped)
+        curve = committed(self._store, self._storage, job.id, shipped)
         self._log_points(run_id, job, shipped, curve.points)
         tags = facts.tags(job, self._store.jobs.attempts(job.id))
         if parent is not None:
@@ -131,38 +128,6 @@ class Shipper:
             points = unseen(points, self._tracker.steps(run_id))
         self._tracker.log_points(run_id, points)
 
-    def _curve(self, job: Job, after: int) -> Curve:
-        """Return the committed points beyond a step: what the newest checkpoint that can be read names."""
-        problems: list[str] = []
-        for record in self._store.artifacts.checkpoints(job.id):
-            try:
-                manifest = self._committed(record)
-            except CorruptBundle as error:
-                problems.append(str(error))
-                continue
-            return self._read(manifest, max(after, 0), record.step, problems)
-        return Curve(problems=tuple(problems))
-
-    def _committed(self, record: CheckpointRecord) -> Manifest:
-        manifest = self._storage.manifest(record.prefix)
-        if manifest is None:
-            raise CorruptBundle(f"{record.prefix} has no manifest")
-        if manifest.sha256 != record.manifest_sha256:
-            raise CorruptBundle(f"{record.prefix} is not the checkpoint that was committed")
-        return manifest
-
-    def _read(self, manifest: Manifest, after: int, last: int, problems: list[str]) -> Curve:
-        points: list[Point] = []
-        for segment in segments(manifest):
-            if segment.last <= after:
-                continue
-            try:
-                points += read_segment(self._storage, segment)
-            except CorruptBundle as error:
-                problems.append(str(error))
-        kept = tuple(point for point in points if after < point.step <= last)
-        return Curve(points=kept, last=last, problems=tuple(problems))
-
     def _finish(self, run_id: str, job: Job) -> list[str]:
         """Add what there is only at the end: results, files, the final state. Return what was broken."""
         ended = job.finished_at or facts.started_at(job)
@@ -171,11 +136,40 @@ class Shipper:
         if metrics:
             self._tracker.log_points(run_id, [Point(step=0, time=ended, metrics=metrics)])
         with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
-            curve = self._curve(job, 0)
+            curve = committed(self._store, self._storage, job.id)
             problems = [*curve.problems, *collect(job, curve.points, self._storage, Path(name))]
+            problems += self._write_page(job, Path(name))
             self._tracker.log_artifacts(run_id, Path(name))
         self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
         return problems
+
+    def _write_page(self, job: Job, folder: Path) -> list[str]:
+        """Write the page about an evaluation among its files, and among those of the fit it speaks for."""
+        results = folder / "results"
+        if self._page_of is None or job.kind is not JobKind.EVALUATE or not results.is_dir():
+            return []
+        try:
+            page = self._page_of(job, results)
+        except Unavailable:
+            raise
+        except Exception as error:  # the outermost edge: a page that cannot be made must not keep a run open
+            log.exception("no page could be made about job %s", job.id)
+            return [f"no {PAGE} could be made: {error}"]
+        (folder / PAGE).write_text(page, encoding="utf-8")
+        fit = self._store.shipments.run_of(job.spec.source) if job.spec.source else None
+        if fit is not None and self._own(job):
+            with tempfile.TemporaryDirectory(prefix="adctl-ship-") as name:
+                (Path(name) / PAGE).write_text(page, encoding="utf-8")
+                self._tracker.log_artifacts(fit, Path(name))
+        return []
+
+    def _own(self, evaluation: Job) -> bool:
+        """Say whether an evaluation is of the images that the detector was fitted to."""
+        try:
+            fit = self._store.jobs.get(evaluation.spec.source or "")
+        except UnknownName:
+            return False
+        return fit.spec.dataset.fingerprint == evaluation.spec.dataset.fingerprint
 
 
 def unseen(points: Sequence[Point], shown: Mapping[str, Collection[int]]) -> list[Point]:

@@ -3,25 +3,23 @@
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from ad_platform.errors import MissingExtra, Unavailable, UnknownName
+from ad_platform.errors import MissingExtra, Unavailable
 from ad_platform.records import Job, Study
 from ad_platform.states import StudyState
-from ad_platform.storage.metrics import Point
 from ad_platform.store.contract import Store
 from ad_platform.sweeps.report import facts_of, report_of
 from ad_platform.sweeps.report.view import view
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.sweeps.work import SWEEP_TAG
 from ad_platform.tracking import facts, study_facts
+from ad_platform.tracking.parents import ParentRuns
 from ad_platform.tracking.protocol import RunState, Tracker
-from ad_platform.tracking.shipper import unseen
 
 log = logging.getLogger(__name__)
 
-EVERY = 10.0  # seconds between two looks at a study that runs
 REPORT_EVERY = 600.0  # seconds between two reports of one
 ENDED = {StudyState.FINISHED: RunState.FINISHED, StudyState.STOPPED: RunState.KILLED}
 
@@ -40,22 +38,19 @@ class StudyRuns:
     ) -> None:
         self._store, self._tracker = store, tracker
         self._report, self._clock = report, clock
-        self._runs: dict[str, str] = {}  # by the names of studies
-        self._looked: dict[str, float] = {}  # when, by their ids
+        self._parents = ParentRuns(tracker, clock)
         self._reported: dict[str, float] = {}
         self._owed: set[str] = set()  # ids of studies with news that their last report lacks
-        # What this process has seen arrive at a run, by study: only without it the run need be asked.
-        self._shown: dict[str, dict[str, set[int]]] = {}
 
     def __call__(self) -> int:
         """Ship the studies that are due, and return how many; raise Unavailable."""
         count = 0
         for study in self._due():
-            self._looked[study.id] = self._clock()
+            self._parents.look(study.id)
             try:
                 self._ship(study)
             except Unavailable:
-                self._shown.clear()
+                self._parents.forget()
                 self._reported.pop(study.id, None)
                 raise
             except Exception:  # one strange study must not keep the others from being shown
@@ -65,18 +60,8 @@ class StudyRuns:
 
     def parent_of(self, job: Job) -> str | None:
         """Return the run of the study that a job belongs to, made if need be; None if to none."""
-        name = job.tags.get(SWEEP_TAG)
-        if name is None or job.group != name:
-            return None
-        if name not in self._runs:
-            try:
-                study = self._store.studies.get(name)
-            except UnknownName:
-                return None
-            if study.name != name:
-                return None
-            self._runs[name] = self._tracker.ensure_study_run(study)
-        return self._runs[name]
+        studies = self._store.studies
+        return self._parents.above(job, SWEEP_TAG, lambda name: facts.study_run(studies.get(name)))
 
     def _due(self) -> list[Study]:
         """Return studies with news, and those whose report has waited long enough; each once in a while."""
@@ -85,23 +70,16 @@ class StudyRuns:
         for study_id in sorted(self._owed - set(fresh)):
             if now - self._reported[study_id] >= REPORT_EVERY:
                 fresh[study_id] = self._store.studies.get(study_id)
-        return [
-            study
-            for study in fresh.values()
-            if study.state in ENDED or now - self._looked.get(study.id, -EVERY) >= EVERY
-        ]
+        return [study for study in fresh.values() if study.state in ENDED or self._parents.is_due(study.id)]
 
     def _ship(self, study: Study) -> None:
         spec = StudySpec.from_json(study.spec)
         trials = self._store.studies.trials(study.id)
         seen = view(study, spec, trials, {}, facts_of(study, spec))
-        run_id = self._tracker.ensure_study_run(study)
-        if self._runs.get(study.name) != run_id:
-            self._shown.pop(study.id, None)
-        self._runs[study.name] = run_id
-        if study.id not in self._shown:
+        run_id = self._parents.ensure(facts.study_run(study))
+        if self._parents.is_new(study.id):
             self._tracker.log_params(run_id, study_facts.params(spec))
-        self._log_points(run_id, study, [*study_facts.points(seen), *study_facts.final(seen)])
+        self._parents.add(run_id, study.id, [*study_facts.points(seen), *study_facts.final(seen)])
         problem = self._log_report(run_id, study)
         tags = study_facts.tags(seen)
         if problem:
@@ -112,18 +90,6 @@ class StudyRuns:
         else:
             self._tracker.open_run(run_id)
         self._store.studies.shipped(study, run_id)
-
-    def _log_points(self, run_id: str, study: Study, points: Sequence[Point]) -> None:
-        """Add the points that the run does not show yet."""
-        if study.id not in self._shown:
-            self._shown[study.id] = {name: set(steps) for name, steps in self._tracker.steps(run_id).items()}
-        shown = self._shown[study.id]
-        fresh = unseen(points, shown)
-        if fresh:
-            self._tracker.log_points(run_id, fresh)
-        for point in fresh:
-            for name in point.metrics:
-                shown.setdefault(name, set()).add(point.step)
 
     def _log_report(self, run_id: str, study: Study) -> str:
         """Build and upload the report if it is time; return what was in the way."""

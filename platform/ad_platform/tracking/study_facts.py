@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from ad_platform.pages import notation
 from ad_platform.records import Trial
 from ad_platform.specs import Json
 from ad_platform.states import TrialOrigin, TrialState
 from ad_platform.storage.metrics import Point
-from ad_platform.sweeps.report import look, words
+from ad_platform.sweeps.report import words
 from ad_platform.sweeps.report.view import View, value_of
 from ad_platform.sweeps.study_spec import StudySpec
 from ad_platform.tracking import facts
@@ -105,7 +106,7 @@ def note(seen: View) -> str:
     space = ", ".join(f"**{dimension.name}** ({dimension.words})" for dimension in seen.spec.space)
     lines = [f"Searches {space} of {words.headline(seen)}.", f"{words.sums(seen)}."]
     if seen.chosen is not None and not seen.several:
-        value = look.score(value_of(seen.chosen))
+        value = notation.score(value_of(seen.chosen))
         mark = "Chosen" if seen.facts.chosen is not None else "Best so far"
         found = f"{mark}: trial {seen.chosen.number}, {seen.first.metric} **{value}**"
         lines.append(f"{found}, {words.settings(seen, seen.chosen)}.")

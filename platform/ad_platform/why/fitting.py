@@ -94,13 +94,16 @@ def _too_big(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) 
 
 def _no_data(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
     data = job.spec.dataset
+    images = f"of {data.dataset}/{data.category}" if job.spec.pictures is None else f"in {data.path}"
+    advice = "start one where they lie, or copy them below ADCTL_DATA first: adctl worker start"
+    if job.spec.pictures is not None:
+        advice = "start one where they lie; if every node has that folder, submit again with --shared"
     here = listed(sorted({worker.node for worker in workers}))
     there = f"they lie on {listed(sorted(nodes))}" if nodes else "no node has reported them"
     return Cause(
         kind=Kind.NO_DATA,
-        words=f"the images of {data.dataset}/{data.category} are not on a node with a fitting worker "
-        f"({here}), {there}",
-        advice="start one where they lie, or copy them below ADCTL_DATA first: adctl worker start",
+        words=f"the images {images} are not on a node with a fitting worker ({here}), {there}",
+        advice=advice,
     )
 
 

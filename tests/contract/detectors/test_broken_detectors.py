@@ -70,6 +70,13 @@ CASES: list[tuple[type[Detector], str, str]] = [
     (broken.RebuildsTheBatchsMean, REBUILT, "are rebuilt otherwise than in a batch of 5"),
     (broken.RebuildsInTheDark, "rebuilding_leaves_no_trace", "rebuilding wrote into the pictures"),
     (broken.RebuildsWithoutAFit, "nothing_is_rebuilt_before_a_fit", "is not refused"),
+    (broken.ExportsSomethingElse, "what_it_exports_scores_as_it_does", "differ by"),
+    (
+        broken.ExportsWhatDependsOnPixels,
+        "what_it_exports_can_be_traced_for_any_number_of_pictures",
+        "cannot trace",
+    ),
+    (broken.ExportsWithoutAFit, "nothing_is_exported_before_a_fit", "is not refused"),
     (broken.ScoresNothing, "an_empty_batch_is_refused", "is not refused"),
 ]
 

@@ -33,6 +33,13 @@ def test_a_published_bundle_comes_back_byte_for_byte(storage: Storage, folder: P
     assert published.meta == {"step": 3, "done": ["denoiser"]}
 
 
+def test_some_files_of_a_bundle_come_alone(storage: Storage, folder: Path, tmp_path: Path) -> None:
+    published = storage.publish(PREFIX, folder)
+    name = sorted(contents(folder))[0]
+    assert storage.fetch(PREFIX, tmp_path / "out", only=[name, "nothing"]) == published
+    assert contents(tmp_path / "out") == {name: contents(folder)[name]}
+
+
 def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: Path) -> None:
     manifest = storage.publish(PREFIX, folder)
     expected = contents(folder)
@@ -40,6 +47,20 @@ def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: 
     assert manifest.sizes == {name: len(data) for name, data in expected.items()}
     assert manifest.size == sum(map(len, expected.values()))
     assert len(manifest.sha256) == 64
+
+
+def test_one_file_of_a_bundle_can_be_read_alone_and_is_verified(storage: Storage, folder: Path) -> None:
+    storage.publish(PREFIX, folder)
+    for name, content in contents(folder).items():
+        assert storage.file(PREFIX, name) == content
+    assert storage.file(PREFIX, "no-such-file") is None
+    name = next(iter(contents(folder)))
+    storage.write(stored(storage, name), b"something else")
+    with pytest.raises(CorruptBundle, match=f"{name} has changed"):
+        storage.file(PREFIX, name)
+    storage.remove(PREFIX)
+    with pytest.raises(CorruptBundle, match="has no manifest"):
+        storage.file(PREFIX, name)
 
 
 def test_another_process_sees_what_was_published(storage_url: str, folder: Path) -> None:

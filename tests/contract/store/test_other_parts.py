@@ -180,11 +180,13 @@ def test_only_decisions_in_force_are_to_be_published(store: Store) -> None:
     second = store.champions.promote(decision(job, 2))
     other = store.champions.promote(decision(job, 1, alias="candidate"))
     assert store.champions.unpublished() == [second, other]
+    assert store.champions.in_force() == [second, other]
     store.champions.published(second, "7")
     assert store.champions.unpublished() == [other]
     current = store.champions.current("ddad-mvtec-bottle", "champion")
     assert current is not None
     assert current.published == "7"
+    assert store.champions.in_force() == [current, other]
 
 
 def test_what_changed_is_due_until_it_was_shipped(store: Store) -> None:

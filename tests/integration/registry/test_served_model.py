@@ -14,7 +14,8 @@ from ad_platform.registry.projection import project
 from ad_platform.registry.promotion import promote
 from ad_platform.settings import Settings
 from ad_platform.tracking.mlflow import MlflowTracker
-from ad_platform.tracking.models import MlflowModels, detectors_package, requirements
+from ad_platform.tracking.models import MlflowModels
+from ad_platform.tracking.pyfunc import detectors_package, requirements
 from job_stories import Stories
 from mlflow_home import QUIET
 
@@ -46,6 +47,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "model"
 
 
+def pickled(path: Path) -> bool:
+    """Say whether a file is a pickle, or what torch writes, by its name or what it holds."""
+    start = path.read_bytes()[:4]
+    named = path.suffix in (".pkl", ".pickle", ".pyc", ".pt", ".pth", ".bin", ".joblib", ".npy")
+    return named or start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04"))
+
+
 def promoted(stories: Stories, bundle: Path, category: str) -> Champion:
     job = stories.submit(category=category)
     done = stories.succeed(stories.lease(job), bundle, {})
@@ -63,8 +71,11 @@ def test_a_promoted_model_gives_the_scores_of_its_detector(
     import mlflow
     import pandas as pd
     import torch
+    from mlflow.exceptions import MlflowException
 
+    import ad_detectors
     from ad_detectors.checkpoint import load_model
+    from ad_detectors.errors import DataError
 
     mlflow.set_tracking_uri(settings.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{champion.model}@champion")
@@ -72,17 +83,33 @@ def test_a_promoted_model_gives_the_scores_of_its_detector(
     images = torch.stack([torch.from_numpy(array.copy()).permute(2, 0, 1) for array in arrays])
     expected = load_model(bundle).score(images).images.tolist()
     assert len(set(expected)) == 2
-    texts = [str(path) for path in paths]
-    assert model.predict(texts) == expected
-    assert model.predict(pd.DataFrame({"image": texts})) == expected
-    assert model.predict([base64.b64encode(path.read_bytes()).decode() for path in paths]) == expected
-    assert model.predict(np.stack(arrays)) == expected
-    assert model.predict(arrays[1]) == expected[1:]
-    for wrong in (["/no/such.png"], ["!"], [np.zeros((4, 4))], [np.zeros((4, 4, 3)) - 1.0], ["aGVsbG8="]):
-        with pytest.raises(ValueError, match=r"image 0: .*give paths of images"):
+
+    def scores(given: object) -> list[float]:
+        return [answer["score"] for answer in model.predict(given)]
+
+    texts = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    assert scores(paths) == expected
+    assert scores(pd.DataFrame({"image": texts})) == expected
+    assert scores(texts) == expected
+    assert scores(np.stack(arrays)) == expected
+    assert scores(arrays[1]) == expected[1:]
+    drawn = model.predict(paths[0], params={"maps": "array"})[0]
+    assert np.asarray(drawn["map"]).shape == (32, 32)
+    assert ad_detectors.load(f"models:/{champion.model}@champion").predict(paths[0]).score == expected[0]
+    for wrong in (
+        [Path("/no/such.png")],
+        ["!"],
+        [np.zeros((4, 4))],
+        [np.zeros((4, 4, 3)) - 1.0],
+        ["aGVsbG8="],
+    ):
+        with pytest.raises(MlflowException, match="cannot read picture") as caught:
             model.predict(wrong)
-    with pytest.raises(ValueError, match="expected one column"):
+        assert caught.value.get_http_status_code() == 400
+    with pytest.raises(MlflowException, match="there are 2 columns"):
         model.predict(pd.DataFrame({"a": texts, "b": texts}))
+    with pytest.raises(DataError, match=r"does not give models:/no-such@champion.*MLFLOW_TRACKING_URI"):
+        ad_detectors.load("models:/no-such@champion")
 
 
 def test_a_version_carries_code_weights_and_requirements_and_no_pickle(
@@ -94,14 +121,20 @@ def test_a_version_carries_code_weights_and_requirements_and_no_pickle(
     version = client.get_model_version_by_alias(champion.model, "champion")
     assert version.tags["adctl.job_id"] == champion.job_id
     assert version.tags["adctl.revision"] == "1"
-    assert version.description == "the first"
+    assert version.description.startswith(f"# {champion.model}")
+    assert "- reason: the first" in version.description
+    assert "selected on: none" in version.description
+    assert version.tags["adctl.selected_on"] == "none"
     assert stories.store.champions.current(champion.model, "champion").published == str(version.version)  # type: ignore[union-attr]
-    place = f"registered/champion-{champion.revision}"
-    folder = Path(client.download_artifacts(version.run_id, place, str(tmp_path)))
+    place = version.source.rpartition("/")[2]
+    assert place.startswith(f"champion-{champion.revision}-")
+    folder = Path(client.download_artifacts(version.run_id, f"registered/{place}", str(tmp_path)))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {"code/ad_detectors/api.py", "code/ad_detectors/zoo/ddad/config.py"} <= files
     assert any(name.endswith("state.safetensors") for name in files)
-    assert not any(name.endswith((".pkl", ".pickle", ".pyc", ".pt")) for name in files)
+    assert [name for name in files if pickled(folder / name)] == []
+    assert (folder / "MODEL_CARD.md").read_text() == version.description
+    assert "adctl.selected_on: none" in (folder / "MLmodel").read_text()
     needs = (folder / "requirements.txt").read_text()
     assert all(need in needs for need in requirements())
 
@@ -121,7 +154,7 @@ def test_projecting_again_after_the_store_forgot_makes_no_second_version(
 
 def test_registering_never_imports_the_detectors_or_torch() -> None:
     code = (
-        "import sys; from ad_platform.tracking.models import detectors_package, requirements; "
+        "import sys; from ad_platform.tracking.pyfunc import detectors_package, requirements; "
         "detectors_package(), requirements(); assert not {'ad_detectors', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import chromium
+import markup
+import readable
 import study_cases as cases
 from ad_platform.sweeps.report import Optimism, ReportFacts, TestScore, build
 
@@ -33,34 +35,44 @@ def column(page: "Page", number: int) -> list[str]:
     return page.locator(f"table.trials tbody td:nth-child({number})").all_inner_texts()
 
 
+def drawn(page: "Page") -> int:
+    """Wait until every plot is drawn, and return how many there are."""
+    plots = page.locator(".plot")
+    for number in range(plots.count()):
+        plots.nth(number).scroll_into_view_if_needed()
+        page.locator(f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg").first.wait_for()
+    return plots.count()
+
+
 def test_a_browser_draws_every_plot_asks_nobody_and_sorts_the_trials(tmp_path: Path) -> None:
     spec = cases.spec()
     trials = cases.trials(spec, 60)
     build(cases.study(spec, 60), spec, trials, cases.rungs(trials), FACTS, tmp_path / "a folder")
+    assert markup.problems((tmp_path / "a folder" / "report.html").read_text()) == []
     with chromium.page(1280) as page:
         asked: list[str] = []
         wrong: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto((tmp_path / "a folder" / "report.html").as_uri())
-        plots = page.locator(".plot")
-        for number in range(plots.count()):
-            plots.nth(number).scroll_into_view_if_needed()
-            page.locator(
-                f"#{plots.nth(number).get_attribute('id')}.js-plotly-plot .main-svg"
-            ).first.wait_for()
-        assert plots.count() == 12
+        assert drawn(page) == 12
         assert page.locator(".contour .contourfill, .contour .heatmapfill, .contourlines").count() > 0
         look(page, "report")
         assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
         assert wrong == []
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            page.reload()  # plots follow another width in their own time
+            assert drawn(page) == 12
+            assert readable.problems(page) == [], width
+        assert "button trial" in readable.reached(page)
 
-        head = page.locator("table.trials th").first
+        head = page.locator("table.trials th button").first
         head.click()
         assert column(page, 1) == [str(number) for number in range(60)]
         head.click()
         assert column(page, 1)[0] == "59"
-        page.locator("table.trials th").nth(2).click()
+        page.locator("table.trials th button").nth(2).click()
         values = [text for text in column(page, 3) if text != "-"]
         assert values == sorted(values)
         assert column(page, 3)[-1] == "-"  # what is unknown stands last, whichever way

@@ -25,6 +25,7 @@ from ad_platform.records import Job
 from ad_platform.settings import Settings
 from ad_platform.stack.lifecycle import environment
 from ad_platform.stack.services import services
+from ad_platform.tracking.facts import study_run
 from ad_platform.tracking.mlflow import MlflowTracker
 from ad_platform.tracking.shipper import Shipper
 from ad_platform.tracking.studies import StudyRuns
@@ -137,7 +138,7 @@ def test_a_browser_shows_the_jobs_of_a_sweep_below_it_and_its_report(
         row.get_by_role("button").first.click()  # what unfolds it
         page.get_by_text("sweep-of-pages #7", exact=True).wait_for()
         look(page, "sweep-runs")
-        check_sweep(page, f"{runs}/{tracker.ensure_study_run(story.study)}")
+        check_sweep(page, f"{runs}/{tracker.ensure_parent_run(study_run(story.study))}")
 
 
 def check_sweep(page: "Page", run: str) -> None:

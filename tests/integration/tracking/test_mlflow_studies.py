@@ -8,9 +8,11 @@ import pytest
 import study_cases as cases
 from ad_platform.settings import Settings
 from ad_platform.states import StudyState, TrialState
+from ad_platform.tracking.facts import study_run
 from ad_platform.tracking.mlflow import MlflowTracker, open_tracker
+from ad_platform.tracking.parents import EVERY
 from ad_platform.tracking.shipper import Shipper
-from ad_platform.tracking.studies import EVERY, StudyRuns
+from ad_platform.tracking.studies import StudyRuns
 from job_stories import START, Stories
 from mlflow_home import QUIET
 from study_stories import StudyStory
@@ -82,7 +84,7 @@ def test_two_shippers_that_meet_a_new_sweep_leave_one_run(
     told = story(stories, "raced")
     told.trial(0, 0.7)
     study = told.study
-    tracker.ensure_study_run(study)  # the experiment is made by a job before
+    tracker.ensure_parent_run(study_run(study))  # the experiment is made by a job before
     for run in runs_of(tracker, "raced"):
         tracker.client.delete_run(run.info.run_id)
     barrier, found = threading.Barrier(3), []
@@ -90,7 +92,7 @@ def test_two_shippers_that_meet_a_new_sweep_leave_one_run(
     def ensure() -> None:
         own = open_tracker(settings)
         barrier.wait()
-        found.append(own.ensure_study_run(study))
+        found.append(own.ensure_parent_run(study_run(study)))
 
     threads = [threading.Thread(target=ensure) for _ in range(3)]
     for thread in threads:
@@ -98,5 +100,5 @@ def test_two_shippers_that_meet_a_new_sweep_leave_one_run(
     for thread in threads:
         thread.join()
     left = {run.info.run_id for run in runs_of(tracker, "raced")}
-    assert left == {tracker.ensure_study_run(study)}
+    assert left == {tracker.ensure_parent_run(study_run(study))}
     assert left <= set(found)

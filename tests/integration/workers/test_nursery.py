@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from ad_platform.specs import DatasetRef, JobSpec
 from ad_platform.states import FailureClass, JobKind
@@ -26,8 +27,8 @@ def assignment(folder: Path, *, hangs: bool) -> Assignment:
     data = folder / "data"
     data.mkdir(exist_ok=True)
     if hangs:
-        (data / "a.png").write_bytes(b"x")
-        os.mkfifo(data / "b.png")
+        Image.new("RGB", (32, 32)).save(data / "a.png")
+        os.mkfifo(folder / "fingerprints.json")
     spec = JobSpec(
         kind=JobKind.TRAIN,
         detector="ddad",

@@ -72,7 +72,15 @@ EVALUATED = {
         "test/pixel_auroc": None,
         "validation/image_auroc": 1.0,
         "validation/saturated": 1.0,
+        "validation/ties": 0.125,
     },
+    "operating_point": {"threshold": 2.5, "rate": 0.05, "normals": 19, "certified": True},
+    "observed": {
+        "false_alarms": {"count": 6, "images": 20, "rate": 0.3, "low": 0.119, "high": 0.543},
+        "found": {"count": 60, "images": 63, "rate": 0.952, "low": 0.867, "high": 0.99},
+        "defects": {"broken_large": {"count": 20, "images": 20, "rate": 1.0, "low": 0.832, "high": 1.0}},
+    },
+    "leak_check": {"passed": False, "pictures": 8, "detail": "a.png scores 1 but then 2"},
     "intervals": {"test/image_auroc": [0.8912, 0.98765]},
     "defects": {
         "contamination": {"image_auroc": 0.9, "pixel_auroc": 0.97, "aupro_30": None},
@@ -88,18 +96,26 @@ def test_show_lays_out_many_measures_with_those_that_matter_first(adctl, desk: B
     lines = [" ".join(line.split()) for line in adctl("show", train).out.splitlines()]
 
     start = lines.index("result")
-    assert lines[start + 1 : start + 12] == [
+    assert lines[start + 1 : start + 18] == [
         "test/image_auroc 0.94125 [0.8912, 0.9877]",
         "test/aupro_30 0.88",
         "validation/image_auroc 1",
         "test/image_ap 0.98",
         "validation/saturated 1",
+        "validation/ties 0.125",
+        "threshold 2.5 at most 5 % false alarms, by 19 normal images",
+        "false alarms 6 of 20, 95 % [0.119, 0.543]; more than certified: good test images may be unlike "
+        "those held out",
+        "found 60 of 63, 95 % [0.867, 0.990]",
+        "validation saturated: every pair is ranked right, so a better detector could not show it; 12.5 % of "
+        "pairs are ties, which count half",
         "images 83",
         "ms per image 12.34",
+        "leak check FAILED: a.png scores 1 but then 2",
         "",
-        "DEFECT IMAGE AUROC PIXEL AUROC AUPRO 0.3 AUPRO 0.05",
-        "broken_large 1.0000 0.9900 0.9000 -",
-        "contamination 0.9000 0.9700 - -",
+        "DEFECT IMAGE AUROC PIXEL AUROC AUPRO 0.3 AUPRO 0.05 FOUND",
+        "broken_large 1.0000 0.9900 0.9000 - 20 of 20",
+        "contamination 0.9000 0.9700 - - -",
     ]
     assert adctl("show", train, "--json").json["result"] == EVALUATED
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from mistakes import Mistake, m
+from mistakes import Desk, Mistake, m
+
+
+def mine(desk: Desk) -> None:
+    """Put a page there that somebody else wrote."""
+    (desk.images / "mine.html").write_text("<p>mine</p>")
+
 
 TABLE = [
     m("show 9999", 2, "9999", "no job"),
@@ -10,6 +16,14 @@ TABLE = [
     m("show aaaa", 2, "'aaaa' fits several jobs", "aaaa000000000001", "more characters"),
     m("show ''", 2, "argument 2 is empty", "variable"),
     m("watch 9999", 2, "9999"),
+    m("report 9999", 2, "9999", "no job"),
+    m("report aaaa", 2, "'aaaa' fits several jobs", "aaaa000000000001"),
+    m("report {trial}", 2, "is a trial of the sweep night", "adctl report night"),
+    m("report {queued}", 3, "is queued", "adctl why bbbb000000000001"),
+    m("report {job} --out {file}", 2, "notes.txt", "not a directory", "--out"),
+    m("report {job} --out {file}/page.html", 2, "notes.txt/page.html", "not a directory"),
+    m("report {failed} --out {images}/mine.html", 2, "mine.html is there already", before=mine),
+    m("report", 2, "JOB|BENCHMARK|SWEEP", "is missing"),
     m("logs 9999", 2, "9999"),
     m("logs {job} --attempt 9", 2, "aaaa000000000001", "attempt 9", "newest attempt is 1"),
     m("cancel 9999", 2, "9999"),
@@ -26,6 +40,14 @@ TABLE = [
     m("promote {job} --alias latest", 2, "'latest'", "champion"),
     m("promote {job} --alias 'a b'", 2, "'a b'"),
     m("promote {job} --force", 2, "--force", "--reason TEXT"),
+    m("promote {job} image_auroc", 2, "--best image_auroc"),
+    m("promote {job} --category screw", 2, "--category", "--best"),
+    m("promote {job} --dry-run --alias v1", 2, "'v1'", "champion"),
+    m("threshold {job}", 3, "was not evaluated", "adctl submit evaluate aaaa000000000001"),
+    m("threshold {job} --fpr 0.1 --value 3", 2, "give one of"),
+    m("threshold {job} --alias champion", 2, "say which threshold"),
+    m("threshold {out} --fpr 0.1", 2, "does not exist"),
+    m("threshold {queued} --fpr 0.1", 3, "is queued"),
     m("submit evaluate 9999", 2, "9999"),
     m("submit evaluate {evaluation}", 2, "eeee000000000001", "evaluate", "train"),
     m("submit evaluate {job} --data {missing}", 2, "missing"),

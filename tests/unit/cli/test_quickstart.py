@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ad_cli import datasets, session
+from ad_cli import session
 from ad_cli.commands import stack
 from ad_cli.main import run
 from ad_cli.quickstart import contest, screws
 from ad_cli.quickstart.contest import Contender
 from ad_cli.quickstart.screws import Screws
+from ad_platform import datasets
 from ad_platform.errors import Unavailable
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState

@@ -123,7 +123,7 @@ def test_a_tag_that_says_what_settings_were_chosen_by_leaves_with_those_settings
         (("--from", "{first}", "-S", "lr=2"), "lr must be a number above 0 and at most 1, not 2"),
         (("--from", "{first}", "-m", "tyo"), "did you mean toy?"),
         ((), "submit needs|say what|Usage"),
-        (("-S", "w=5"), "adctl submit sweep, or adctl submit --from JOB"),
+        (("-S", "w=5"), "adctl submit sweep, adctl submit benchmark, or adctl submit --from JOB"),
         (("-S", "w=5", "train"), "options come after the command: adctl submit train --set"),
     ],
 )

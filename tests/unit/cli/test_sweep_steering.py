@@ -172,14 +172,17 @@ def test_a_beginning_that_fits_a_job_and_a_sweep_is_refused(adctl, desk: Bench):
     called = adctl("show", job[:12])
 
     assert called.code == 2
-    assert f"id '{job[:12]}' fits several jobs and sweeps: {job}, day; give more characters" in called.err
+    assert (
+        f"id '{job[:12]}' fits several jobs, sweeps and benchmarks: {job}, day; give more characters"
+        in called.err
+    )
 
 
 def test_a_word_that_is_neither_is_answered_with_the_nearest_sweep(adctl, desk: Bench, night: Sweep):
     for command in ("show", "watch", "why", "cancel", "retry", "promote"):
         called = adctl(command, "nihgt")
         assert called.code == 2
-        assert called.err == "error: no job or sweep named 'nihgt'; did you mean night?\n", command
+        assert called.err == "error: no job, sweep or benchmark named 'nihgt'; did you mean night?\n", command
 
 
 def test_a_sweep_is_promoted_by_its_best_alone(adctl, desk: Bench, night: Sweep):
@@ -190,7 +193,7 @@ def test_a_sweep_is_promoted_by_its_best_alone(adctl, desk: Bench, night: Sweep)
     assert (whole.code, early.code, of_job.code) == (2, 3, 2)
     assert "promote its best: adctl promote night --best" in whole.err
     assert "sweep night has not finished" in early.err
-    assert "no sweep named" in of_job.err
+    assert "is a job, so there is nothing to choose from" in of_job.err
     assert desk.store.champions.history() == []
 
 

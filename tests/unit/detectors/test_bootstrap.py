@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ad_detectors.errors import StateError
-from ad_detectors.metrics import evidence_file
+from ad_detectors.metrics import bootstrap, evidence_file
 from ad_detectors.metrics.bootstrap import (
     Evidence,
     grid_measures,
@@ -18,7 +18,7 @@ from ad_detectors.metrics.bootstrap import (
 )
 from ad_detectors.metrics.counts import GRID_ERROR, PixelCounts, count, thresholds
 from ad_detectors.metrics.pixels import PixelRanking, pixel_measures
-from ad_detectors.metrics.ranking import auroc
+from ad_detectors.metrics.ranking import auroc, average_precision, f1_max
 
 
 def scene(gain: float = 1.0, digits: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -58,6 +58,21 @@ def test_the_grid_tells_nearly_the_exact_measure_for_any_draw_of_pictures(digits
         assert read["pixel_auroc"] == pytest.approx(exact.auroc, abs=1e-3)
         assert read["aupro_30"] == pytest.approx(exact.aupro[0.3], abs=1e-3)
         assert read["aupro_05"] == pytest.approx(exact.aupro[0.05], abs=1e-3)
+        assert read["pixel_ap"] == pytest.approx(exact.ap, abs=2e-3)
+        assert read["pixel_f1_max"] == pytest.approx(exact.f1_max, abs=2e-3)
+
+
+def test_image_measures_of_draws_are_those_of_the_images_drawn() -> None:
+    random = np.random.default_rng(4)
+    labels = np.arange(40) % 3 == 0
+    for digits in (0, 1, 6):  # with many ties, and without
+        scores = (random.normal(size=40) + labels).round(digits).astype(np.float32)
+        times = np.where(labels, random.integers(0, 3, 40), random.integers(0, 4, 40))
+        measure = bootstrap._of_images(Evidence(scores, labels))
+        found = {name: float(each[0]) for name, each in measure(times[None].astype(float)).items()}
+        again = np.repeat(scores, times), np.repeat(labels, times)
+        exact = {"image_auroc": auroc, "image_ap": average_precision, "image_f1_max": f1_max}
+        assert found == pytest.approx({name: call(*again) for name, call in exact.items()}, abs=1e-12)
 
 
 def test_an_interval_is_that_of_drawing_pictures_of_each_class_one_by_one() -> None:
@@ -77,7 +92,7 @@ def test_an_interval_is_that_of_drawing_pictures_of_each_class_one_by_one() -> N
 
 def test_intervals_hold_the_measure_and_do_not_change_from_call_to_call() -> None:
     found = intervals(evidence(), draws=100)
-    assert set(found) == {"image_auroc", "pixel_auroc", "aupro_30", "aupro_05"}
+    assert set(found) == set(bootstrap.MEASURES)
     assert all(each.low < each.point < each.high for each in found.values())
     assert intervals(evidence(), draws=100) == found
     assert intervals(evidence(), draws=100, seed=1) != found

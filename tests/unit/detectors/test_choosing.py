@@ -2,7 +2,7 @@
 
 import random
 
-from ad_detectors.evaluation.outcome import ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.report.choosing import MOST, Outcome, choose, outcome_of
 
 

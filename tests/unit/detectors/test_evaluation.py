@@ -1,5 +1,6 @@
 """An evaluation measures what was scored, can be gone on with, and writes tables people can read."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -181,13 +182,31 @@ def test_a_defect_that_nobody_drew_or_that_is_too_small_to_see_counts_in_no_pixe
 
 def test_measures_come_with_intervals_and_evidence_to_compare_detectors(detector: GradualMean) -> None:
     evaluation = evaluate(detector, split())
-    assert set(evaluation.intervals) == {"image_auroc", "pixel_auroc", "aupro_30", "aupro_05"}
+    assert set(evaluation.intervals) == set(evaluation.metrics)
     for name, interval in evaluation.intervals.items():
-        assert interval.point == pytest.approx(evaluation.metrics[name], abs=1e-3)
+        assert interval.point == pytest.approx(evaluation.metrics[name], abs=2e-3)
         assert interval.low <= interval.point <= interval.high
     assert evaluation.evidence is not None
     same = paired_difference(evaluation.evidence, evaluate(detector, split()).evidence, draws=20)
     assert same["pixel_auroc"] == Interval(0.0, 0.0, 0.0)
+
+
+def test_each_defect_has_the_intervals_of_its_pictures_beside_all_good_ones(
+    detector: GradualMean, tmp_path: Path
+) -> None:
+    evaluation = evaluate(detector, split(defects={"cut": 4, "hole": 3}))
+    assert set(evaluation.defect_intervals) == {"cut", "hole"}
+    for defect, found in evaluation.defect_intervals.items():
+        assert set(found) == set(evaluation.metrics)
+        for name, interval in found.items():
+            exact = evaluation.defects[defect][name]
+            assert interval.point == pytest.approx(exact, abs=5e-3), (defect, name)
+            assert interval.low <= interval.point <= interval.high
+    write_results(evaluation, tmp_path, "nut")
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert [row["category_type"] for row in rows] == ["all", "cut", "hole"]
+    low = float(rows[2]["img_auc_low"])
+    assert low == evaluation.defect_intervals["hole"]["image_auroc"].low
 
 
 def test_a_map_that_cannot_be_used_names_the_picture(detector: GradualMean) -> None:

@@ -171,6 +171,7 @@ def test_the_command_line_holds_a_tenth_out_and_nothing_under_a_published_preset
         assert main(fitting) == 0
     assert [holdout_of(tmp_path / out).text for out in "abc"] == ["10/10", "none", "20/20"]
     assert json.loads((tmp_path / "b" / "config.json").read_text())["config"]["gain"] == 3.0
+    assert [checkpoint.selected_on(tmp_path / out) for out in "abc"] == ["none", "test", "none"]
 
 
 @pytest.mark.parametrize(

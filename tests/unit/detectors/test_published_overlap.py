@@ -14,6 +14,7 @@ from ad_detectors.metrics.published import pro_compat
 def as_described(maps: NDArray[np.float32], masks: NDArray[np.float64], limit: float, steps: int) -> float:
     """Follow the description: equal steps, scores above each, means over regions, kept rates up to 1."""
     rates, overlaps = [], []
+    maps = (maps - maps.min()) / (maps.max() - maps.min())
     for threshold in np.arange(maps.min(), maps.max(), (maps.max() - maps.min()) / steps):
         flagged = maps > threshold
         shares = [

@@ -15,7 +15,7 @@ from ad_detectors.api import Scores
 from ad_detectors.data.images import TestImages
 from ad_detectors.data.layout import Sample
 from ad_detectors.evaluation import Evaluation, evaluate
-from ad_detectors.evaluation.outcome import ImageResult
+from ad_detectors.evaluation.image_result import ImageResult
 from ad_detectors.metrics.ranking import auroc
 from ad_detectors.report import gallery
 from ad_detectors.report.choosing import choose
@@ -28,6 +28,7 @@ from evaluation_cases import split as some_split
 from gradual_mean import Config, GradualMean
 
 CURVES = ("curves/pr.png", "curves/roc.png", "histogram.png")
+PARTS = ("cases.zip", "curves/pixels.json")  # for pages made later
 
 
 class Rebuilds(GradualMean):
@@ -96,7 +97,7 @@ def test_every_picture_is_written_the_same_bytes_each_time(detector: GradualMean
     assert told == [(8, 9), (9, 9)] * 2
     rows = [name for name in one if name.startswith("gallery/") and name.endswith(".png")]
     assert len(rows) == 9
-    assert set(one) == {*rows, *CURVES, "gallery/about.txt"}
+    assert set(one) == {*rows, *CURVES, *PARTS, "gallery/about.txt"}
     for name in [*rows, *CURVES]:
         picture = shown(tmp_path / "one" / name)
         assert min(picture.shape[:2]) > 200
@@ -184,7 +185,7 @@ def test_without_any_test_image_the_gallery_says_so_and_the_histogram_shows_what
 ) -> None:
     found = evaluate(detector, None, validation=held_out(3), calibration=held_out(4))
     write_pictures(found, tmp_path, detector, None, "it")
-    assert set(files(tmp_path)) == {*CURVES, "gallery/about.txt"}
+    assert set(files(tmp_path)) == {*CURVES, *PARTS, "gallery/about.txt"}
     assert (tmp_path / "gallery" / "about.txt").read_text() == "There are no test images to show.\n"
 
 

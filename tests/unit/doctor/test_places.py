@@ -1,6 +1,7 @@
 """The places on this machine are judged before something fails there."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,12 @@ def test_on_windows_it_is_said_that_up_does_not_run(tmp_path, monkeypatch):
 
 
 def test_a_run_folder_of_somebody_else_is_a_problem(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    there = settings(tmp_path / "home")
-    there.run_dir.symlink_to(tmp_path, target_is_directory=True)
+    with tempfile.TemporaryDirectory() as short:  # a test's own folder has too long a name for a socket
+        monkeypatch.setattr("tempfile.tempdir", short)
+        there = settings(tmp_path / "home")
+        there.run_dir.symlink_to(tmp_path, target_is_directory=True)
 
-    (found,) = places.sockets(there)
+        (found,) = places.sockets(there)
 
     assert "belongs to somebody else" in found.words
 

@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ad_detectors.determinism import microbatched
+from ad_detectors.determinism import microbatched, using_threads
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
 from ad_detectors.rounding import PictureByPicture
-from ad_detectors.testing.differences import using_threads
 
 UNEVEN = (3, 5)  # threads that cannot share a power of two evenly
 
@@ -33,7 +32,9 @@ def awake(net: UNet) -> UNet:
 
 @pytest.mark.parametrize("threads", UNEVEN)
 @pytest.mark.parametrize(
-    "function", [F.silu, F.gelu, torch.sigmoid, Tensor.exp, torch.nn.SiLU(inplace=True)], ids=repr
+    "function",
+    [F.silu, F.gelu, torch.sigmoid, Tensor.exp, torch.nn.SiLU(inplace=True)],
+    ids=["silu", "gelu", "sigmoid", "exp", "in place"],
 )
 def test_a_function_gives_a_picture_the_same_bits_in_every_place(
     function: Callable[[Tensor], Tensor], threads: int

@@ -1,12 +1,13 @@
 """The registry follows the store's decisions, whatever dies or overtakes."""
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
 
 from ad_platform.records import Champion, Job
-from ad_platform.registry.projection import project
+from ad_platform.registry.projection import EVERY, Projection, project, reconcile
 from ad_platform.registry.promotion import promote
 from job_stories import Stories
 
@@ -36,6 +37,9 @@ class Registry:
         self.versions.append((champion.model, champion.alias, champion.revision))
         self._step()
         return str(len(self.versions))
+
+    def alias_of(self, champion: Champion) -> str | None:
+        return self.aliases.get((champion.model, champion.alias))
 
     def set_alias(self, champion: Champion, version: str) -> None:
         self._step()
@@ -90,3 +94,58 @@ def test_a_slow_projection_leaves_the_alias_with_the_newest_decision(stories: St
     project(stories.store, stories.storage, registry)
     newest = registry.version_of(stories.store.champions.current("ddad-mvtec-bottle", "champion"))  # type: ignore[arg-type]
     assert registry.aliases["ddad-mvtec-bottle", "champion"] == newest == "2"
+
+
+def test_a_projection_that_dies_before_it_looked_again_is_put_right(stories: Stories) -> None:
+    """It set the alias for an older decision after the newer one was told; nothing is left unpublished."""
+    registry, first = Registry(), decide(stories, 0.8)
+    project(stories.store, stories.storage, registry)
+    decide(stories, 0.9)
+    project(stories.store, stories.storage, registry)
+    registry.set_alias(first, "1")
+    assert project(stories.store, stories.storage, registry) == 0
+    assert reconcile(stories.store, stories.storage, registry) == 1
+    assert registry.aliases == {(first.model, "champion"): "2"}
+    assert reconcile(stories.store, stories.storage, registry) == 0
+
+
+def test_a_registry_that_was_lost_is_made_anew(stories: Stories) -> None:
+    champion = decide(stories, 0.9)
+    project(stories.store, stories.storage, Registry())
+    fresh = Registry()
+    assert reconcile(stories.store, stories.storage, fresh) == 1
+    assert fresh.versions == [(champion.model, "champion", 1)]
+    assert fresh.aliases == {(champion.model, "champion"): "1"}
+
+
+def test_what_was_told_before_is_looked_at_now_and_then(stories: Stories) -> None:
+    registry, now = Registry(), [0.0]
+    projection = Projection(stories.store, stories.storage, registry, lambda: now[0])
+    champion = decide(stories, 0.9)
+    assert projection() == 1
+    registry.aliases[champion.model, "champion"] = "7"
+    assert projection() == 0
+    now[0] += EVERY
+    assert projection() == 1
+    assert registry.aliases == {(champion.model, "champion"): "1"}
+
+
+def test_a_model_that_is_gone_keeps_no_other_from_being_shown(stories: Stories) -> None:
+    lost = decide(stories, 0.9)
+    stories.storage.remove(str(stories.store.jobs.get(lost.job_id).result["bundle"]))
+    job = stories.trained(0.9, category="screw")
+    whole = promote(stories.store, stories.storage, job, "champion", "ann")
+    registry = Registry()
+    assert project(stories.store, stories.storage, registry) == 1
+    assert registry.aliases == {(whole.model, "champion"): "1"}
+
+
+def test_a_version_carries_the_threshold_of_its_decision(stories: Stories) -> None:
+    class Reading(Registry):
+        def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+            point = json.loads((bundle / "operating_point.json").read_text())
+            assert (point["threshold"], point["certified"], point["by"]) == (36.3, True, "calibration")
+            return super().register(champion, job, bundle)
+
+    decide(stories, 0.9)
+    assert project(stories.store, stories.storage, Reading()) == 1

@@ -46,7 +46,7 @@ def figures(text: str) -> list[dict]:
 
 
 def titles(text: str) -> list[str]:
-    return re.findall(r"<h2>(.*?)</h2>", text)
+    return re.findall(r"<h2[^>]*>(.*?)</h2>", text)
 
 
 def words(text: str) -> str:

@@ -29,6 +29,12 @@ def test_an_evaluation_shows_its_headline_results_and_threshold(stories: Stories
         {"results.csv": "a\n"},
         {"test/image_auroc": 0.98765, "test/pixel_ap": 0.5},
         operating_point=POINT,
+        observed={
+            "false_alarms": {"count": 1, "images": 20, "low": 0.00127, "high": 0.2487},
+            "found": {"count": 60, "images": 63, "low": 0.867, "high": 0.99},
+            "defects": {},
+        },
+        leak_check={"passed": True, "detail": "the same"},
     )
     text = note(job)
     assert text.startswith(f"Evaluates **ddad**, preset tiny of job `{train.id[:8]}` on **mvtec/bottle**.")
@@ -38,12 +44,23 @@ def test_an_evaluation_shows_its_headline_results_and_threshold(stories: Stories
         "Threshold on the image score: **5.247** (at most 4.76 % false alarms, by 20 calibration images)."
         in text
     )
+    assert "Of good test images 1 of 20, 95 % [0.001, 0.249] are false alarms." in text
+    assert "Of anomalous ones 60 of 63, 95 % [0.867, 0.990] are found." in text
     assert "`results/gallery/`" in text
+    assert facts.tags(job, [])["adctl.leak_check"] == "passed"
+
+
+def test_what_speaks_against_the_measures_is_said_before_them(stories: Stories) -> None:
+    train = stories.trained(None, tags={"selected_on": "test"})
+    evaluation = stories.evaluated(train, 0.9, leak_check={"passed": False, "detail": "a.png scores 1, 2"})
+    assert "\n\n**Leak check failed: a.png scores 1, 2.**" in note(evaluation)
+    assert facts.tags(evaluation, [])["adctl.leak_check"] == "failed"
+    assert "adctl.leak_check" not in facts.tags(train, [])
 
 
 def test_without_calibration_the_description_says_that_there_is_no_threshold(stories: Stories) -> None:
     train = stories.trained(None)
-    text = note(stories.evaluated(train, 0.9))
+    text = note(stories.evaluated(train, 0.9, operating_point=None))
     assert "No threshold: nothing was held out to calibrate on." in text
 
 

@@ -3,11 +3,14 @@
 import contextlib
 import json
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from ad_platform.errors import TrackingDown
-from ad_platform.records import Outcome
+from ad_platform.job_report import page_of as page_of_job
+from ad_platform.records import Job, Outcome
 from ad_platform.states import AttemptOutcome, FailureClass
 from ad_platform.tracking.memory import MemoryTracker, Run
 from ad_platform.tracking.protocol import RunState
@@ -279,3 +282,43 @@ def test_a_retried_job_shows_the_whole_curve_in_a_run_of_its_own(stories: Storie
     stories.checkpoint(again, 5, first)
     ship(stories, tracker)
     assert [steps(run) for run in tracker.runs] == [[1, 2, 3], [1, 2, 3, 4, 5]]
+
+
+def test_the_page_about_an_evaluation_is_shown_with_it_and_with_its_fit(stories: Stories) -> None:
+    tracker, asked = MemoryTracker(), []
+
+    def page_of(job: Job, folder: Path) -> str:
+        asked.append((job.id, sorted(path.name for path in folder.iterdir())))
+        return f"about {job.id}"
+
+    stories.trained(0.875)
+    Shipper(stories.store, stories.storage, tracker, "s1", page_of=page_of).once()
+    train, evaluation = tracker.runs
+    (job, files), *_ = asked
+    assert len(asked) == 1
+    assert "results.csv" in files
+    assert evaluation.artifacts["report.html"] == train.artifacts["report.html"] == f"about {job}".encode()
+
+
+def test_a_page_that_cannot_be_made_keeps_no_run_open(stories: Stories) -> None:
+    tracker = MemoryTracker()
+
+    def page_of(job: Job, folder: Path) -> str:
+        raise ValueError("strange scores")
+
+    stories.trained(0.875)
+    Shipper(stories.store, stories.storage, tracker, "s1", page_of=page_of).once()
+    _, evaluation = tracker.runs
+    assert evaluation.state is RunState.FINISHED
+    assert evaluation.tags["adctl.problem"] == "no report.html could be made: strange scores"
+    assert "results/results.csv" in evaluation.artifacts
+
+
+def test_the_page_as_it_is_made_is_among_the_files_of_a_run(stories: Stories) -> None:
+    tracker = MemoryTracker()
+    stories.trained(0.875)
+    pages = partial(page_of_job, stories.store, stories.storage)
+    Shipper(stories.store, stories.storage, tracker, "s1", page_of=pages).once()
+    _, evaluation = tracker.runs
+    assert b"Can this detector be used?" in evaluation.artifacts["report.html"]
+    assert "adctl.problem" not in evaluation.tags

@@ -13,9 +13,10 @@ from ad_platform.records import Study
 from ad_platform.states import StudyState, TrialOrigin, TrialState
 from ad_platform.store.contract import Store
 from ad_platform.tracking.memory import MemoryTracker, Run
+from ad_platform.tracking.parents import EVERY
 from ad_platform.tracking.protocol import RunState
 from ad_platform.tracking.shipper import CLAIM, Shipper
-from ad_platform.tracking.studies import EVERY, REPORT_EVERY, StudyRuns
+from ad_platform.tracking.studies import REPORT_EVERY, StudyRuns
 from job_stories import START, Stories
 from study_stories import StudyStory
 
@@ -61,7 +62,7 @@ class Bench:
 
     @property
     def run(self) -> Run:
-        (run,) = [run for run in self.tracker.runs if run.study_id]
+        (run,) = [run for run in self.tracker.runs if run.parent_id]
         return run
 
 

@@ -62,6 +62,16 @@ def test_a_sender_whose_receiver_is_gone_does_not_raise(links):
     assert near.closed
 
 
+def test_the_last_words_of_one_that_is_gone_are_heard_though_something_was_sent_to_it_in_vain(links):
+    near, far = links
+    far.send(say.Done(result={"images": 3}))
+    far.close()
+    near.send(say.Deadline(deadline=12.5))  # a renewal that comes between its last words and its burial
+    assert near.closed
+    assert near.receive() == [say.Done(result={"images": 3})]
+    assert near.receive() == []
+
+
 def test_a_receiver_that_never_reads_blocks_nobody_for_long(links):
     near, _ = links
     for _ in range(100):

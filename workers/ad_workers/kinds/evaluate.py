@@ -3,69 +3,91 @@
 import time
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
-from ad_detectors.evaluation.outcome import TEST
+from ad_detectors.evaluation.image_result import TEST
+from ad_detectors.evaluation.parts import parts_of
+from ad_detectors.evaluation.scoring import BATCH, count_batches
+from ad_detectors.evaluation.spotcheck import SpotCheck
 from ad_detectors.report.pictures import write_pictures
+from ad_platform.benchmarks.addresses import RULES
 from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.metrics import segments
+from ad_workers.again import beforehand
 from ad_workers.checkpointer import Checkpointer
+from ad_workers.describing import rules
 from ad_workers.desk import Desk
 from ad_workers.images import open_images
 from ad_workers.messages import Done, Report
 from ad_workers.publishing import publish
+from ad_workers.sealing import sealed_off
 from ad_workers.starting import Start, start
+from ad_workers.vitals import peak_memory_mb
 
 
 def run(desk: Desk) -> Done:
     """Evaluate the model of the source job, going on from what was scored before."""
     began = time.monotonic()
     beginning = start(desk)
-    category = open_images(desk)
-    detector = states.load_model(_fetch_model(desk), beginning.device.device)
+    category, model = open_images(desk), _fetch_model(desk)
     images = split_images(
         category,
-        detector.config.image_size,
+        int(states.about_model(model)[1]["image_size"]),
         Path(desk.assignment.cache),
         desk.spec.dataset.fingerprint,
         Holdout.parse(desk.spec.holdout),
     )
-    scored = _restored(beginning, desk.scratch)
-    reporter = _Reporter(desk, beginning, scored)
-    evaluation = evaluate(
-        detector,
-        images.test,
-        reporter,
-        done=scored,
-        validation=images.validation,
-        calibration=images.calibration,
-        scratch=desk.scratch,
-    )
-    made = desk.scratch / "made"
-    write_results(evaluation, made, category.category)
-    title = f"{desk.spec.detector} on {category.dataset}/{category.category}"
-    write_pictures(evaluation, made, detector, images.test, title, reporter.drawing)
+    with sealed_off(desk):  # from here on the detector's code runs
+        detector = states.load_model(model, beginning.device.device)
+        scored = _restored(beginning, desk.scratch)
+        parts = parts_of(images.test, images.validation, images.calibration)
+        at = beginning.step, count_batches(parts, detector.batch or BATCH)
+        again = beforehand(desk, beginning, parts, detector.batch, model, at)
+        reporter = _Reporter(desk, beginning, scored)
+        evaluation = evaluate(
+            detector,
+            images.test,
+            reporter,
+            done=scored,
+            validation=images.validation,
+            calibration=images.calibration,
+            scratch=desk.scratch,
+        )
+        checked = again.check(scored)
+        made = desk.scratch / "made"
+        write_results(evaluation, made, category.category)
+        title = f"{desk.spec.detector} on {category.dataset}/{category.category}"
+        write_pictures(evaluation, made, detector, images.test, title, reporter.drawing)
     return publish(
         desk,
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
         partial(_move, made),
-        {**_result(evaluation), "seconds": round(time.monotonic() - began, 3)},
+        {
+            **_result(evaluation, checked),
+            RULES: {**rules(desk.spec.detector)},
+            "peak_memory_mb": reporter.peak(),
+            "seconds": round(time.monotonic() - began, 3),
+        },
     )
 
 
-def _result(evaluation: Evaluation) -> dict[str, Json]:
+def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
     """Return what the job's record says of an evaluation."""
     return {
         "images": len(evaluation.images),
         "unmarked": len(evaluation.unmarked),
         "ms_per_image": evaluation.ms_per_image,
         "operating_point": {**evaluation.operating.to_json()} if evaluation.operating is not None else None,
+        "observed": cast(Json, evaluation.observed.to_json()) if evaluation.observed is not None else None,
+        "leak_check": {**checked.to_json()},
         "metrics": {**evaluation.flat()},
         "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
+        "defect_intervals": cast(Json, evaluation.to_json()["defect_intervals"]),
         "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
     }
 
@@ -97,6 +119,7 @@ class _Reporter:
     def __init__(self, desk: Desk, beginning: Start, scored: PartialEvaluation) -> None:
         self.desk, self.scored = desk, scored
         self.of = 0
+        self._device, self._peak = beginning.device.device, 0.0
         self.checkpointer = Checkpointer(
             desk,
             save=lambda folder: states.save(scored.state(), folder, sync=False),
@@ -107,9 +130,14 @@ class _Reporter:
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
         self.of = of
+        self._peak = peak_memory_mb(self._device)  # not later: measuring takes memory of its own
         doing = "scoring images" if batch < of else "measuring"
         self.desk.say(Report(step=batch, of=of, message=doing, images=self.scored.done))
         self.checkpointer.safe_point(batch, of)
+
+    def peak(self) -> float:
+        """Return the most memory that scoring took, in MiB; where none was left, what the process has."""
+        return round(self._peak or peak_memory_mb(self._device), 1)
 
     def drawing(self, drawn: int, of: int) -> None:
         """Report that so many pictures of all are drawn; there is nothing to go on from here."""

@@ -8,23 +8,28 @@ from ad_detectors import registry
 from ad_detectors.api import Detector
 from ad_detectors.data.layout import Category
 from ad_detectors.data.splits import Holdout
+from ad_detectors.errors import Peeked
 from ad_detectors.evaluation import (
     PartialEvaluation,
     Plan,
+    SplitImages,
     Trial,
     TrialOutcome,
     plan_trial,
     trial_images,
     write_scores,
 )
+from ad_detectors.evaluation.spotcheck import SpotCheck
 from ad_platform.specs import Json
 from ad_platform.states import Directive
 from ad_platform.storage.layout import results_prefix
+from ad_workers.again import beforehand
 from ad_workers.desk import Desk
-from ad_workers.fitting import Fit, begin_fit
+from ad_workers.fitting import Fit, begin_fit, training_images
 from ad_workers.images import open_images
 from ad_workers.messages import Done, Report
 from ad_workers.publishing import publish
+from ad_workers.sealing import sealed_off
 from ad_workers.starting import Start, number, start
 
 FITTED = "fitted"  # in a checkpoint's manifest: it is one of scoring, and how many steps the fit had made
@@ -35,18 +40,20 @@ def run(desk: Desk) -> Done:
     began = time.monotonic()
     beginning = start(desk)
     category = open_images(desk)
-    plan = _plan(desk, category)  # first: nothing is fitted for a measure that these images cannot tell
-    fit = begin_fit(desk, beginning, category, after=plan.batches, anew=_was_scoring(beginning))
-    fit.run()
-    fitted = time.monotonic()
-    scoring = _Scoring(desk, fit, plan, beginning)
-    outcome = scoring.run(_ready(desk, fit, beginning))
+    measured, learnt = _images(desk, category), training_images(desk, category)
+    with sealed_off(desk):  # from here on the detector's code runs
+        plan = _plan(desk, measured)  # first: nothing is fitted for a measure that these images cannot tell
+        fit = begin_fit(desk, beginning, learnt, after=plan.batches, anew=_was_scoring(beginning))
+        fit.run()
+        fitted = time.monotonic()
+        scoring = _Scoring(desk, fit, plan, beginning)
+        outcome = scoring.run(_ready(desk, fit, beginning))
     return publish(
         desk,
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
         lambda folder: write_scores(outcome.images, folder),
         {
-            **_result(outcome),
+            **_result(outcome, scoring.checked),
             "steps": scoring.fitted,
             "fit_seconds": round(fitted - began, 3),  # of this attempt alone, as the next
             "seconds": round(time.monotonic() - began, 3),
@@ -54,9 +61,9 @@ def run(desk: Desk) -> Done:
     )
 
 
-def _plan(desk: Desk, category: Category) -> Plan:
+def _images(desk: Desk, category: Category) -> SplitImages:
     spec = desk.spec
-    images = trial_images(
+    return trial_images(
         spec.measures,
         category,
         int(str(spec.config["image_size"])),
@@ -64,6 +71,10 @@ def _plan(desk: Desk, category: Category) -> Plan:
         spec.dataset.fingerprint,
         Holdout.parse(spec.holdout),
     )
+
+
+def _plan(desk: Desk, images: SplitImages) -> Plan:
+    spec = desk.spec
     return plan_trial(spec.measures, images, registry.create(spec.detector, spec.config).batch)
 
 
@@ -79,9 +90,10 @@ def _ready(desk: Desk, fit: Fit, beginning: Start) -> Detector:
     return detector
 
 
-def _result(outcome: TrialOutcome) -> dict[str, Json]:
+def _result(outcome: TrialOutcome, checked: SpotCheck) -> dict[str, Json]:
     """Return what the job's record says of a trial."""
     return {
+        "leak_check": {**checked.to_json()},
         "metrics": {**outcome.metrics},
         "rungs": list(outcome.rungs),
         "images": len(outcome.images),
@@ -94,6 +106,8 @@ class _Scoring:
 
     def __init__(self, desk: Desk, fit: Fit, plan: Plan, beginning: Start) -> None:
         context = fit.context
+        self._fit, self._beginning = fit, beginning
+        self.checked = SpotCheck(None, 0, "not made yet")
         self._desk, self._read, self._vitals = desk, fit.images, context.vitals
         self.fitted = context.before + context.step
         scored = PartialEvaluation(desk.scratch)
@@ -119,12 +133,31 @@ class _Scoring:
         if self._checkpointer.points:
             # The fit lies in its stages: whoever goes on from here need not make a step of it again.
             self._checkpointer.write(self.fitted, self._of)
+        again = beforehand(
+            self._desk,
+            self._beginning,
+            self._trial.plan.parts,
+            detector.batch,
+            self._written(),
+            (max(self._beginning.step, self.fitted), self._of),
+        )
         self._trial.score(detector, self._after)
+        self.checked = again.check(self._trial.scored)
+        if self.checked.passed is False:
+            # Trials are compared by these scores alone, and nobody looks at each: it must not win.
+            raise Peeked(f"detector '{self._desk.spec.detector}' cannot be trusted: {self.checked.detail}")
         self._tell(self._of, "measuring")
         outcome = self._trial.outcome(detector)
         if self._checkpointer.points:
             self._checkpointer.settle(self._of)
         return outcome
+
+    def _written(self) -> Path:
+        """Write the fitted model for whoever scores a few pictures again, and return its folder."""
+        folder, spec = self._desk.scratch / "again" / "model", self._desk.spec
+        if self._desk.witness is not None:
+            states.save_model(folder, spec.detector, spec.config, self._fit.detector.state())
+        return folder
 
     def _after(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""

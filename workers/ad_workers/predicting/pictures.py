@@ -1,35 +1,57 @@
-"""Which picture files a person means, and what is written for each of them; loads no torch."""
+"""Which picture files a person means, by name, by list or on stdin; loads no torch."""
 
 import glob
 import os
-import unicodedata
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import BinaryIO
 
 from ad_detectors.data.layout import image_files, is_image
 from ad_detectors.errors import DataError
 from ad_platform.errors import InvalidData
 
 SHOWN = 3  # names in a message
+STDIN = "-"  # as an image: one picture's bytes on stdin; as a list of names: the names on stdin
+SPOOLED = "stdin"  # what the file is called that stdin's picture is kept in
+LARGEST = 1 << 30  # bytes of a picture on stdin; no file that can be decoded needs as many
+BLOCK = 1 << 20
 
 
-def collect(texts: Sequence[str]) -> list[Path]:
+@dataclass(frozen=True)
+class Picture:
+    """A picture to score: the file that is read, and what it is called in all that is said of it."""
+
+    file: Path
+    name: str
+
+    @classmethod
+    def at(cls, file: Path) -> "Picture":
+        """Return a picture that is called as its file is."""
+        return cls(file, str(file))
+
+    def renamed(self, words: str) -> str:
+        """Return what was said of the file as said of the picture."""
+        return words if self.name != STDIN else words.replace(str(self.file), "from stdin")
+
+
+def collect(texts: Sequence[str], listed: Sequence[str] = ()) -> list[Path]:
     """Return the files that are named, each once: files, those directly in folders, and patterns' matches.
 
-    A file is taken whatever its name; what it holds is found out later. Raises InvalidData for what is not
-    there, a folder without pictures, and a pattern that nothing fits.
+    What is `listed` are names as they are, in which no sign is a pattern. A file is taken whatever its name;
+    what it holds is found out later. Raises InvalidData for what is not there, a folder without pictures, and
+    a pattern that nothing fits.
     """
     found: dict[str, Path] = {}
     missing: list[str] = []
-    for text in texts:
-        path = Path(text).expanduser()
+    for text, pattern in (*((each, True) for each in texts), *((each, False) for each in listed)):
+        path = Path(text).expanduser() if pattern else Path(text)
         if path.is_dir():
             files = _in_folder(path)
         elif path.exists() or path.is_symlink():
             files = [path]
-        elif glob.has_magic(text):
+        elif pattern and glob.has_magic(text):
             files = _matches(text)
         else:
             missing.append(text)
@@ -43,28 +65,47 @@ def collect(texts: Sequence[str]) -> list[Path]:
     return list(found.values())
 
 
-def places(files: Sequence[Path]) -> list[Path]:
-    """Return what each file's overlay is called: a relative path, and no two the same in any case.
+def names_in(source: BinaryIO, where: str, *, null: bool) -> list[str]:
+    """Return the names of a list: one a line, or with `null` one before each NUL; raise InvalidData.
 
-    Below the deepest folder that holds all files, so that a/1.png and b/1.png stay apart; where 1.jpg lies
-    beside 1.png the suffix is kept.
+    `where` is what the list is called. Empty lines, and what Windows puts at their ends, are passed over.
     """
-    whole = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100
-    top = os.path.commonpath([file.parent for file in whole]) if whole else ""
-    short = [file.relative_to(top) for file in whole]
-    usual = [path.with_suffix(".png") for path in short]
-    wanted = Counter(_folded(path) for path in usual)
-    taken: set[str] = set()
-    found: list[Path] = []
-    for path, plain in zip(short, usual, strict=True):
-        kept = plain if wanted[_folded(plain)] == 1 else path.with_name(f"{path.name}.png")
-        number = 1
-        while _folded(kept) in taken or (kept != plain and wanted[_folded(kept)]):
-            number += 1
-            kept = path.with_name(f"{path.name}-{number}.png")
-        taken.add(_folded(kept))
-        found.append(kept)
+    content = source.read()
+    if not null and b"\0" in content:
+        raise InvalidData(f"{where} holds NUL bytes: it is no list of names, or one parted by NUL: --null")
+    ends = content.split(b"\0") if null else [line.removesuffix(b"\r") for line in content.split(b"\n")]
+    found = [os.fsdecode(end) for end in ends if end]
+    if not found:
+        raise InvalidData(f"{where} names no pictures; give one name a line")
     return found
+
+
+def spooled(source: BinaryIO, folder: Path) -> Picture:
+    """Keep the picture that comes on stdin in a file; raise InvalidData where it is none, or too large.
+
+    Names on stdin are the mistake that is easily made, so they are told from a picture.
+    """
+    file, size, start = folder / SPOOLED, 0, b""
+    with file.open("wb") as output:
+        for block in _blocks(source):
+            start = start or block
+            size += len(block)
+            if size > LARGEST:
+                raise InvalidData(f"stdin holds more than {LARGEST >> 20} MiB: no picture is as large")
+            output.write(block)
+    if not start:
+        raise InvalidData("nothing came on stdin: with - as the image, pipe one picture's bytes into it")
+    first = start[:4096].split(b"\0")[0].split(b"\n")[0].strip()
+    if first and len(first) < 4096 and os.path.exists(os.fsdecode(first)):  # noqa: PTH110 - bytes of anything
+        raise InvalidData(
+            "stdin holds names, not a picture: `-` is one picture's bytes; a list is read by --files-from -"
+        )
+    return Picture(file, STDIN)
+
+
+def _blocks(source: BinaryIO) -> Iterator[bytes]:
+    while block := source.read(BLOCK):
+        yield block
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -104,8 +145,3 @@ def _missing(texts: Sequence[str]) -> str:
     return f"there is no file or folder {named}" + (
         f"; did you mean {path.parent / near[0]}?" if near else ""
     )
-
-
-def _folded(path: Path) -> str:
-    """Return a name as a file system sees it that tells neither cases nor ways of writing accents apart."""
-    return unicodedata.normalize("NFC", path.as_posix()).casefold()

@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_PRESET",
     "EXCLUSIVE",
     "NO_BACKBONE",
+    "NO_EXPORT",
     "PAPER",
     "PRESETS",
     "PUBLISHED",
@@ -26,6 +27,12 @@ __all__ = [
     "STAGES_WHEN",
     "Config",
 ]
+
+
+NO_EXPORT = (
+    "its noise is drawn from the SHA-256 of an image's pixels, which no operator of ONNX or OpenVINO "
+    "computes, and with other noise the scores would be others"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ad_detectors import determinism
 from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
-from ad_detectors.errors import StateError
+from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
 from ad_detectors.zoo.ddad import adaptation as adapting
 from ad_detectors.zoo.ddad import denoiser as denoising
 from ad_detectors.zoo.ddad import scale, scoring
-from ad_detectors.zoo.ddad.config import NO_BACKBONE
+from ad_detectors.zoo.ddad.config import NO_BACKBONE, NO_EXPORT
 from ad_detectors.zoo.ddad.config import Config as DDADConfig
 from ad_detectors.zoo.ddad.scale import PixelScale
 
@@ -80,6 +80,10 @@ class DDAD(Detector):
         with torch.no_grad():
             (rebuilt,) = determinism.microbatched(self._rebuilt, images)
         return rebuilt
+
+    def export_module(self) -> nn.Module:
+        """Raise NotExportable: the noise of a score cannot be drawn in a graph."""
+        raise NotExportable(NO_EXPORT)
 
     @property
     def batch(self) -> int | None:

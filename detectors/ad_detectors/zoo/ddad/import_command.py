@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> None:
         state |= importing.compat_score_state(options.seed)
     else:
         state = dict(_scaled(config, state, options))
-    save_model(options.out, NAME, config, state)
+    # Whoever published it chose its settings, category by category, by test images.
+    save_model(options.out, NAME, config, state, selected_on="test")
     sys.stderr.write(f"imported {options.unet}: {options.out}\n")
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 
+from ad_platform.pages import notation
 from ad_platform.records import Trial
-from ad_platform.specs import Json
 from ad_platform.states import TrialOrigin
 from ad_platform.sweeps.dimensions import Dimension
 from ad_platform.sweeps.objectives import MIN, Objective
@@ -160,59 +159,19 @@ def trials_of(trace: Json_) -> Sequence[int]:
 def hover(view: View, trial: Trial) -> str:
     """Return what is said of a trial under the pointer; the page holds it once for all plots."""
     origin = "" if trial.origin is TrialOrigin.ASKED else f" ({trial.origin})"
-    took = "" if trial.ended_at is None else f" after {duration(trial.ended_at - trial.asked_at)}"
+    took = "" if trial.ended_at is None else f" after {notation.duration(trial.ended_at - trial.asked_at)}"
     lines = [f"<b>trial {trial.number}</b>{origin}: {trial.state}{took}"]
     lines += [escape(trial.error[:120])] if trial.error else []
     if trial.values:
         lines += [
-            f"{objective.metric} {score(value)}"
+            f"{objective.metric} {notation.score(value)}"
             for objective, value in zip(view.spec.objectives, trial.values, strict=False)
         ]
     searched = [dimension.name for dimension in view.spec.space if dimension.name in trial.params]
-    lines += [f"{name} = {escape(typed(trial.params[name]))}" for name in searched[:SETTINGS]]
+    lines += [f"{name} = {escape(notation.typed(trial.params[name]))}" for name in searched[:SETTINGS]]
     return "<br>".join(lines)
 
 
 def choices(dimension: Dimension) -> list[str]:
     """Return the choices of a setting as they are shown."""
-    return [typed(choice) for choice in dimension.choices]
-
-
-def typed(value: Json) -> str:
-    """Return a value as a person would type it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return number(value)
-    return ",".join(typed(one) for one in value) if isinstance(value, list) else str(value)
-
-
-def number(value: float) -> str:
-    """Return a number with as many digits as one reads."""
-    return f"{value:.5g}" if value == value else "n/a"
-
-
-def score(value: float) -> str:
-    """Return a value of an objective, to four places where it is a share."""
-    return f"{value:.4f}" if abs(value) < 10 else number(value)
-
-
-def moment(at: float | None) -> str | None:
-    """Return a time in UTC as axes and tables take it; None stays."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def duration(seconds: float) -> str:
-    """Return how long something took, in words."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    if minutes < 60:
-        return f"{minutes:.0f} min"
-    if hours < 48:
-        return f"{int(hours)} h {int(minutes) % 60} min"
-    return f"{int(hours / 24)} d {int(hours) % 24} h"
+    return [notation.typed(choice) for choice in dimension.choices]

@@ -23,13 +23,13 @@ if ("IntersectionObserver" in window) {
 }
 window.addEventListener("beforeprint", () => places.forEach(draw));
 
-// A click on a head sorts the table by its column: numbers as numbers, what is unknown last.
+// The head of a column sorts the table by it: numbers as numbers, what is unknown last.
 document.querySelectorAll("table.trials").forEach((table) => {
   const heads = [...table.tHead.rows[0].cells];
-  heads.forEach((head, column) => head.addEventListener("click", () => {
-    const down = head.classList.contains("up");
-    heads.forEach((other) => other.classList.remove("up", "down"));
-    head.classList.add(down ? "down" : "up");
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const key = (row) => {
       const cell = row.cells[column];
       const text = "key" in cell.dataset ? cell.dataset.key : cell.textContent;

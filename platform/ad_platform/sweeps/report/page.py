@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from ad_platform.pages import frame
+from ad_platform.pages.frame import Part
+from ad_platform.records import Trial
 from ad_platform.sweeps.report import look, table, words
 from ad_platform.sweeps.report.look import Figure, Section
 from ad_platform.sweeps.report.view import View
@@ -15,83 +18,68 @@ CONFIG = {"responsive": True, "displaylogo": False}
 
 def html(view: View, sections: Sequence[Section], plotly: str) -> str:
     """Return the page; `plotly` is the program that draws plots."""
-    title = escape(f"Sweep {view.study.name}")
     drawn = [section for section in sections if section.figures]
     missing = [section for section in sections if not section.figures]
-    body = "".join(
-        (*_head(view), *_sections(drawn), *_missing(missing), *_trials(view), _hovers(view, drawn))
-    )
-    names = [*(section.title for section in drawn), "Trials"]
-    links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in names)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{_read('style.css')}</style>\n</head>\n<body>\n"
-        f"<nav>{links}</nav>\n<main>\n{body}</main>\n"
-        f"<script>{plotly}</script>\n<script>\n{_read('page.js')}</script>\n</body>\n</html>\n"
+    return frame.document(
+        f"Sweep {view.study.name}",
+        _head(view),
+        [*_sections(drawn), *_missing(missing), _trials(view, _hovers(view, drawn))],
+        style=frame.read("style.css", HERE),
+        scripts=(plotly, frame.read("page.js", HERE)),
     )
 
 
-def _read(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def _head(view: View) -> Iterator[str]:
-    state = view.study.state.value
-    yield f'<header><p class="kind">Sweep</p><h1>{escape(view.study.name)} '
-    yield f'<span class="state {state}">{state}</span></h1>'
-    yield f"<p>{escape(words.headline(view))}</p></header>\n"
-    yield '<div class="tiles">'
-    for tile in words.tiles(view):
-        yield f'<div class="tile"><p class="name">{escape(tile.title)}</p>'
-        yield f'<p class="value">{escape(tile.value)}</p>'
-        yield f'<p class="words">{escape(tile.words)}</p></div>'
-    yield "</div>\n"
-    for sentence in words.sentences(view):
-        yield f'<p class="{"warning" if sentence.warning else "say"}">{escape(sentence.text)}</p>\n'
-    yield '<div class="two"><table class="pairs"><tbody>'
-    for name, value in words.pairs(view).items():
-        yield f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
-    yield "</tbody></table>\n"
-    yield from _searched(view)
-    yield "</div>\n"
+def _head(view: View) -> str:
+    return "".join(
+        (
+            frame.heading("Sweep", view.study.name, view.study.state.value, words.headline(view)),
+            frame.tiles(words.tiles(view)),
+            frame.sentences(words.sentences(view)),
+            f'<div class="two">{frame.pairs(words.pairs(view).items())}{"".join(_searched(view))}</div>\n',
+        )
+    )
 
 
 def _searched(view: View) -> Iterator[str]:
     mark = "chosen" if view.facts.chosen is not None else "best"
-    yield '<div><div class="scroll"><table class="searched"><thead><tr><th>searched</th><th>values</th>'
-    yield f"<th>before</th><th>{mark}</th></tr></thead><tbody>"
-    for name, values, before, best in words.searched(view):
-        yield f"<tr><td><code>{escape(name)}</code></td><td>{escape(values)}</td>"
-        yield f"<td>{escape(before)}</td><td><b>{escape(best)}</b></td></tr>"
-    yield "</tbody></table></div>"
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(values)}</td>"
+        f"<td>{escape(before)}</td><td><b>{escape(best)}</b></td></tr>"
+        for name, values, before, best in words.searched(view)
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("searched", "values", "before", mark))
+    yield "<div>"
+    yield frame.scrolling(
+        f'<table class="searched"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>',
+        "Searched settings",
+    )
     rest = words.kept(view)
     if rest:
-        yield f"<details><summary>{len(rest)} settings were not searched</summary><p class='rest'>"
-        yield ", ".join(f"<code>{escape(name)}={escape(value)}</code>" for name, value in rest)
-        yield "</p></details>"
+        kept = ", ".join(f"<code>{escape(name)}={escape(value)}</code>" for name, value in rest)
+        yield frame.folded(f"{len(rest)} settings were not searched", f"<p class='rest'>{kept}</p>")
     yield "</div>"
 
 
-def _sections(sections: Sequence[Section]) -> Iterator[str]:
+def _sections(sections: Sequence[Section]) -> Iterator[Part]:
     number = 0
     for section in sections:
-        yield f'<section id="{_anchor(section.title)}"><h2>{escape(section.title)}</h2>'
-        yield f"<p>{escape(section.words)}</p>"
-        yield f'<div class="plots{" many" if len(section.figures) > 1 else ""}">'
+        plots: list[str] = []
         for figure in section.figures:
             number += 1
-            yield _figure(figure, f"plot-{number}")
-        yield "</div></section>\n"
+            about = f"{section.title}, plot {len(plots) + 1} of {len(section.figures)}. {section.words}"
+            plots.append(_figure(figure, f"plot-{number}", about))
+        many = " many" if len(plots) > 1 else ""
+        yield Part(
+            title=section.title,
+            html=f'<p>{escape(section.words)}</p><div class="plots{many}">{"".join(plots)}</div>',
+        )
 
 
-def _missing(sections: Sequence[Section]) -> Iterator[str]:
+def _missing(sections: Sequence[Section]) -> Iterator[Part]:
     """Yield why parts have nothing to draw, all in one place."""
     if sections:
-        yield '<section id="missing"><h2>Not drawn</h2><table class="pairs missing"><tbody>'
-        for section in sections:
-            yield f"<tr><th>{escape(section.title)}</th><td>{escape(section.words)}</td></tr>"
-        yield "</tbody></table></section>\n"
+        told = frame.pairs((section.title, section.words) for section in sections)
+        yield Part(title="Not drawn", html=f'<div class="missing">{told}</div>')
 
 
 def _hovers(view: View, sections: Sequence[Section]) -> str:
@@ -104,10 +92,11 @@ def _hovers(view: View, sections: Sequence[Section]) -> str:
     return f'<script type="application/json" id="hovers">{_json(told)}</script>\n'
 
 
-def _figure(figure: Figure, name: str) -> str:
+def _figure(figure: Figure, name: str, about: str) -> str:
     value = {"data": figure.traces, "layout": {**figure.layout, "height": figure.height}, "config": CONFIG}
     return (
-        f'<div class="plot" id="{name}" style="min-height:{figure.height}px"></div>'
+        f'<div class="plot" id="{name}" role="group" aria-label="{escape(about)}" '
+        f'style="min-height:{figure.height}px"></div>'
         f'<script type="application/json" data-for="{name}">{_json(value)}</script>'
     )
 
@@ -118,25 +107,26 @@ def _json(value: object) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _trials(view: View) -> Iterator[str]:
+def _trials(view: View, hovers: str) -> Part:
     shown, whole = len(table.shown(view)), len(view.trials)
     rest = f" Shown are {shown} of {whole:,}, the best first." if shown < whole else ""
-    yield '<section id="trials"><h2>Trials</h2><p>A click on a head sorts by it. '
-    yield f"All of it is in the CSV file beside this page.{rest}</p>"
-    yield '<div class="scroll tall"><table class="trials"><thead><tr>'
-    yield "".join(f"<th>{escape(name)}</th>" for name in table.headers(view))
-    yield "</tr></thead><tbody>\n"
-    for trial, cells in table.rows(view):
-        chosen = view.chosen is not None and trial.number == view.chosen.number and not view.several
-        yield f'<tr class="{trial.state.value}{" chosen" if chosen else ""}">'
-        yield "".join(f"<td{_key(text, key)}>{escape(text[:200])}</td>" for text, key in cells)
-        yield "</tr>\n"
-    yield "</tbody></table></div></section>\n"
+    head = "".join(
+        f'<th scope="col"><button type="button">{escape(name)}</button></th>' for name in table.headers(view)
+    )
+    rows = "".join(_row(view, trial, cells) for trial, cells in table.rows(view))
+    trials = f'<table class="trials"><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>'
+    return Part(
+        title="Trials",
+        html="<p>The head of a column sorts by it. All of it is in the CSV file beside this page."
+        f"{rest}</p>{frame.scrolling(trials, 'Trials', tall=True)}{hovers}",
+    )
+
+
+def _row(view: View, trial: Trial, cells: Sequence[tuple[str, str]]) -> str:
+    chosen = view.chosen is not None and trial.number == view.chosen.number and not view.several
+    each = "".join(f"<td{_key(text, key)}>{escape(text[:200])}</td>" for text, key in cells)
+    return f'<tr class="{trial.state.value}{" chosen" if chosen else ""}">{each}</tr>\n'
 
 
 def _key(text: str, key: str) -> str:
     return "" if text == key else f' data-key="{escape(key)}"'
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ad_platform.pages import notation
 from ad_platform.records import Trial
 from ad_platform.states import TrialOrigin, TrialState
 from ad_platform.sweeps.objectives import Objective
@@ -194,7 +195,7 @@ def _bars(view: View, trials: Sequence[Trial], state: TrialState, width: float) 
     ys: list[int | None] = []
     for trial in trials:
         end = trial.ended_at or max(view.until, trial.asked_at)
-        xs += [look.moment(trial.asked_at), look.moment(end), None]
+        xs += [notation.moment(trial.asked_at), notation.moment(end), None]
         ys += [trial.number, trial.number, None]
     return {
         "type": "scatter",

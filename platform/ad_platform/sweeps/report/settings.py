@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 
+from ad_platform.pages import notation
 from ad_platform.records import Trial
 from ad_platform.sweeps.dimensions import INT, Dimension
 from ad_platform.sweeps.objectives import MIN
@@ -112,7 +113,7 @@ def _alone(view: View, dimension: Dimension, shown: Sequence[Trial]) -> Figure:
 
 def _place(trial: Trial, dimension: Dimension) -> object:
     value = setting(trial, dimension)
-    return look.typed(value) if dimension.choices else value
+    return notation.typed(value) if dimension.choices else value
 
 
 def parallel(view: View) -> Section:
@@ -185,5 +186,5 @@ def _setting_axis(dimension: Dimension, trials: Sequence[Trial]) -> look.Json_:
         "values": [log10(value) for value in numbers],
         "range": [low, high],
         "tickvals": ends,
-        "ticktext": [look.number(10**tick) for tick in ends],
+        "ticktext": [notation.number(10**tick) for tick in ends],
     }

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 
+from ad_platform.pages import notation
 from ad_platform.records import Trial
 from ad_platform.sweeps.objectives import MIN
-from ad_platform.sweeps.report import look
 from ad_platform.sweeps.report.view import View, value_of
 
 ROWS = 500  # on the page
@@ -42,11 +42,11 @@ def _cell(trial: Trial, name: str) -> str:
     value = trial.params.get(name)
     if name not in trial.params:
         return ""
-    return repr(value) if isinstance(value, float) else look.typed(value)
+    return repr(value) if isinstance(value, float) else notation.typed(value)
 
 
 def _utc(at: float | None) -> str:
-    return f"{moment.replace(' ', 'T')}Z" if (moment := look.moment(at)) else ""
+    return f"{moment.replace(' ', 'T')}Z" if (moment := notation.moment(at)) else ""
 
 
 def _seconds(trial: Trial) -> str:
@@ -73,12 +73,12 @@ def rows(view: View) -> Iterator[tuple[Trial, list[tuple[str, str]]]]:
         for index in range(len(view.spec.objectives)):
             value = trial.values[index] if trial.values and index < len(trial.values) else None
             known = value is not None and isfinite(value)
-            cells.append((look.score(value), repr(value)) if known and value is not None else ("-", ""))
+            cells.append((notation.score(value), repr(value)) if known and value is not None else ("-", ""))
         for name in view.spec.names:
-            text = look.typed(trial.params[name]) if name in trial.params else "-"
+            text = notation.typed(trial.params[name]) if name in trial.params else "-"
             cells.append((text, _cell(trial, name)))
         took = None if trial.ended_at is None else trial.ended_at - trial.asked_at
-        cells.append(("-", "") if took is None else (look.duration(took), f"{took:.3f}"))
+        cells.append(("-", "") if took is None else (notation.duration(took), f"{took:.3f}"))
         cells.append((_note(trial), _note(trial)))
         yield trial, cells
 

@@ -1,8 +1,9 @@
 """What a report says before any plot: what was searched, what came of it, and what to think of that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ad_platform.pages import notation
+from ad_platform.pages.frame import Sentence, Tile
 from ad_platform.records import Trial
 from ad_platform.specs import Json
 from ad_platform.states import StudyState
@@ -12,23 +13,6 @@ from ad_platform.sweeps.report.facts import Optimism, TestScore
 from ad_platform.sweeps.report.view import View, value_of
 
 HARDLY = 0.002  # of an objective; less optimism than that is none worth the word
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """A figure that stands out, with what it is and how to read it."""
-
-    title: str
-    value: str
-    words: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """Something to know; a warning stands out."""
-
-    text: str
-    warning: bool = False
 
 
 def headline(view: View) -> str:
@@ -52,7 +36,7 @@ def tiles(view: View) -> list[Tile]:
         found.append(
             Tile(
                 title=metric,
-                value=look.score(value),
+                value=notation.score(value),
                 words="by which it was chosen" if facts.chosen is not None else "",
             )
         )
@@ -60,10 +44,14 @@ def tiles(view: View) -> list[Tile]:
         words = (
             f"{_interval(facts.optimism.low, facts.optimism.high)}, of which no luck of the choice is part"
         )
-        found.append(Tile(title="corrected", value=look.score(facts.optimism.corrected), words=words))
+        found.append(Tile(title="corrected", value=notation.score(facts.optimism.corrected), words=words))
     if facts.test is not None:
         found.append(
-            Tile(title=facts.test.metric, value=look.score(facts.test.value), words=_beside(view, facts.test))
+            Tile(
+                title=facts.test.metric,
+                value=notation.score(facts.test.value),
+                words=_beside(view, facts.test),
+            )
         )
     return found
 
@@ -105,7 +93,7 @@ def pairs(view: View) -> dict[str, str]:
     """Return how the study was set up and how it went, as names with values."""
     study, spec, facts = view.study, view.spec, view.facts
     ended = study.finished_at
-    took = look.duration(max(0.0, (ended or view.until) - study.created_at))
+    took = notation.duration(max(0.0, (ended or view.until) - study.created_at))
     found = {
         "State": study.state.value,
         "Trials": sums(view),
@@ -114,8 +102,8 @@ def pairs(view: View) -> dict[str, str]:
         "Pruner": spec.pruner.words,
         "Repeats": f"{spec.seeds} seeds a trial, whose mean counts" if spec.seeds > 1 else "1 seed a trial",
         "Held out": spec.job.holdout,
-        "Submitted": f"{look.moment(study.created_at)} UTC" + (f" by {study.user}" if study.user else ""),
-        "Ended" if ended else "As of": f"{look.moment(ended or view.until)} UTC, after {took}",
+        "Submitted": f"{notation.moment(study.created_at)} UTC" + (f" by {study.user}" if study.user else ""),
+        "Ended" if ended else "As of": f"{notation.moment(ended or view.until)} UTC, after {took}",
         "Final jobs": _finals(facts.train_job, facts.evaluate_job),
     }
     return {name: value for name, value in found.items() if value}
@@ -147,7 +135,7 @@ def searched(view: View) -> list[tuple[str, str, str, str]]:
 def kept(view: View) -> list[tuple[str, str]]:
     """Return the settings that were not searched."""
     names = set(view.spec.names)
-    return [(name, look.typed(value)) for name, value in _flat(view.spec.job.config) if name not in names]
+    return [(name, notation.typed(value)) for name, value in _flat(view.spec.job.config) if name not in names]
 
 
 def _flattery(view: View, optimism: Optimism | None) -> str:
@@ -159,28 +147,28 @@ def _flattery(view: View, optimism: Optimism | None) -> str:
             f"It is the best of {count} by {metric}. The best of many flatters: a part of its lead is luck "
             "with these images. How large a part was not estimated."
         )
-    chosen = f"It scored {look.score(optimism.selected)} as the best of {optimism.trials} by {metric}."
-    spread = f"(95 % of draws from {look.score(optimism.low)} to {look.score(optimism.high)})"
+    chosen = f"It scored {notation.score(optimism.selected)} as the best of {optimism.trials} by {metric}."
+    spread = f"(95 % of draws from {notation.score(optimism.low)} to {notation.score(optimism.high)})"
     if optimism.optimism < HARDLY:
         return (
             f"{chosen} That hardly flatters: chosen on some of the {optimism.images} images and measured on "
-            f"the others, it comes to {look.score(optimism.corrected)} {spread}."
+            f"the others, it comes to {notation.score(optimism.corrected)} {spread}."
         )
     return (
-        f"{chosen} About {look.score(optimism.optimism)} of that is luck of the choice: chosen on some of "
-        f"the {optimism.images} images and measured on the others, it comes to "
-        f"{look.score(optimism.corrected)} {spread}."
+        f"{chosen} About {notation.score(optimism.optimism)} of that is luck of the choice: chosen on some "
+        f"of the {optimism.images} images and measured on the others, it comes to "
+        f"{notation.score(optimism.corrected)} {spread}."
     )
 
 
 def _tested(view: View, test: TestScore) -> str:
     where = "which also chose it" if view.spec.on_test else "which chose nothing"
-    text = f"On the test images, {where}, it scores {look.score(test.value)}"
+    text = f"On the test images, {where}, it scores {notation.score(test.value)}"
     text += f" {_interval(test.low, test.high)}" if test.low is not None and test.high is not None else ""
     preset = view.facts.preset_test
     if preset is None:
         return f"{text}."
-    text += f"; with the settings that the search began from it is {look.score(preset)}"
+    text += f"; with the settings that the search began from it is {notation.score(preset)}"
     if test.low is not None and test.high is not None and test.low <= preset <= test.high:
         return f"{text}, a difference that so few images cannot tell from luck."
     return f"{text}, {'less' if preset < test.value else 'more' if preset > test.value else 'the same'}."
@@ -188,7 +176,8 @@ def _tested(view: View, test: TestScore) -> str:
 
 def _beside(view: View, test: TestScore) -> str:
     parts = [_interval(test.low, test.high)] if test.low is not None and test.high is not None else []
-    parts += [f"preset {look.score(view.facts.preset_test)}"] if view.facts.preset_test is not None else []
+    preset = view.facts.preset_test
+    parts += [f"preset {notation.score(preset)}"] if preset is not None else []
     return "; ".join(parts)
 
 
@@ -215,11 +204,11 @@ def _goes_on(view: View) -> bool:
 def settings(view: View, trial: Trial) -> str:
     """Return what a trial tried, as it would be typed."""
     names = [name for name in view.spec.names if name in trial.params]
-    return ", ".join(f"{name}={look.typed(trial.params[name])}" for name in names)
+    return ", ".join(f"{name}={notation.typed(trial.params[name])}" for name in names)
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return f"({look.score(low or 0.0)} to {look.score(high or 0.0)})"
+    return f"({notation.score(low or 0.0)} to {notation.score(high or 0.0)})"
 
 
 def _finals(train: str | None, evaluate: str | None) -> str:
@@ -231,15 +220,16 @@ def _finals(train: str | None, evaluate: str | None) -> str:
 def _range(dimension: Dimension) -> str:
     if dimension.choices:
         return ", ".join(look.choices(dimension))
-    text = f"{look.number(dimension.low)} to {look.number(dimension.high)}"
+    text = f"{notation.number(dimension.low)} to {notation.number(dimension.high)}"
     if dimension.log:
         return f"{text}, logarithmic"
-    return f"{text} in steps of {look.number(dimension.step)}" if dimension.step not in (None, 1) else text
+    stepped = dimension.step not in (None, 1)
+    return f"{text} in steps of {notation.number(dimension.step or 0.0)}" if stepped else text
 
 
 def _known(values: object, name: str) -> str:
     assert isinstance(values, dict)
-    return look.typed(values[name]) if name in values else "-"
+    return notation.typed(values[name]) if name in values else "-"
 
 
 def _flat(values: object, prefix: str = "") -> Sequence[tuple[str, Json]]:

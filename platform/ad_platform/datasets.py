@@ -1,6 +1,6 @@
 """Turns what a person says about images into a dataset reference.
 
-The only place above the workers that imports `ad_detectors`: modules of the standard library alone, so that
+The only place of the platform that imports `ad_detectors`: modules of the standard library alone, so that
 client and worker find the same pictures, compute the same fingerprint, and hold as many pictures out.
 """
 
@@ -14,12 +14,12 @@ from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.layout import categories_in, open_category
 from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
-from ad_platform.client import Client
 from ad_platform.errors import InvalidData, InvalidRequest, UnknownName
+from ad_platform.looking import Looking
 from ad_platform.naming import match
 from ad_platform.records import Holding
 from ad_platform.settings import Settings
-from ad_platform.specs import DatasetRef
+from ad_platform.specs import DatasetRef, Submission
 from ad_platform.wishes import DataWish
 
 NOTHING = DataWish()
@@ -53,7 +53,7 @@ class Found:
 
 
 def find(
-    client: Client,
+    client: Looking,
     data: Path | None,
     dataset: str | None,
     category: str | None,
@@ -79,7 +79,7 @@ def find(
     return _named(client, dataset or like.dataset, category or like.category)
 
 
-def _named(client: Client, dataset: str | None, category: str | None) -> Found:
+def _named(client: Looking, dataset: str | None, category: str | None) -> Found:
     if not category:
         raise InvalidRequest("say which images: --data DIR, or --dataset NAME --category NAME")
     local = _local(client.settings, dataset, category)
@@ -88,7 +88,7 @@ def _named(client: Client, dataset: str | None, category: str | None) -> Found:
     return _held(client, dataset, category)
 
 
-def _again(client: Client, like: DataWish) -> Found:
+def _again(client: Looking, like: DataWish) -> Found:
     """Find the data that a job or a run file names; raise InvalidData if it has changed since."""
     path = Path(like.path) if like.path else None
     if path is not None and (path.is_dir() or like.fingerprint is None):
@@ -100,7 +100,7 @@ def _again(client: Client, like: DataWish) -> Found:
     if like.fingerprint in (None, found.ref.fingerprint):
         return found
     ref = _whole(like)
-    if ref is not None and client.store.workers.holdings(fingerprint=ref.fingerprint):
+    if ref is not None:
         elsewhere = {each.node for each in client.holdings() if each.fingerprint == ref.fingerprint}
         if elsewhere - {client.settings.node}:
             return Found(ref=ref)
@@ -122,6 +122,20 @@ def _whole(like: DataWish) -> DatasetRef | None:
 
 def _is_local(settings: Settings, like: DataWish) -> bool:
     return like.category is not None and _local(settings, like.dataset, like.category) is not None
+
+
+def evaluable(plan: list[Submission], found: Found) -> tuple[list[Submission], str]:
+    """Leave an evaluation out where there is nothing to evaluate on, and say what is missing, if anything."""
+    if found.has_test or len(plan) == 1:
+        return plan, ""
+    held = found.held_out(plan[0].spec.holdout)
+    then = f"only the {held} held out of training will be scored" if held else "nothing will be evaluated"
+    return plan if held else plan[:1], f"{found.ref.path} has no test images, so {then}"
+
+
+def inside(folder: Path) -> list[Path]:
+    """Return the folders of the categories in that of a dataset, sorted; none in any other folder."""
+    return categories_in(folder) if folder.is_dir() else []
 
 
 def open_folder(settings: Settings, folder: Path) -> Found:
@@ -191,7 +205,7 @@ def _alike(what: str, name: str, known: set[str]) -> list[str]:
         return []
 
 
-def _held(client: Client, dataset: str | None, category: str) -> Found:
+def _held(client: Looking, dataset: str | None, category: str) -> Found:
     held = client.holdings()
     names = {holding.dataset for holding in held} | _folders(client.settings.data_root)
     if dataset:

@@ -2,10 +2,7 @@
 
 import csv
 import errno
-import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,53 +10,8 @@ import pytest
 from PIL import Image
 
 import fitted
-from ad_platform.records import Job
-from ad_platform.registry.promotion import promote
-from clientkit import Bench, bench
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A model in the store, with its evaluation, as the champion."""
-
-    made: fitted.Fitted
-    train: Job
-    evaluation: Job
-
-    @property
-    def good(self) -> Path:
-        return self.made.category / "test" / "good"
-
-    @property
-    def cut(self) -> Path:
-        return self.made.category / "test" / "cut"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> fitted.Fitted:
-    return fitted.fit(tmp_path_factory.mktemp("fitted"))
-
-
-@pytest.fixture(scope="module")
-def desk(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One store for all: predictions change nothing in it."""
-    with bench(template, tmp_path_factory.mktemp("desk")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def kept(desk: Bench, made: fitted.Fitted) -> Placed:
-    storage = desk.client.storage
-    train = fitted.trained(desk.store, storage, made)
-    evaluation = fitted.evaluated(desk.store, storage, made, train)
-    promote(desk.store, storage, train, "champion", "kim")
-    return Placed(made, train, evaluation)
-
-
-@pytest.fixture
-def placed(kept: Placed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Placed:
-    monkeypatch.chdir(tmp_path)
-    return kept
+from clientkit import Bench
+from placed_model import Placed
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -122,6 +74,7 @@ def test_a_model_in_a_folder_is_as_good_as_its_job(adctl, placed: Placed, tmp_pa
     assert [image["score"] for image in by_folder["images"]] == [image["score"] for image in by_job["images"]]
     assert (by_folder["threshold"], by_folder["images"][0]["decision"]) == (None, None)
     assert "evaluate" in by_folder["threshold_source"]
+    assert (by_job["selected_on"], by_folder["selected_on"]) == ("none", "none")
 
 
 def test_a_folder_takes_the_threshold_of_an_evaluation_into_it(adctl, placed: Placed, tmp_path: Path):
@@ -306,9 +259,9 @@ def test_a_pattern_that_the_shell_left_alone_is_followed(adctl, placed: Placed):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(adctl, placed: Placed, tmp_path, monkeypatch):
-    from ad_workers.predicting import output
+    from ad_workers.predicting import drawing
 
-    whole, calls = output.write_png, []
+    whole, calls = drawing.write_png, []
 
     def full(path: Path, picture) -> None:
         calls.append(path)
@@ -316,7 +269,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(adctl, placed: Placed, tmp_path,
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         whole(path, picture)
 
-    monkeypatch.setattr(output, "write_png", full)
+    monkeypatch.setattr(drawing, "write_png", full)
 
     called = adctl("predict", "screw", str(placed.cut), "--out", "heat/deep")
 
@@ -330,7 +283,7 @@ def test_ctrl_c_keeps_what_was_scored_with_its_table(adctl, placed: Placed, tmp_
 
     seen = []
 
-    def one(self, each) -> None:
+    def one(self, each, threshold) -> None:
         seen.append(each)
         if len(seen) == 2:
             raise KeyboardInterrupt
@@ -345,7 +298,7 @@ def test_ctrl_c_keeps_what_was_scored_with_its_table(adctl, placed: Placed, tmp_
 
 
 def test_without_the_workers_part_what_to_install_is_said(adctl, monkeypatch):
-    monkeypatch.setattr("ad_cli.commands.predict.find_spec", lambda name: None)
+    monkeypatch.setattr("ad_cli.predicting.find_spec", lambda name: None)
 
     called = adctl("predict", "screw", "x.png")
 
@@ -370,5 +323,5 @@ def test_progress_is_redrawn_on_a_terminal_for_many_images(adctl, placed: Placed
     many = adctl("predict", "screw", str(placed.made.category / "train" / "good")).err
 
     assert "images/s" not in few
-    assert "40 of 40" in many
-    assert json.dumps(many).count("\\r\\u001b[K") >= 40
+    assert "━  40 of 40" in many
+    assert many.count("\r\x1b[K") >= 2

@@ -1,0 +1,55 @@
+"""Which pictures a prediction scores, in order: a file in the storage that is named by its own content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ad_platform.errors import CorruptBundle
+from ad_platform.specs import Json
+from ad_platform.storage.contract import Storage
+from ad_platform.storage.layout import listing_path
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Pictures below a folder, by name; their content is read when they are scored."""
+
+    folder: str  # absolute
+    names: Sequence[str]  # relative to it, with forward slashes
+    node: str = ""  # the only one on which the folder lies; "" where every node has it
+
+    @property
+    def content(self) -> bytes:
+        """Return it as JSON Lines, a name each below a line that says what it is."""
+        head: dict[str, Json] = {"format": FORMAT, "folder": self.folder, "node": self.node}
+        return "".join(f"{json.dumps(line)}\n" for line in (head, *self.names)).encode()
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the content, hex: the same pictures of the same folder have the same one."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def write_listing(storage: Storage, listing: Listing) -> str:
+    """Keep a listing and return its fingerprint; keeping it again changes nothing. Raises StorageDown."""
+    content = listing.content
+    fingerprint = hashlib.sha256(content).hexdigest()
+    storage.write(listing_path(fingerprint), content)
+    return fingerprint
+
+
+def read_listing(storage: Storage, fingerprint: str) -> Listing:
+    """Return a listing; raise CorruptBundle if it is missing or not what was kept."""
+    path = listing_path(fingerprint)
+    content = storage.read(path)
+    if content is None:
+        raise CorruptBundle(f"{path} is missing: submit the prediction again")
+    if hashlib.sha256(content).hexdigest() != fingerprint:
+        raise CorruptBundle(f"{path} has changed since it was written: submit the prediction again")
+    head, *names = [json.loads(line) for line in content.splitlines()]
+    return Listing(folder=head["folder"], names=names, node=head["node"])

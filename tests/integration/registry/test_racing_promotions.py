@@ -1,0 +1,144 @@
+"""However many promote at once, and wherever who tells MLflow dies: one champion, and both say the same."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import ad_migrations
+from ad_platform.records import Champion
+from ad_platform.registry.promotion import promote
+from ad_platform.tracking.mlflow import MlflowTracker
+from job_stories import Stories
+from mlflow_home import QUIET, child_environment, mlflow_home
+from racing import DONE, KILLED, REFUSED, Race, Racing, racing
+
+pytestmark = [pytest.mark.filterwarnings(words) for words in QUIET]
+RACERS = 20
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def stories(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stories]:
+    url = ""
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        ad_migrations.upgrade(url)
+    made = Stories(tmp_path, url)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def program() -> Iterator[Racing]:
+    with racing(child_environment(mlflow_home()[0].home)) as made:
+        yield made
+
+
+@pytest.fixture
+def race(stories: Stories, program: Racing) -> Race:
+    places = {"ADCTL_DATABASE_URL": stories.url, "ADCTL_STORAGE_URL": str(stories.folder / "storage")}
+    return Race(program, places)
+
+
+@pytest.fixture
+def category(request: pytest.FixtureRequest) -> str:
+    """A registered model of this test's own: all tests share one MLflow."""
+    return "".join(char for char in request.node.name if char.isalnum())
+
+
+def check_decisions(stories: Stories, model: str) -> list[Champion]:
+    """Check that each decision was judged against the one before, without gaps; return them, oldest first."""
+    decisions = stories.store.champions.history(model)[::-1]
+    assert [one.revision for one in decisions] == list(range(1, len(decisions) + 1))
+    assert [one.evidence["against"] for one in decisions] == [None, *range(1, len(decisions))]
+    for before, after in pairwise(decisions):
+        gate = next(g for g in after.evidence["gates"] if g["gate"] == "no worse")  # type: ignore[union-attr,index,call-overload]
+        assert gate["evidence"].get("against", before.job_id) == before.job_id  # type: ignore[union-attr,index,call-overload]
+    return decisions
+
+
+def check_agreement(stories: Stories, tracker: MlflowTracker, model: str) -> None:
+    """Check that MLflow's alias names the one version of the decision in force, which the store knows."""
+    current = stories.store.champions.current(model, "champion")
+    assert current is not None
+    version = tracker.client.get_model_version_by_alias(model, "champion")
+    assert current.published == str(version.version)
+    assert (version.tags["adctl.job_id"], version.tags["adctl.revision"]) == (
+        current.job_id,
+        str(current.revision),
+    )
+    found = tracker.client.search_model_versions(f"name = '{model}'")
+    marks = [one.tags["adctl.decision"] for one in found]
+    assert len(marks) == len(set(marks)), "a decision has two versions"
+    assert stories.store.champions.unpublished() == []
+    uploads = tracker.client.list_artifacts(version.run_id, "registered")
+    used = {one.source.rpartition("/")[2] for one in found}
+    assert {file.path.rpartition("/")[2] for file in uploads} <= used, "an upload is left over"
+
+
+def test_of_many_who_promote_at_once_one_is_champion_and_mlflow_says_so(
+    stories: Stories, race: Race, tracker: MlflowTracker, category: str
+) -> None:
+    model = f"ddad-mvtec-{category}"
+    jobs = [stories.trained(0.5 + place / 2 / RACERS, category=category) for place in range(RACERS)]
+    ended = race.promote([job.id for job in jobs])
+    assert set(ended) <= {DONE, REFUSED}
+    decisions = check_decisions(stories, model)
+    assert len(decisions) == ended.count(DONE) >= 1
+    assert {one.job_id for one in decisions} == {
+        job.id for job, code in zip(jobs, ended, strict=True) if code == DONE
+    }
+    assert race.project(count=3) == [DONE] * 3
+    check_agreement(stories, tracker, model)
+
+
+def kill_at_every_step(stories: Stories, race: Race, tracker: MlflowTracker, category: str) -> int:
+    """Decide, let a process die at a step of telling it, let another go on; return how many died."""
+    jobs = [stories.trained(0.9, category=category) for _ in range(2)]
+    for step in range(1, 100):
+        promote(stories.store, stories.storage, jobs[step % 2], "champion", "ann")
+        if race.project(die_at=step) == [DONE]:
+            return step - 1
+        assert race.project() == [DONE]
+        check_agreement(stories, tracker, f"ddad-mvtec-{category}")
+    raise AssertionError("it never came to an end")
+
+
+@pytest.mark.parametrize("stories", ["sqlite"], indirect=True)
+def test_a_kill_at_every_step_leaves_store_and_mlflow_in_agreement(
+    stories: Stories, race: Race, tracker: MlflowTracker, category: str
+) -> None:
+    model = f"ddad-mvtec-{category}"
+    died = kill_at_every_step(stories, race, tracker, category)
+    # Upload, version, alias and note, each before and after; of the first decision the model's name too.
+    assert died >= 8
+    check_agreement(stories, tracker, model)
+    assert len(check_decisions(stories, model)) == died + 1
+
+
+def test_who_dies_while_promoting_has_decided_or_has_not(stories: Stories, race: Race, category: str) -> None:
+    job = stories.trained(0.9, category=category)
+    assert race.promote([job.id], die_at=1) == [KILLED]
+    assert stories.store.champions.history() == []
+    assert race.promote([job.id], die_at=2) == [KILLED]
+    (decision,) = stories.store.champions.unpublished()
+    assert race.promote([job.id]) == [DONE]
+    assert stories.store.champions.history() == [decision]
+
+
+@pytest.mark.slow
+def test_of_equals_all_are_champion_once_one_after_the_other(
+    stories: Stories, race: Race, tracker: MlflowTracker, category: str
+) -> None:
+    model = f"ddad-mvtec-{category}"
+    jobs = [stories.trained(0.9, category=category) for _ in range(RACERS)]
+    assert race.promote([job.id for job in jobs]) == [DONE] * RACERS
+    assert len(check_decisions(stories, model)) == RACERS
+    died = kill_at_every_step(stories, race, tracker, category)
+    assert died >= 8
+    for step in range(1, 9):
+        promote(stories.store, stories.storage, jobs[step], "champion", "ann")
+        race.project(die_at=step, count=4)
+        assert race.project(count=4) == [DONE] * 4
+        check_agreement(stories, tracker, model)

@@ -1,0 +1,38 @@
+"""What of a job's data a detector must not look at while its code runs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ad_detectors.seal import Seal, sealed_from
+from ad_workers.desk import Desk
+
+DECODED = "pictures"  # the folder of decoded pictures in a node's cache
+
+
+def sealed_off(desk: Desk) -> AbstractContextManager[Seal]:
+    """Seal the pictures of a job from its detector: the category's folder, and the decoded pictures."""
+    return sealed_from(desk.spec.detector, places(desk), free(desk))
+
+
+def places(desk: Desk) -> dict[str, str]:
+    """Return what is sealed, and what it is called."""
+    data = desk.spec.dataset
+    return {
+        desk.assignment.data: f"{data.dataset}/{data.category}",
+        str(Path(desk.assignment.cache) / DECODED): "the decoded pictures",
+    }
+
+
+def free(desk: Desk) -> list[str]:
+    """Return what is not sealed even if it lies in the category's folder: the job's own places."""
+    job = desk.assignment
+    found = [job.scratch, job.cache]
+    if job.weights is not None:
+        found.append(job.weights)
+    storage = urlsplit(job.storage_url)
+    if storage.scheme in ("", "file") and storage.path:
+        found.append(storage.path)
+    return found
