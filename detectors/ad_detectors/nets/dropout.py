@@ -21,7 +21,7 @@ def kept_at_random(shape: Sequence[int], dropped: float, device: torch.device) -
     count = batch * channels * height * width
     words = torch.empty(-(-count * BITS // 64), dtype=torch.int64, device=device)
     words.random_(-(2**63), None)
-    kept = words.view(torch.int16)[:count] >= round(dropped * LEVELS) - LEVELS // 2
+    kept: Tensor = words.view(torch.int16)[:count] >= round(dropped * LEVELS) - LEVELS // 2
     return kept.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -40,7 +40,7 @@ class _ChannelsLast(torch.autograd.Function):
         return normed
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Return dx = a dy + b x + c for numbers a, b, c of each channel, and dweight, dbias."""
         x, weight, mean, inverse = ctx.saved_tensors  # the last two (B, groups); inverse is 1 / deviation

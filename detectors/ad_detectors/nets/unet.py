@@ -186,7 +186,7 @@ class ResidualBlock(nn.Module):
         norm, activation, module, convolution = self.out_layers
         active = activation(norm(hidden))
         if kept is not None:
-            active = dropout(active, kept, module.p)
+            active = dropout(active, kept, cast("nn.Dropout", module).p)
         return cast("Tensor", convolution(active))
 
     def _resized(self, x: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ def remade(layers: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> 
     """
     if not torch.is_grad_enabled() or x.shape[-2] * x.shape[-1] < REMADE:
         return layers(x, *others)
-    return cast("Tensor", checkpoint(layers, x, *others, use_reentrant=False, preserve_rng_state=False))
+    return checkpoint(layers, x, *others, use_reentrant=False, preserve_rng_state=False)
 
 
 def build_unet(shape: UNetShape, seed: int) -> UNet:
@@ -245,7 +245,7 @@ def empty_unet(shape: UNetShape) -> UNet:
         return UNet(shape)
 
 
-def _of_places(layer: nn.Conv1d, places: Tensor) -> Tensor:  # (B, HW, C) -> (B, HW, C')
+def _of_places(layer: nn.Conv1d | nn.Conv2d, places: Tensor) -> Tensor:  # (B, HW, C) -> (B, HW, C')
     """Apply a convolution over one place."""
     return F.linear(places, layer.weight[:, :, 0], layer.bias)
 
