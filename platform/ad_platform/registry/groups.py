@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ad_platform.errors import Conflict, InvalidRequest
+from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec
+from ad_platform.errors import Conflict, InvalidRequest, UnknownName
 from ad_platform.naming import match
 from ad_platform.records import Job
 from ad_platform.results import result_of
@@ -40,17 +41,19 @@ class Best:
 
 
 def exists(store: Store, group: str) -> bool:
-    """Say whether any job belongs to a group."""
-    return bool(store.jobs.search(group=group, limit=1))
+    """Say whether any job belongs to a group, or to a benchmark of this name."""
+    return bool(store.jobs.search(group=group, limit=1) or _taken(store, group))
 
 
 def best_of(store: Store, group: str, metric: str = "", category: str = "") -> list[Best]:
     """Return the best model of a group for each category, by name; of equals the one submitted first.
 
-    A measure may be written without `validation/`, which then goes before `test/`. Raises Conflict where
-    nothing was evaluated yet, UnknownName for a measure or category that is not there.
+    To a benchmark belongs also what was known before it, and so is no job of its own. A measure may be
+    written without `validation/`, which then goes before `test/`. Raises Conflict where nothing was evaluated
+    yet, UnknownName for a measure or category that is not there.
     """
     done = store.jobs.search(group=group, kind=JobKind.EVALUATE, states=[JobState.SUCCEEDED], limit=MOST)
+    done += _taken(store, group)
     if not done:
         raise Conflict(f"no model of {group} is evaluated yet: adctl list --group {group}")
     found = _newest(done)
@@ -62,6 +65,18 @@ def best_of(store: Store, group: str, metric: str = "", category: str = "") -> l
     for value, one in sorted(measured, key=lambda pair: pair[1].seq):
         places.setdefault((one.spec.dataset.dataset, one.spec.dataset.category), []).append((value, one))
     return [_best(store, places[place], name, group) for place in sorted(places)]
+
+
+def _taken(store: Store, group: str) -> list[Job]:
+    """Return the evaluations that a benchmark of this name found done."""
+    try:
+        benchmark = store.benchmarks.get(group)
+    except UnknownName:
+        return []
+    if benchmark.name != group:  # a few characters of its id, by chance
+        return []
+    cells = BenchmarkSpec.from_json(benchmark.spec).cells
+    return [store.jobs.get(taken) for taken in dict.fromkeys(cell.taken for cell in cells) if taken]
 
 
 def _best(store: Store, measured: Sequence[tuple[float, Job]], name: str, group: str) -> Best:

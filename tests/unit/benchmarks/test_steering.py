@@ -78,6 +78,21 @@ def test_results_that_are_there_are_taken_over_and_only_the_rest_is_computed(yar
     assert yard.view(made).state == "complete"
 
 
+def test_the_best_of_a_benchmark_may_be_one_that_it_found_done(yard: Yard) -> None:
+    yard.submit(models=["other"], name="first")
+    yard.work()
+    made = yard.submit(models=["other"], name="second")
+    assert yard.store.jobs.search(group="second") == []
+    assert yard.client.is_group("second")
+    assert not yard.client.is_group(made.id[:8])
+    found = yard.client.best_of("second", "test/image_auroc", "screw")
+    assert [(one.job.spec.seed, one.among, one.group) for one in found] == [(1, 2, "second")]
+    yard.submit(name="third")
+    yard.work()
+    (best,) = yard.client.best_of("third", "test/image_auroc", "screw")
+    assert (best.job.spec.detector, best.among) == ("other", 4)
+
+
 def test_an_evaluation_by_submit_train_is_taken_over_too(yard: Yard) -> None:
     yard.client.submit_train(TrainRequest(detector="toy", dataset=CATEGORIES[0], seed=1))
     yard.work()
