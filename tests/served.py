@@ -54,6 +54,9 @@ class Folder:
     def set_alias(self, champion: Champion, version: str) -> None:
         pass
 
+    def tidy(self, champion: Champion, version: str) -> None:
+        pass
+
 
 def pack(folder: Path, detector: str = "pixel_mean") -> Packed:
     """Fit a detector to a few pictures on one thread, evaluate it, promote it and pack it."""

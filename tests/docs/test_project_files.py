@@ -76,7 +76,8 @@ def test_make_works_in_a_path_with_spaces(tmp_path: Path) -> None:
         script = folder / "bin" / tool
         script.write_text(f'#!/bin/sh\necho "{tool} $*" >>calls\n')
         script.chmod(0o755)
-    subprocess.run(["make", "check", "VENV=.", "SIDE_BY_SIDE=-n 7"], cwd=folder, capture_output=True, check=True)
+    check = ["make", "check", "VENV=.", "SIDE_BY_SIDE=-n 7"]
+    subprocess.run(check, cwd=folder, capture_output=True, check=True)
     *lint, tests = (folder / "calls").read_text().splitlines()
     assert lint == ["ruff check", "ruff format --check", "mypy ", "lint-imports "]
     assert tests == "python -m pytest -n 7"

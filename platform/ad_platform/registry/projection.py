@@ -38,6 +38,9 @@ class ModelRegistry(Protocol):
     def set_alias(self, champion: Champion, version: str) -> None:
         """Point the decision's alias to a version."""
 
+    def tidy(self, champion: Champion, version: str) -> None:
+        """Remove what was uploaded for a decision and is not this version's, as far as that can be done."""
+
 
 class Projection:
     """Tells the registry of each decision at once, and looks now and then whether it still says the same."""
@@ -51,14 +54,24 @@ class Projection:
     ) -> None:
         self._store, self._storage, self._registry = store, storage, registry
         self._monotonic, self._next = monotonic, float("-inf")
+        self._tidied: set[tuple[str, str, int]] = set()  # decisions, since this process began
 
     def __call__(self) -> int:
         """Bring the registry up to date and return in how many decisions it was not; raise TrackingDown."""
         done = project(self._store, self._storage, self._registry)
         if self._monotonic() >= self._next:
             done += reconcile(self._store, self._storage, self._registry)
+            self._tidy()
             self._next = self._monotonic() + EVERY
         return done
+
+    def _tidy(self) -> None:
+        """Look once whether who died while uploading a model has left something."""
+        for champion in self._store.champions.in_force():
+            decision = (champion.model, champion.alias, champion.revision)
+            if champion.published is not None and decision not in self._tidied:
+                self._registry.tidy(champion, champion.published)
+                self._tidied.add(decision)
 
 
 def project(store: Store, storage: Storage, registry: ModelRegistry) -> int:
@@ -97,6 +110,7 @@ def _tell(store: Store, storage: Storage, registry: ModelRegistry, champion: Cha
     version = registry.version_of(champion) or _register(store, storage, registry, champion)
     registry.set_alias(champion, version)
     _follow(store, registry, champion)
+    registry.tidy(champion, version)
     store.champions.published(champion, version)
 
 

@@ -4,7 +4,9 @@ import logging
 import secrets
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ad_platform.errors import Unavailable
 from ad_platform.records import Champion, Job
@@ -13,8 +15,12 @@ from ad_platform.results import selected_on
 from ad_platform.tracking.mlflow import MlflowTracker, reaching
 from ad_platform.tracking.pyfunc import save_pyfunc
 
+if TYPE_CHECKING:
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
 log = logging.getLogger(__name__)
 
+TRIES = 3  # to remove what is not used
 _DECISION = "adctl.decision"
 _LONGEST = 4900  # characters that MLflow keeps of a description, less what says that there is more
 _PLACE = "registered"  # of models, among the artifacts of a job's run
@@ -38,7 +44,7 @@ class MlflowModels:
         return str(versions[0]) if versions else None
 
     def register(self, champion: Champion, job: Job, bundle: Path) -> str:
-        """Upload the model and make a version of it; what others have uploaded for it and not used goes."""
+        """Upload the model and make a version of it."""
         run_id = self._tracker.ensure_run(job)
         # A place of its own: a copy over files that a version has already would be half there for a while.
         place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
@@ -60,7 +66,6 @@ class MlflowModels:
         # Another shipper may have made one meanwhile: everybody keeps the lowest and removes the others.
         first, *surplus = self._versions(champion)
         self._remove(champion, surplus)
-        self._tidy(champion, run_id, str(first))
         return str(first)
 
     def alias_of(self, champion: Champion) -> str | None:
@@ -89,21 +94,41 @@ class MlflowModels:
                 with reaching(self._client.tracking_uri):
                     self._client.set_registered_model_alias(champion.model, champion.alias, version)
 
-    def _tidy(self, champion: Champion, run_id: str, version: str) -> None:
-        """Remove what was uploaded for a decision and is not the version's; to leave it would harm nobody."""
+    def tidy(self, champion: Champion, version: str) -> None:
+        """Remove what was uploaded for a decision and is not the version's; to leave it would harm nobody.
+
+        Whoever is still uploading finds that there is a lower version, and removes its own.
+        """
         from mlflow.exceptions import MlflowException
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         try:
-            with reaching(self._client.tracking_uri):
-                kept = str(self._client.get_model_version(champion.model, version).source)
-                repository = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri)
-                for file in self._client.list_artifacts(run_id, _PLACE):
-                    name = file.path.rpartition("/")[2]
-                    if name.rpartition("-")[0] == _mark(champion) and not kept.endswith(f"/{name}"):
-                        repository.delete_artifacts(file.path)
-        except (MlflowException, OSError, NotImplementedError, Unavailable) as error:
+            for _ in range(TRIES):  # others may remove the same files at the same time
+                left = self._unused(champion, version)
+                for folder in left:
+                    with suppress(OSError):
+                        left[folder].delete_artifacts(folder)
+                if not left:
+                    return
+        except (MlflowException, NotImplementedError, Unavailable) as error:
             log.warning("%s has uploads that are not used: %s", champion.model, error)
+
+    def _unused(self, champion: Champion, version: str) -> "dict[str, ArtifactRepository]":
+        """Return the uploads for a decision that are not the version's, each with where it lies."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with reaching(self._client.tracking_uri):
+            kept = self._client.get_model_version(champion.model, version)
+            found = self._client.list_artifacts(kept.run_id, _PLACE)
+            names = {file.path: file.path.rpartition("/")[2] for file in found}
+            unused = [
+                path
+                for path, name in names.items()
+                if name.rpartition("-")[0] == _mark(champion) and not str(kept.source).endswith(f"/{name}")
+            ]
+            if not unused:
+                return {}
+            place = get_artifact_repository(self._client.get_run(kept.run_id).info.artifact_uri)
+        return dict.fromkeys(unused, place)
 
     def _remove(self, champion: Champion, versions: Sequence[int]) -> None:
         """Remove versions that a race or a death left over; others may do so at the same time."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ad_platform.records import Champion
-from ad_platform.registry.projection import project
+from ad_platform.registry.projection import Projection, project
 from ad_platform.registry.promotion import promote
 from ad_platform.settings import Settings
 from ad_platform.tracking.mlflow import MlflowTracker
@@ -150,6 +150,23 @@ def test_projecting_again_after_the_store_forgot_makes_no_second_version(
     assert models.register(champion, job, bundle) == first
     found = tracker.client.search_model_versions(f"name = '{champion.model}'")
     assert [str(version.version) for version in found] == [first]
+
+
+def test_uploads_that_no_version_uses_go_and_those_of_others_stay(
+    stories: Stories, tracker: MlflowTracker, bundle: Path, tmp_path: Path
+) -> None:
+    champion = promoted(stories, bundle, "tidied")
+    models = MlflowModels(tracker)
+    project(stories.store, stories.storage, models)
+    version = tracker.client.get_model_version_by_alias(champion.model, "champion")
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "half.bin").write_bytes(b"x")
+    mine, other = f"champion-{champion.revision}-00000000", f"champion-{champion.revision + 1}-00000000"
+    for place in (mine, other):
+        tracker.client.log_artifacts(version.run_id, str(tmp_path / "left"), f"registered/{place}")
+    Projection(stories.store, stories.storage, models)()
+    uploads = {file.path for file in tracker.client.list_artifacts(version.run_id, "registered")}
+    assert uploads == {f"registered/{other}", f"registered/{version.source.rpartition('/')[2]}"}
 
 
 def test_registering_never_imports_the_detectors_or_torch() -> None:

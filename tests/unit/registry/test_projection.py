@@ -22,6 +22,7 @@ class Registry:
     def __init__(self) -> None:
         self.versions: list[tuple[str, str, int]] = []
         self.aliases: dict[tuple[str, str], str] = {}
+        self.tidied: list[tuple[int, str]] = []  # revisions, each with its version
         self.die_at = 0.0
         self.calls = 0.0
 
@@ -46,6 +47,11 @@ class Registry:
         self.aliases[champion.model, champion.alias] = version
         self._step()
 
+    def tidy(self, champion: Champion, version: str) -> None:
+        self._step()
+        self.tidied.append((champion.revision, version))
+        self._step()
+
     def _step(self) -> None:
         self.calls += 1
         if self.calls == self.die_at:
@@ -64,7 +70,7 @@ def test_a_decision_becomes_one_version_that_carries_the_alias(stories: Stories)
     assert stories.store.champions.current(champion.model, "champion").published == "1"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("at", range(1, 7))
+@pytest.mark.parametrize("at", range(1, 9))
 def test_dying_between_any_two_steps_makes_no_second_version(stories: Stories, at: int) -> None:
     registry, champion = Registry(), decide(stories, 0.9)
     registry.die_at = at
@@ -74,6 +80,24 @@ def test_dying_between_any_two_steps_makes_no_second_version(stories: Stories, a
     assert len(registry.versions) == 1
     assert registry.aliases == {(champion.model, "champion"): "1"}
     assert stories.store.champions.unpublished() == []
+
+
+def test_what_the_dead_have_uploaded_is_looked_for_once_a_decision_and_once_a_process(
+    stories: Stories,
+) -> None:
+    registry, now = Registry(), [0.0]
+    decide(stories, 0.8)
+    first = Projection(stories.store, stories.storage, registry, lambda: now[0])
+    first()
+    assert registry.tidied == [(1, "1"), (1, "1")]
+    now[0] += EVERY
+    first()
+    assert len(registry.tidied) == 2
+    Projection(stories.store, stories.storage, registry)()
+    assert len(registry.tidied) == 3
+    decide(stories, 0.9)
+    first()
+    assert registry.tidied[3:] == [(2, "2")]
 
 
 def test_a_slow_projection_leaves_the_alias_with_the_newest_decision(stories: Stories) -> None:
