@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_platform.errors import Unavailable
+from ad_platform.errors import TrackingDown, Unavailable
 from ad_platform.records import Champion, Job
 from ad_platform.registry.release import CARD
 from ad_platform.results import selected_on
@@ -48,11 +48,13 @@ class MlflowModels:
         run_id = self._tracker.ensure_run(job)
         # A place of its own: a copy over files that a version has already would be half there for a while.
         place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
-        with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
-            folder = Path(name) / "model"
-            save_pyfunc(bundle, folder, about(champion, job))
-            with reaching(self._client.tracking_uri):
-                self._client.log_artifacts(run_id, str(folder), place)
+        try:
+            self._upload(run_id, place, champion, job, bundle)
+        except TrackingDown:
+            # Somebody was quicker, and has removed our files while we wrote them; or it is down indeed.
+            if (made := self.version_of(champion)) is None:
+                raise
+            return made
         with reaching(self._client.tracking_uri):
             self._ensure_model(champion.model)
             artifacts = self._client.get_run(run_id).info.artifact_uri
@@ -67,6 +69,13 @@ class MlflowModels:
         first, *surplus = self._versions(champion)
         self._remove(champion, surplus)
         return str(first)
+
+    def _upload(self, run_id: str, place: str, champion: Champion, job: Job, bundle: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="adctl-pyfunc-") as name:
+            folder = Path(name) / "model"
+            save_pyfunc(bundle, folder, about(champion, job))
+            with reaching(self._client.tracking_uri):
+                self._client.log_artifacts(run_id, str(folder), place)
 
     def alias_of(self, champion: Champion) -> str | None:
         """Return the version that the alias points to."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ad_platform.errors import TrackingDown
 from ad_platform.records import Champion
 from ad_platform.registry.projection import Projection, project
 from ad_platform.registry.promotion import promote
@@ -167,6 +168,24 @@ def test_uploads_that_no_version_uses_go_and_those_of_others_stay(
     Projection(stories.store, stories.storage, models)()
     uploads = {file.path for file in tracker.client.list_artifacts(version.run_id, "registered")}
     assert uploads == {f"registered/{other}", f"registered/{version.source.rpartition('/')[2]}"}
+
+
+def test_who_is_overtaken_while_uploading_takes_the_version_of_the_quicker(
+    stories: Stories, tracker: MlflowTracker, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = promoted(stories, bundle, "overtaken")
+    models, job = MlflowModels(tracker), stories.store.jobs.get(champion.job_id)
+
+    def removed(*_: object) -> None:
+        raise FileNotFoundError("somebody has removed what was being written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tracker.client, "log_artifacts", removed)
+        with pytest.raises(TrackingDown, match="removed what was being written"):
+            models.register(champion, job, bundle)
+    first = models.register(champion, job, bundle)
+    monkeypatch.setattr(tracker.client, "log_artifacts", removed)
+    assert models.register(champion, job, bundle) == first
 
 
 def test_registering_never_imports_the_detectors_or_torch() -> None:
