@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ MULTIPLIERS: dict[int, tuple[int, ...]] = {  # widths per level, in base channel
     64: (1, 2, 3, 4),
     32: (1, 2, 3, 4),
 }
+T = TypeVar("T")
 REMADE = 1024  # places of the smallest map whose neighbours in memory are not kept for its gradient
 CHANNELS_LAST = ("cpu", "cuda")  # where convolutions run fastest with channels last
 
@@ -122,17 +123,20 @@ class UNet(nn.Module):
             skips.append(x)
         x = self.middle(x, embedded)
         for block in self.up:
-            x = block(torch.cat([x, skips.pop()], dim=1), embedded)
+            x = block(x, embedded, skips.pop())
         return cast("Tensor", self.out(x))
 
 
 class TimedSequential(nn.Sequential):
-    """A sequence whose residual blocks are also given the embedded time."""
+    """A sequence whose residual blocks are also given the embedded time, and the first one a skip."""
 
-    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Tensor, embedded: Tensor, skip: Tensor | None = None
+    ) -> Tensor:
         """Apply the layers in order."""
         for layer in self:
-            x = layer(x, embedded) if isinstance(layer, ResidualBlock) else layer(x)
+            x = layer(x, embedded, skip) if isinstance(layer, ResidualBlock) else layer(x)
+            skip = None
         return x
 
 
@@ -169,18 +173,21 @@ class ResidualBlock(nn.Module):
         )
         self.skip_connection = nn.Identity() if channels == width else nn.Conv2d(channels, width, 1)
 
-    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
-        """Return (B, width, H', W'); `embedded` has passed its SiLU already."""
-        hidden = remade(self._enter, x)
+    def forward(self, x: Tensor, embedded: Tensor, skip: Tensor | None = None) -> Tensor:
+        """Return (B, width, H', W') of x with the skip's channels; `embedded` has passed its SiLU already."""
+        passed, hidden = remade(self._enter, x, skip)
         hidden = hidden + self.embed_layers[1](embedded)[:, :, None, None]
         module = cast("nn.Dropout", self.out_layers[2])
         drops = module.training and module.p > 0.0
         kept = kept_at_random(hidden.shape, module.p, hidden.device) if drops else None
-        return cast("Tensor", self.skip_connection(self._resized(x)) + remade(self._leave, hidden, kept))
+        return passed + remade(self._leave, hidden, kept)
 
-    def _enter(self, x: Tensor) -> Tensor:
+    def _enter(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
+        joined = x if skip is None else torch.cat([x, skip], dim=1)
+        # Before the dear convolution, which is then the last and so need not be computed again.
+        passed = self.skip_connection(self._resized(joined))
         norm, activation, convolution = self.in_layers
-        return cast("Tensor", convolution(self._resized(activation(norm(x)))))
+        return passed, convolution(self._resized(activation(norm(joined))))
 
     def _leave(self, hidden: Tensor, kept: Tensor | None) -> Tensor:
         norm, activation, module, convolution = self.out_layers
@@ -221,7 +228,7 @@ class AttentionBlock(nn.Module):
         return x + added.permute(0, 3, 1, 2)
 
 
-def remade(layers: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
+def remade(layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
     """Apply layers that end with a convolution; in training keep their inputs, and nothing in between.
 
     What lies between is cheap beside a convolution, and is computed again when gradients are: it stops before
