@@ -226,9 +226,10 @@ def _cells(found: paired.Difference) -> list[str]:
 
 
 def _words(given: argparse.Namespace) -> list[str]:
+    adapted = "one epoch" if given.adapt_steps is None else f"{given.adapt_steps} steps"
     return [
         f"DDAD-S (32 channels, 2 heads, dropout 0.3) at {SIZE} px: {given.steps} steps of {BATCH} images,",
-        f"one epoch of adaptation, {given.seeds} seeds, {given.threads} thread(s), EfficientNet-Lite0.",
+        f"{adapted} of adaptation, {given.seeds} seeds, {given.threads} thread(s), EfficientNet-Lite0.",
         "Every other setting is the one published for the category, on both sides; none was chosen here.",
         "Ours scores as it does for everybody: scaled by a constant of the training images, border counted.",
         "The published image score looks at the inner seven eighths of a picture, in batches of 16 of the",
