@@ -21,7 +21,7 @@ def main(home: Path) -> None:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for place, row in enumerate(rows):
         left = place * (2 * SIDE + 4 * GAP)
-        for index, file in enumerate((row["path"], row["overlay"])):
+        for index, file in enumerate((row["path"], row["heat_map"])):
             tile = Image.open(file).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
             sheet.paste(tile, (left + index * (SIDE + GAP), 0))
         truth = Path(row["path"]).parent.name

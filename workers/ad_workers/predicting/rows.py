@@ -9,7 +9,7 @@ from typing import Self
 
 from ad_platform.specs import Json
 
-COLUMNS = ("path", "score", "decision", "threshold", "overlay", "mask", "map", "error")
+COLUMNS = ("path", "score", "decision", "threshold", "heat_map", "mask", "map", "error")
 NORMAL, ANOMALOUS, UNREADABLE = "normal", "anomalous", "unreadable"
 CSV, JSONL = "csv", "jsonl"
 TABLES = {CSV: "scores.csv", JSONL: "scores.jsonl"}

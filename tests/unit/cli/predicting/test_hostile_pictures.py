@@ -155,7 +155,7 @@ def test_bytes_changed_or_cut_anywhere_give_a_score_or_an_error(adctl, placed: P
     assert "fault of adctl" not in called.err
     for row in csv.DictReader(io.StringIO(called.out)):
         assert bool(row["score"]) != row["error"].startswith(f"cannot read picture {row['path']}: ")
-        assert bool(row["score"]) == bool(row["overlay"]) == bool(row["mask"])
+        assert bool(row["score"]) == bool(row["heat_map"]) == bool(row["mask"])
 
 
 def test_a_watch_names_what_is_hostile_and_goes_on(adctl, placed: Placed, folder, monkeypatch) -> None:

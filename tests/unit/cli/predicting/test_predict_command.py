@@ -153,7 +153,7 @@ def test_heat_maps_show_red_only_above_the_threshold(adctl, placed: Placed, tmp_
     table = rows((out / "scores.csv").read_text())
     assert len(table) == 13
     for row in table:
-        with Image.open(row["overlay"]) as image:
+        with Image.open(row["heat_map"]) as image:
             pixels = np.asarray(image).astype(int)
         warm = bool((pixels[..., 0] > pixels[..., 2] + 60).any())
         assert warm == (row["decision"] == "anomalous"), row

@@ -107,7 +107,7 @@ def test_masks_are_white_where_the_map_exceeds_its_threshold(adctl, placed: Plac
     threshold = placed.made.result["operating_point"]["map_threshold"]  # type: ignore[index,call-overload]
     table = rows(Path("out/scores.csv"))
     assert called.code == 0
-    assert {row["overlay"] for row in table} == {""}
+    assert {row["heat_map"] for row in table} == {""}
     assert [row["mask"] for row in table][:1] == ["out/good/0.mask.png"]
     for row in table:
         anomaly_map = np.load(row["map"])
