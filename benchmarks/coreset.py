@@ -18,7 +18,7 @@ from typing import TypeVar  # noqa: E402
 
 import torch  # noqa: E402
 from parts import peer_coreset  # noqa: E402
-from parts.figures import Row, keep, report  # noqa: E402
+from parts.figures import Row, keep, report, shortened  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from ad_detectors.neighbours import coreset  # noqa: E402
@@ -44,7 +44,7 @@ def main() -> None:
     figures, bank, words = _ours(rows, theirs, name, rate, given.ours)
     figures += _search(rows, bank)
     words = [f"The rows: {len(rows)} x {rows.shape[1]}, {source}. {torch.get_num_threads()} threads.", *words]
-    command = " ".join(["python benchmarks/coreset.py", *_shown(sys.argv[1:])])
+    command = " ".join(["python benchmarks/coreset.py", *shortened(sys.argv[1:])])
     text = report("coreset and nearest neighbours", figures, command, ("torch", "numpy"), words)
     print(text)
     if not given.no_write:
@@ -151,11 +151,6 @@ def _timed(call: Callable[[], T]) -> tuple[float, T]:
     began = time.perf_counter()
     result = call()
     return time.perf_counter() - began, result
-
-
-def _shown(arguments: list[str]) -> list[str]:
-    """Return the arguments with paths cut down to what they end in."""
-    return ["/".join(Path(each).parts[-2:]) if "/" in each else each for each in arguments]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import torch  # noqa: E402
 from parts import ddad_sides as sides  # noqa: E402
 from parts import ddad_without as less  # noqa: E402
 from parts import plain_ddad as plain  # noqa: E402
-from parts.figures import keep, section  # noqa: E402
+from parts.figures import keep, section, shortened  # noqa: E402
 
 from ad_detectors import determinism  # noqa: E402
 from ad_detectors.data.loading import Batches  # noqa: E402
@@ -83,7 +83,7 @@ def main() -> None:
             for line in part(scene, given, folder / "cache"):
                 print(" | ".join(line.cells()), file=sys.stderr, flush=True)
                 lines.append(line)
-    command = " ".join(["python benchmarks/ddad.py", *_shown(sys.argv[1:])])
+    command = " ".join(["python benchmarks/ddad.py", *shortened(sys.argv[1:])])
     text = section(
         "DDAD beside its published procedure",
         HEADERS,
@@ -347,11 +347,6 @@ def _words(given: argparse.Namespace) -> list[str]:
         "medians, the sides by turns. The other is the published procedure, written down plainly",
         "(parts/plain_ddad.py); in rows that begin with a dash it is ours without one thing.",
     ]
-
-
-def _shown(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with paths cut down to what they end in."""
-    return ["/".join(Path(each).parts[-2:]) if "/" in each else each for each in arguments]
 
 
 PARTS = {

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ad_detectors.data.images import CachedImages, TestImages, test_images, trai
 from ad_detectors.data.layout import open_category
 from ad_detectors.data.splits import NONE
 from ad_detectors.data.synth import category as screws
+from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.training import loss_at
 from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.evaluation.run import evaluate
@@ -124,7 +125,7 @@ def training_input(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
 
 def our_net(scene: Scene, dropout: float | None = None) -> UNet:
     """Return our network, with small random weights where a fresh one has zeros."""
-    shape = scene.shape if dropout is None else _with_dropout(scene.shape, dropout)
+    shape = scene.shape if dropout is None else replace(scene.shape, dropout=dropout)
     net = build_unet(shape, SEED)
     made = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
@@ -136,23 +137,15 @@ def our_net(scene: Scene, dropout: float | None = None) -> UNet:
 
 def plain_net(scene: Scene, dropout: float | None = None) -> PlainUNet:
     """Return the plain network with the same weights."""
-    net = PlainUNet(scene.shape if dropout is None else _with_dropout(scene.shape, dropout))
+    net = PlainUNet(scene.shape if dropout is None else replace(scene.shape, dropout=dropout))
     net.load_state_dict(our_net(scene).state_dict())
     return net
-
-
-def _with_dropout(shape: UNetShape, dropout: float) -> UNetShape:
-    return UNetShape(
-        image_size=shape.image_size, base_channels=shape.base_channels, heads=shape.heads, dropout=dropout
-    )
 
 
 class OurTraining:
     """Steps of ours, as `Denoiser` does them."""
 
     def __init__(self, scene: Scene, dropout: float | None = None, *, fused: bool = True) -> None:
-        from ad_detectors.diffusion import schedule
-
         self.net = our_net(scene, dropout)
         self.net.move(torch.device("cpu"))
         self.net.train()
@@ -192,8 +185,6 @@ class PlainTraining:
 
 def our_detector(scene: Scene, *, compat: bool) -> Detector:
     """Return ours as a fit would have left it; with `compat` it scores as published."""
-    from dataclasses import replace
-
     detector = registry.create("ddad", replace(scene.config, compat=compat))
     extractor = features.with_weights(BACKBONE, scene.config.feature_strides, torchvision_net().state_dict())
     detector.restore(

@@ -85,6 +85,11 @@ def keep(text: str) -> None:
     RESULTS.write_text(f"{opening.rstrip()}\n\n{text}{mark}{sections}")
 
 
+def shortened(arguments: Sequence[str]) -> list[str]:
+    """Return a script's arguments with paths cut down to what they end in."""
+    return ["/".join(Path(each).parts[-2:]) if "/" in each else each for each in arguments]
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
