@@ -1,5 +1,6 @@
 """Promises of what is said of a trial's job: how it stands, what was seen of it, and what to do with it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -115,7 +116,7 @@ def test_a_trial_that_is_told_to_end_says_so_while_it_runs(adctl, desk: Bench, s
 
     assert row_of(adctl, job)[1] == "pruning"
     told = adctl("why", job.id).out
-    assert "it was told to end just now since it is not worth finishing" in told
+    assert re.search(r"it was told to end (just now|\ds ago) since it is not worth finishing", told)
     assert adctl("why", job.id, "-q").out == "running pruning\n"
     desk.store.jobs.cancel(job.id)
     assert row_of(adctl, job)[1] == "cancelling"
@@ -146,7 +147,9 @@ def test_a_pruned_trial_is_shown_and_explained_as_pruned(adctl, desk: Bench, sub
     assert [line.split() for line in shown.splitlines() if line.startswith("state")] == [["state", "pruned"]]
     assert "0.7000 0.8000 0.8125" in shown
     assert told.out.splitlines()[0] == f"{job.id}  trial pruned"
-    assert "it was pruned just now: not worth finishing by what was seen of it" in told.out
+    assert re.search(
+        r"it was pruned (just now|\ds ago): not worth finishing by what was seen of it", told.out
+    )
     assert f"({FIRST} 0.8125 at rung 3)" in told.out
     assert "see the others of its study: adctl list --group screws" in told.out
     assert adctl("why", job.id, "-q").out == "pruned\n"
