@@ -1,6 +1,7 @@
 """The two stacks on which every promise is kept: one machine's own, and that of a cluster."""
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import services
 from ground import Ground, ground
 
 EMBEDDED, CLUSTERED = "embedded", "clustered"
+MARKS = {EMBEDDED: [pytest.mark.redis], CLUSTERED: [pytest.mark.redis, pytest.mark.postgres]}
 LEASE = "4"  # seconds: what a test waits for a dead worker to be noticed
 
 
@@ -24,13 +26,18 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(EMBEDDED, marks=pytest.mark.redis),
-        pytest.param(CLUSTERED, marks=[pytest.mark.redis, pytest.mark.postgres]),
-    ],
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each promise on both stacks, and everyday only on the one that its module names."""
+    if "stack" in metafunc.fixturenames:
+        everyday: str = metafunc.module.EVERYDAY
+        kinds = [
+            pytest.param(kind, marks=marks if kind == everyday else [*marks, pytest.mark.slow])
+            for kind, marks in MARKS.items()
+        ]
+        metafunc.parametrize("stack", kinds, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ground]:
     """Give SQLite with Valkey from the wheel, or PostgreSQL with redis-server; without a worker."""
     if request.param == EMBEDDED:
@@ -44,6 +51,12 @@ def stack(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ground]:
             yield given
     finally:
         postgres.drop(url)
+
+
+@pytest.fixture(scope="module")
+def worker(stack: Ground) -> "subprocess.Popen[bytes]":
+    """Give a worker that the tests of a module share."""
+    return stack.platform.start_worker(slots=2)
 
 
 @pytest.fixture
