@@ -366,6 +366,13 @@ class Shipments(ABC):
         """
 
     @abstractmethod
+    def release(self, shipment: Shipment) -> None:
+        """Let a claim go with nothing shipped, so that anybody may take it up at once.
+
+        Does nothing if another shipper has taken the claim over.
+        """
+
+    @abstractmethod
     def run_of(self, job_id: str) -> str | None:
         """Return the id of the run a job was shipped to, if it ever was."""
 

@@ -41,6 +41,12 @@ class SqlShipments(contract.Shipments):
         )
         self._db.write(lambda tx: tx.run(told), Commit.SHIPPED)
 
+    def release(self, shipment: Shipment) -> None:
+        """Let a claim go with nothing shipped."""
+        mine = (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
+        free = update(shipments).where(*mine).values(owner=None, claimed_until=0.0)
+        self._db.write(lambda tx: tx.run(free))
+
     def run_of(self, job_id: str) -> str | None:
         """Return the id of the run a job was shipped to, if it ever was."""
         shipped = select(shipments.c.run_id).where(shipments.c.job_id == job_id)
