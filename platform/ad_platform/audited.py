@@ -69,6 +69,16 @@ class Silent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """A study or benchmark that somebody has the right to take further, or had until lately."""
+
+    id: str
+    name: str
+    owner: str
+    left: float  # seconds; below 0 since when the right has run out
+
+
+@dataclass(frozen=True, kw_only=True)
 class Standing:
     """A job in few words, and how far the tracking server was told of it."""
 

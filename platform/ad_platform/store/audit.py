@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, exists, func, or_, select
 
-from ad_platform.audited import Held, Miscounted, OpenAttempt, Silent, Standing, Stuck, Unheard
+from ad_platform.audited import Claimed, Held, Miscounted, OpenAttempt, Silent, Standing, Stuck, Unheard
 from ad_platform.records import CheckpointRecord, Job, StageRecord
 from ad_platform.states import AttemptOutcome, JobState
 from ad_platform.store import audit_contract, mending
@@ -13,6 +13,7 @@ from ad_platform.store.database import Database, Transaction
 from ad_platform.store.outbox import unheard
 from ad_platform.store.tables import (
     attempts,
+    benchmarks,
     checkpoints,
     due,
     edges,
@@ -20,6 +21,7 @@ from ad_platform.store.tables import (
     jobs,
     shipments,
     stages,
+    studies,
     workers,
 )
 
@@ -104,6 +106,18 @@ class SqlAudit(audit_contract.Audit):
             return [Silent(**row._mapping) for row in tx.rows(kept.order_by(workers.c.id))]
 
         return self._db.read(work)
+
+    def claimed_studies(self) -> list[Claimed]:
+        """Return the studies that somebody claimed and did not release."""
+        return self._db.read(lambda tx: _claimed(tx, studies))
+
+    def claimed_benchmarks(self) -> list[Claimed]:
+        """Return the benchmarks that somebody claimed and did not release."""
+        return self._db.read(lambda tx: _claimed(tx, benchmarks))
+
+    def let_go(self, row_id: str, owner: str) -> bool:
+        """Release a claim, on a study or a benchmark, that has run out."""
+        return self._db.write(lambda tx: mending.let_go(tx, row_id, owner))
 
     def standings(self, job_ids: Sequence[str]) -> Mapping[str, Standing]:
         """Return how jobs stand, by id."""
@@ -255,6 +269,12 @@ def _miscounted(state: JobState, window: int) -> Select[Any]:
     )
     wrong = or_(counted.c.attempt != counted.c.newest, counted.c.failures > counted.c.failed)
     return select(counted).where(wrong)
+
+
+def _claimed(tx: Transaction, table: Table) -> list[Claimed]:
+    left = (table.c.owned_until - tx.now).label("left")
+    found = select(table.c.id, table.c.name, table.c.owner, left).where(table.c.owner.is_not(None))
+    return [Claimed(**row._mapping) for row in tx.rows(found.order_by(table.c.created_at))]
 
 
 def _standing(tx: Transaction) -> Select[Any]:

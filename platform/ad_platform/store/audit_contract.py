@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from ad_platform.audited import Held, Miscounted, OpenAttempt, Silent, Standing, Stuck, Unheard
+from ad_platform.audited import Claimed, Held, Miscounted, OpenAttempt, Silent, Standing, Stuck, Unheard
 from ad_platform.records import CheckpointRecord, Job, StageRecord
 
 
@@ -42,6 +42,18 @@ class Audit(ABC):
     @abstractmethod
     def silent(self, seconds: float) -> list[Silent]:
         """Return workers that are not recorded as gone and were not seen for so long."""
+
+    @abstractmethod
+    def claimed_studies(self) -> list[Claimed]:
+        """Return the studies that somebody claimed and did not release."""
+
+    @abstractmethod
+    def claimed_benchmarks(self) -> list[Claimed]:
+        """Return the benchmarks that somebody claimed and did not release."""
+
+    @abstractmethod
+    def let_go(self, row_id: str, owner: str) -> bool:
+        """Release a claim on a study or benchmark that has run out; False if it has not, or is gone."""
 
     @abstractmethod
     def standings(self, job_ids: Sequence[str]) -> Mapping[str, Standing]:

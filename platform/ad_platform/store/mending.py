@@ -1,16 +1,26 @@
 """Puts right what is at odds in the store, looking again under a lock: to do it twice does no harm."""
 
-from sqlalchemy import delete, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, literal_column, select, update
 
 from ad_platform.records import Job
 from ad_platform.states import AttemptOutcome, FailureClass, JobState
 from ad_platform.store import endings
 from ad_platform.store.database import Transaction
 from ad_platform.store.rows import jobs_of, lock_job
-from ad_platform.store.tables import attempts, checkpoints, edges, is_state, jobs, stages, workers
+from ad_platform.store.tables import (
+    attempts,
+    benchmarks,
+    checkpoints,
+    edges,
+    is_state,
+    jobs,
+    stages,
+    studies,
+    workers,
+)
 from ad_platform.store.transitions import mark_due, move
 
-RUNNING = literal_column("'running'")
+RUNNING: ColumnElement[str] = literal_column("'running'")
 LEFT_OPEN = "left open: the job went on without it"
 
 
@@ -89,3 +99,12 @@ def forget_stage(tx: Transaction, key: str, manifest_sha256: str) -> bool:
     """Drop the record of a stage that is not in the storage."""
     same = (stages.c.key == key, stages.c.manifest_sha256 == manifest_sha256)
     return tx.run(delete(stages).where(*same)).rowcount == 1
+
+
+def let_go(tx: Transaction, row_id: str, owner: str) -> bool:
+    """Release a claim that has run out, as its owner would have."""
+    done = 0
+    for table in (studies, benchmarks):
+        ran_out = (table.c.id == row_id, table.c.owner == owner, table.c.owned_until <= tx.now)
+        done += tx.run(update(table).where(*ran_out).values(owner=None, owned_until=0.0)).rowcount
+    return done > 0
