@@ -66,7 +66,7 @@ def _compared(ground: Ground, store: Store, audit: "RunAudit") -> Iterator[Findi
             if told <= ground.most:
                 yield finding
     newest = store.audit.newest(min(ground.newest, 100_000))
-    missing = [one for one in newest if _should_have_a_run(one) and one.job_id not in of_job]
+    missing = [one for one in newest if one.shown and one.job_id not in of_job]
     for one in missing[:CHECKED]:
         if not audit.of_job(one.job_id):
             yield _missing(ground, one)
@@ -119,10 +119,6 @@ def _of_job(
 def _says_wrongly(status: str, state: JobState) -> bool:
     """Say whether a run's status is not that of its job, which stays RUNNING between two attempts."""
     return status != (ENDS[state] if state.terminal else RunState.RUNNING)
-
-
-def _should_have_a_run(one: Standing) -> bool:
-    return one.shown and (one.ended_ago is None or one.ended_ago > 0)
 
 
 def _missing(ground: Ground, one: Standing) -> Finding:

@@ -13,7 +13,7 @@ from ad_platform.errors import BrokerDown
 from ad_platform.queue.celery import CeleryQueue, own_queue, queue_name
 
 _OWN = queue_name(own_queue(""))
-_BINDING = "_kombu.binding."
+_BINDINGS = ("_kombu.binding.", "_kombu.binding_permanent.")  # kombu's notes of who is bound to a queue
 _STEP = "\x06\x16"  # between a queue's name and its step, in the names of kombu's lists
 _PAGE = 1000
 
@@ -26,7 +26,7 @@ def own_queues(url: str) -> Mapping[str, int]:
             name = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
             worker = _worker(name)
             if worker:
-                held = 0 if name.startswith(_BINDING) else int(client.llen(key))
+                held = 0 if name.startswith(_BINDINGS) else int(client.llen(key))
                 found[worker] = found.get(worker, 0) + held
     return found
 
@@ -35,7 +35,7 @@ def remove_own_queue(url: str, worker_id: str) -> None:
     """Remove the queue of a worker that is gone; one that comes back makes it anew. Raises BrokerDown."""
     queue = queue_name(own_queue(worker_id))
     with _client(url) as client:
-        keys = [queue, _BINDING + queue]
+        keys = [queue, *(binding + queue for binding in _BINDINGS)]
         keys += list(client.scan_iter(match=f"{_escaped(queue)}{_STEP}*", count=_PAGE))
         client.delete(*keys)
 
@@ -59,7 +59,9 @@ def _client(url: str) -> Iterator[Any]:
 
 def _worker(key: str) -> str:
     """Return the worker whose queue a key belongs to; "" where it is none of ours."""
-    name = key.removeprefix(_BINDING).partition(_STEP)[0]
+    for binding in _BINDINGS:
+        key = key.removeprefix(binding)
+    name = key.partition(_STEP)[0]
     return name.removeprefix(_OWN) if name.startswith(_OWN) else ""
 
 

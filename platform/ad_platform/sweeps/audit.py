@@ -7,13 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ad_platform.addresses import shown
 from ad_platform.settings import Settings
+from ad_platform.store.neighbours import has_table
 from ad_platform.sweeps.optuna_study import PATIENCE, STUDY, close_storage, reaching, storage_url
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-_NO_TABLES = ("no such table", "does not exist")  # as SQLite and PostgreSQL say it
+_VERSIONS = "alembic_version"  # Optuna's table of its revision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,11 @@ def facts(settings: Settings, names: Collection[str]) -> OptunaFacts | None:
     Raises StoreDown.
     """
     url = storage_url(settings)
+    # Optuna would make its tables where there are none, or leave a connection open.
+    if not has_table(url, _VERSIONS, shown(settings.database_url)):
+        return None  # nobody has taken a sweep further yet
     with reaching(url):
-        try:
-            return _facts(url, names)
-        except Exception as error:
-            if any(words in str(error) for words in _NO_TABLES):
-                return None  # nobody has taken a sweep further yet
-            raise
+        return _facts(url, names)
 
 
 def _facts(url: str, names: Collection[str]) -> OptunaFacts:
