@@ -23,6 +23,7 @@ def comparing(ground: Ground) -> Sequence[tuple[str, Look]]:
         ("models", lambda: models.models(ground)),
         ("runs", lambda: runs.runs(ground)),
         ("scratch", lambda: scraps.scratch(ground)),
+        ("logs", lambda: scraps.logs(ground)),
         ("sockets", lambda: scraps.sockets(ground)),
     )
 

@@ -81,7 +81,7 @@ def _checkpoint(storage: Storage, store: Store, record: CheckpointRecord) -> Fin
         about=ABOUT,
         kind="lost-checkpoint" if gone else "broken-checkpoint",
         subject=record.prefix,
-        words=f"the checkpoint {record.prefix} of the store's records {wrong}",
+        words=f"{record.prefix} is recorded in the store, and {wrong}",
         remedy="nothing: it is passed over when the job is resumed",
         mending=Mending(
             words="forgets the record",

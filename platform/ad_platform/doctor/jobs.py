@@ -29,8 +29,12 @@ def jobs(ground: Ground) -> Iterator[Finding]:
     yield from _stuck(ground, store)
     yield from _circles(ground, store)
     yield from _attempts(ground, store)
-    if store.jobs.count()[JobState.QUEUED] > ground.oldest:
-        yield unlooked(ABOUT, f"the counters of all but the oldest {ground.oldest} queued jobs (--deep)")
+    counts = store.jobs.count()
+    for state in (JobState.WAITING, JobState.QUEUED):
+        if counts[state] > ground.oldest:
+            yield unlooked(
+                ABOUT, f"all but the oldest {ground.oldest:,} of {counts[state]:,} {state} jobs (--deep)"
+            )
 
 
 def workers(ground: Ground) -> Iterator[Finding]:
@@ -121,13 +125,13 @@ def _reap(ground: Ground, store: Store, held: Held) -> str:
 def _unheard(ground: Ground, store: Store) -> Iterator[Finding]:
     silence = max(UNHEARD, 6 * ground.settings.tick)
     for one in store.audit.unheard(silence, ground.most):
-        ago = "was never" if one.rung_ago is None else f"was last, {_span(one.rung_ago)} ago,"
+        since = "has ever been" if one.rung_ago is None else f"was for {_span(one.rung_ago)}"
         yield Finding(
             level=Level.WARNING,
             about=ABOUT,
             kind="unheard-job",
             subject=one.job_id,
-            words=f"job {one.job_id} is queued in {one.queue}, and a worker {ago} woken for it",
+            words=f"job {one.job_id} is queued in {one.queue}, and no worker {since} woken for it",
             mending=Mending(words="wakes one", do=partial(_remind, ground, store, silence, one)),
         )
 
@@ -136,12 +140,13 @@ def _remind(ground: Ground, store: Store, silence: float, one: Unheard) -> str:
     from ad_platform.queue.celery import CeleryQueue
     from ad_platform.queue.relay import relay
 
-    store.outbox.remind(silence)
+    if not store.outbox.remind(silence):
+        return "a ring is owed or made already"  # with those of others
     try:
         while relay(store.outbox, CeleryQueue(ground.settings.broker_url), limit=1000, full=100) == 1000:
             pass
-    except BrokerDown as error:
-        return f"a ring for queue {one.queue} is owed; {error}"
+    except BrokerDown:
+        return f"a ring for queue {one.queue} is owed, and made once the broker answers"
     return f"a worker of queue {one.queue} was woken"
 
 

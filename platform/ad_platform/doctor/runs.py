@@ -1,5 +1,6 @@
 """Compares MLflow's runs with the jobs that they show; what differs is shipped again, never deleted."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from ad_platform.audited import Standing
 from ad_platform.doctor.findings import Finding, Level, Mending
 from ad_platform.doctor.ground import Ground, unlooked
+from ad_platform.doctor.web import greet
 from ad_platform.errors import Conflict, TrackingDown
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
@@ -32,8 +34,9 @@ def runs(ground: Ground) -> Iterator[Finding]:
     store = ground.store
     if store is None:
         return
-    late = store.audit.late(LATE, ground.most)
-    yield from (_late(ground, one) for one in late)
+    there = reachable(ground)
+    for one in store.audit.late(LATE, ground.most):
+        yield _late(ground, one, mendable=there)
     if not trackable(ground):
         return
     from ad_platform.tracking.audit import open_audit
@@ -44,12 +47,20 @@ def runs(ground: Ground) -> Iterator[Finding]:
         return
 
 
+def reachable(ground: Ground) -> bool:
+    """Say whether MLflow can be told something from here: to load it for nobody takes seconds."""
+    uri = ground.settings.tracking_uri
+    if find_spec("mlflow") is None:
+        return False
+    return not uri.startswith(("http://", "https://")) or greet(uri, os.environ) is not None
+
+
 def trackable(ground: Ground) -> bool:
     """Say whether MLflow can be asked from here without making anything."""
     from ad_platform.tracking.mlflow import sqlite_path
 
     file = sqlite_path(ground.settings.tracking_uri)
-    return find_spec("mlflow") is not None and (file is None or file.exists())
+    return reachable(ground) and (file is None or file.exists())
 
 
 def _compared(ground: Ground, store: Store, audit: "RunAudit") -> Iterator[Finding]:
@@ -132,17 +143,15 @@ def _missing(ground: Ground, one: Standing) -> Finding:
     )
 
 
-def _late(ground: Ground, one: Standing) -> Finding:
+def _late(ground: Ground, one: Standing, *, mendable: bool) -> Finding:
     return Finding(
         level=Level.WARNING,
         about=ABOUT,
         kind="late-shipment",
         subject=one.job_id,
         words=f"job {one.job_id} ended {(one.ended_ago or 0) / 60:.0f} min ago, and MLflow was not told all",
-        remedy="it is told once a worker runs that reaches MLflow (log: logs/shipper.log)",
-        mending=Mending(words="ships it", do=partial(_ship, ground, one.job_id))
-        if find_spec("mlflow") is not None
-        else None,
+        remedy="a worker tells it once MLflow can be reached",
+        mending=Mending(words="ships it", do=partial(_ship, ground, one.job_id)) if mendable else None,
     )
 
 

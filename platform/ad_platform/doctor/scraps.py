@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,15 @@ from pathlib import Path
 from ad_platform.doctor.findings import Finding, Level, Mending
 from ad_platform.doctor.ground import Ground, unlooked
 from ad_platform.doctor.jobs import lives
-from ad_platform.errors import Conflict
+from ad_platform.errors import Conflict, StorageDown
 from ad_platform.stack.places import Places
 from ad_platform.states import JobState
+from ad_platform.storage.contract import Storage
+from ad_platform.storage.logs import read_log
 from ad_platform.store.contract import Store
 
 ABOUT = "leftovers"
+WEEK = 7 * 86400.0  # seconds for which logs are kept in two places
 _MARK = re.compile(r"([0-9a-f]{1,16})-a(\d+)")
 
 
@@ -49,6 +52,33 @@ def scratch(ground: Ground) -> Iterator[Finding]:
         )
     if len(left) > ground.most:
         yield unlooked(ABOUT, f"{len(left) - ground.most} more scratch folders: call it again")
+
+
+def logs(ground: Ground) -> Iterator[Finding]:
+    """Say how many logs of attempts that ended long ago lie here though the storage has all of them."""
+    store, place = ground.store, ground.settings.home / "logs" / "jobs"
+    if store is None:
+        return
+    go_on = ground.time_left()
+    marked = [(file, _MARK.fullmatch(file.stem)) for file in _children(place, "*.log")]
+    old = [(file, match[1], int(match[2])) for file, match in marked if match and _age(file) > WEEK]
+    held = _held(store, [job for _, job, _ in old])
+    copied: list[Path] = []
+    for file, job, number in sorted(old):
+        if not go_on():
+            break
+        if (job, number) not in held and _is_copied(ground.storage, file, job, number):
+            copied.append(file)
+    if copied:
+        size = sum(file.stat().st_size for file in copied) / 1e6
+        yield Finding(
+            level=Level.OK,
+            about=ABOUT,
+            kind="copied-logs",
+            subject=str(place),
+            words=f"{len(copied)} logs of ended attempts lie both here and in the storage ({size:.1f} MB)",
+            mending=Mending(words="removes those here", do=partial(_unlink_all, copied)),
+        )
 
 
 def sockets(ground: Ground) -> Iterator[Finding]:
@@ -89,6 +119,20 @@ def _held(store: Store, job_ids: list[str]) -> set[tuple[str, int]]:
     """Return the attempts that hold their jobs now, of these jobs."""
     found = store.audit.standings(sorted(set(job_ids)))
     return {(one.job_id, one.attempt) for one in found.values() if one.state is JobState.RUNNING}
+
+
+def _is_copied(storage: Storage, file: Path, job: str, number: int) -> bool:
+    """Say whether the storage has all that an attempt printed."""
+    try:
+        return file.read_bytes() == read_log(storage, job, number).content
+    except (OSError, StorageDown):
+        return False
+
+
+def _unlink_all(files: Sequence[Path]) -> str:
+    for file in files:
+        file.unlink(missing_ok=True)
+    return f"{len(files)} were removed"
 
 
 def _clear(store: Store, folder: Path, job: str, number: int) -> str:

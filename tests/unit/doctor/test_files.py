@@ -211,6 +211,30 @@ def test_a_scratch_folder_whose_attempt_begins_meanwhile_is_left(ward: Ward) -> 
     assert folder.is_dir()
 
 
+def test_old_logs_that_are_whole_in_the_storage_are_removed_here(ward: Ward) -> None:
+    job = ward.stories.trained(None)  # whose attempt has printed one line
+    other = ward.stories.submit()
+    ward.stories.lease(other)
+    place = ward.settings.home / "logs" / "jobs"
+    place.mkdir(parents=True)
+    for name, text, age in (
+        (f"{job.id}-a1", "attempt 1 starts\n", 200 * HOUR),
+        (f"{job.id}-a2", "not in the storage\n", 200 * HOUR),
+        (f"{other.id}-a1", "attempt 1 starts\n", 200 * HOUR),  # at work
+        ("ffff-a1", "", HOUR),
+    ):
+        (place / f"{name}.log").write_text(text)
+        aged(place / f"{name}.log", age)
+    (found,) = [finding for _, look in ward.looks("logs") for finding in look()]
+    assert (found.level, found.kind) == (Level.OK, "copied-logs")
+    assert found.mending is not None
+    assert found.mending.do() == "1 were removed"
+    assert sorted(file.stem for file in place.iterdir()) == sorted(
+        [f"{job.id}-a2", f"{other.id}-a1", "ffff-a1"]
+    )
+    assert [finding for _, look in ward.looks("logs") for finding in look()] == []
+
+
 def test_sockets_of_the_killed_and_their_process_files_are_removed(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TMPDIR", "/tmp")
     ward = Ward(tmp_path)
