@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from ad_platform.audited import Standing
 from ad_platform.doctor.findings import Finding, Level, Mending
@@ -22,6 +23,7 @@ HOUR = 3600.0  # seconds that a file may take to be written
 BELOW = ("checkpoints", "model", "results", "parts", "drawn")  # where a job's bundles lie
 _ATTEMPT = re.compile(r"(?:.*-)?a(\d+)")
 _AT_ONCE = 1000
+GoOn: TypeAlias = Callable[[], bool]  # says whether there is time left
 
 
 def bundles(ground: Ground) -> Iterator[Finding]:
@@ -32,27 +34,20 @@ def bundles(ground: Ground) -> Iterator[Finding]:
     root = local_root(ground.settings.storage_url)
     if root is not None and not root.is_dir():
         return
+    go_on = ground.time_left()
     try:
-        yield from _records(ground, store)
-        yield from _of_jobs(ground, store)
+        yield from _records(ground, store, go_on)
+        yield from _of_jobs(ground, store, go_on)
         yield from _stage_remains(ground, store)
         if root is not None:
-            yield from _temporaries(ground, root)
+            yield from _temporaries(ground, root, go_on)
     except StorageDown:  # another look says so
         return
 
 
-def _newest(ground: Ground, store: Store) -> Iterator[list[Standing]]:
-    """Yield the newest jobs in pages, as many as are looked at."""
-    left, before = ground.newest, None
-    while left > 0 and (page := store.audit.newest(min(left, _AT_ONCE), before)):
-        yield page
-        left, before = left - len(page), page[-1].seq
-
-
-def _records(ground: Ground, store: Store) -> Iterator[Finding]:
-    go_on, told = ground.time_left(), 0
-    for page in _newest(ground, store):
+def _records(ground: Ground, store: Store, go_on: GoOn) -> Iterator[Finding]:
+    told = 0
+    for page in ground.newest_jobs():
         for record in store.audit.checkpoints([one.job_id for one in page]):
             if not go_on():
                 yield unlooked(ABOUT, "checkpoints of older jobs, since the storage is slow (--deep)")
@@ -125,9 +120,9 @@ def _stage(store: Store, stage: StageRecord) -> Finding:
     )
 
 
-def _of_jobs(ground: Ground, store: Store) -> Iterator[Finding]:
+def _of_jobs(ground: Ground, store: Store, go_on: GoOn) -> Iterator[Finding]:
     """Look through the folders of jobs: those of no job, and bundles that were never finished."""
-    go_on, told = ground.time_left(), 0
+    told = 0
     found = [prefix.rsplit("/", 1)[1] for prefix in ground.storage.folders("jobs")]
     known: dict[str, Standing] = {}
     for start in range(0, min(len(found), ground.oldest), _AT_ONCE):
@@ -218,9 +213,9 @@ def _stage_remains(ground: Ground, store: Store) -> Iterator[Finding]:
         )
 
 
-def _temporaries(ground: Ground, root: Path) -> Iterator[Finding]:
+def _temporaries(ground: Ground, root: Path, go_on: GoOn) -> Iterator[Finding]:
     try:
-        for told, one in enumerate(unfinished(root, HOUR, time.time(), ground.time_left())):
+        for told, one in enumerate(unfinished(root, HOUR, time.time(), go_on)):
             if told >= ground.most:
                 return
             yield _temporary(one, root)

@@ -3,13 +3,14 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from ad_platform.audited import Standing
 from ad_platform.doctor.findings import Finding, ok
 from ad_platform.errors import AdctlError
 from ad_platform.settings import Settings
@@ -23,6 +24,7 @@ MOST = 100  # findings of one kind in one look
 NEWEST = 1000  # jobs that are compared with MLflow and the storage
 OLDEST = 50_000  # jobs of one state whose records are compared with each other
 SHARE = 15.0  # seconds that one look may go on listing files
+PAGE = 1000  # jobs in one question
 ALL = 2**31 - 1
 
 
@@ -77,6 +79,16 @@ class Ground:
     def oldest(self) -> int:
         """Return how many of the oldest jobs of a state are compared with their own records."""
         return ALL if self.deep else OLDEST
+
+    def newest_jobs(self) -> Iterator[list[Standing]]:
+        """Yield the newest jobs in pages, newest first, as many as are compared."""
+        store, left, before = self.store, self.newest, None
+        while store is not None and left > 0:
+            page = store.audit.newest(min(left, PAGE), before)
+            if not page:
+                return
+            yield page
+            left, before = left - len(page), page[-1].seq
 
     def time_left(self) -> Callable[[], bool]:
         """Return what says whether a look that lists files may go on."""

@@ -14,6 +14,7 @@ from ad_platform.doctor.web import greet
 from ad_platform.errors import Conflict, TrackingDown
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
+from ad_platform.tracking.facts import RUN_STATES
 from ad_platform.tracking.protocol import RunState
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 ABOUT = "runs"
 LATE = 120.0  # seconds after a job's end in which shippers may still be at it
 CHECKED = 50  # jobs that no run was seen of, and that are asked about one by one
-ENDS = {
-    JobState.SUCCEEDED: RunState.FINISHED,
-    JobState.FAILED: RunState.FAILED,
-    JobState.CANCELLED: RunState.KILLED,
-}
 
 
 def runs(ground: Ground) -> Iterator[Finding]:
@@ -76,7 +72,7 @@ def _compared(ground: Ground, store: Store, audit: "RunAudit") -> Iterator[Findi
             told += 1
             if told <= ground.most:
                 yield finding
-    newest = store.audit.newest(min(ground.newest, 100_000))
+    newest = (one for page in ground.newest_jobs() for one in page)
     missing = [one for one in newest if one.shown and one.job_id not in of_job]
     for one in missing[:CHECKED]:
         if not audit.of_job(one.job_id):
@@ -129,7 +125,7 @@ def _of_job(
 
 def _says_wrongly(status: str, state: JobState) -> bool:
     """Say whether a run's status is not that of its job, which stays RUNNING between two attempts."""
-    return status != (ENDS[state] if state.terminal else RunState.RUNNING)
+    return status != (RUN_STATES[state] if state.terminal else RunState.RUNNING)
 
 
 def _missing(ground: Ground, one: Standing) -> Finding:

@@ -14,7 +14,6 @@ from ad_platform.doctor.findings import Level
 from ad_platform.doctor.versions import described, mixed
 from ad_platform.doctor.web import greet
 from ad_platform.records import WorkerRecord
-from ad_platform.storage.leftovers import storage_time
 from ward import Ward
 
 
@@ -74,16 +73,6 @@ def test_servers_with_clocks_apart_and_other_versions_are_named(tmp_path, mlflow
     assert (version.kind, version.level) == ("mlflow", Level.WARNING)
     assert "MLflow 2.9.1 is served" in version.words
     ward.close()
-
-
-def test_the_storages_clock_is_read_off_a_file_that_is_removed_again(tmp_path):
-    assert storage_time(str(tmp_path / "s")) == pytest.approx(time.time(), abs=2.0)
-    assert list((tmp_path / "s").rglob("*")) == []
-    pytest.importorskip("fsspec")
-    import fsspec
-
-    assert storage_time("memory://doctor-clock") == pytest.approx(time.time(), abs=2.0)
-    assert fsspec.filesystem("memory").find("/doctor-clock") == []
 
 
 def test_workers_that_compute_with_other_programs_are_told_once_for_each():
