@@ -155,7 +155,7 @@ def test_in_the_midst_of_an_upload_and_between_lease_and_fork(land: Ground, work
 def test_a_dead_workers_job_ends_cancelled_with_its_lease_though_only_a_client_is_left(land: Ground) -> None:
     dying = land.platform.start_worker()
     job = land.submit(steps=10_000)
-    land.reaches(job, 2)
+    land.says(job, "made step 1")
     dying.kill()
     dying.wait()
     assert land.client.cancel(job).cancel_requested
