@@ -81,6 +81,13 @@ class Shipper:
             log.warning("shipping waits: %s", error)
         return count
 
+    def one(self, job_id: str) -> bool:
+        """Ship one job; False if nothing of it is due, or somebody else ships it. Raises Unavailable."""
+        claimed = self._store.shipments.claim(self._owner, CLAIM, limit=1, job_id=job_id)
+        if claimed:
+            self._ship(claimed[0])
+        return bool(claimed)
+
     def _ship_or_leave(self, shipment: Shipment) -> int:
         try:
             self._ship(shipment)
