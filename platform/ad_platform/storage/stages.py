@@ -13,8 +13,7 @@ def publish_stage(
     storage: Storage, key: str, folder: Path, meta: Mapping[str, Json] | None = None
 ) -> Manifest:
     """Store a stage under its key and return its manifest; one that is there already stands."""
-    there = _manifest(storage, key)
-    return there or storage.publish(stage_prefix(key), folder, meta)
+    return stored_stage(storage, key) or storage.publish(stage_prefix(key), folder, meta)
 
 
 def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:
@@ -31,7 +30,8 @@ def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:
         return None
 
 
-def _manifest(storage: Storage, key: str) -> Manifest | None:
+def stored_stage(storage: Storage, key: str) -> Manifest | None:
+    """Return the manifest of a stage, or None if there is none that can be read."""
     try:
         return storage.manifest(stage_prefix(key))
     except CorruptBundle:

@@ -34,7 +34,7 @@ def run(desk: Desk) -> Done:
         raise InvalidRequest("this prediction does not say which pictures it scores; submit it again")
     beginning = start(desk)
     pictures = _pictures(desk)
-    detector = states.load_model(_fetch_model(desk), beginning.device.device)
+    detector = states.load_model(desk.fetch_source("predict with"), beginning.device.device)
     decider = Decider(Scorer(detector, beginning.threads), _threshold(ask))
     scored = _score(desk, ask, decider, pictures)
     uses = _uses(desk)
@@ -111,14 +111,6 @@ def _reachable(desk: Desk) -> None:
 def _threshold(ask: PictureAsk) -> Threshold:
     point = OperatingPoint.from_json(ask.threshold) if ask.threshold is not None else None
     return Threshold(point=point, source=ask.threshold_source, by_hand=ask.by_hand)
-
-
-def _fetch_model(desk: Desk) -> Path:
-    if desk.assignment.source is None:
-        raise InvalidRequest(f"job {desk.spec.source} has no fitted model to predict with")
-    folder = desk.scratch / "model"
-    desk.storage.fetch(desk.assignment.source, folder)
-    return folder
 
 
 def _move(made: Path, folder: Path) -> None:
