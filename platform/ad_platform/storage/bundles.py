@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.blobs import Blobs
 from ad_platform.storage.contract import Manifest, Storage
@@ -38,7 +39,9 @@ class BundleStorage(Storage):
         try:
             files, sizes = self._copy_in(folder, place)
             content = _encode(place.rsplit("/", 1)[1], files, sizes, meta or {})
+            reach(Edge.MANIFEST)
             self._blobs.put(f"{prefix}/{MANIFEST}", content)
+            reach(Edge.LISTED)
         except DiskFull:
             self._blobs.clear(place)  # what was copied so far only keeps others from writing
             raise
@@ -112,7 +115,9 @@ class BundleStorage(Storage):
         """Remove everything below a prefix, manifests first."""
         confined(prefix)
         manifests = [path for path in self._blobs.tree(prefix) if path.rsplit("/", 1)[-1] == MANIFEST]
+        reach(Edge.REMOVE)
         self._blobs.delete(manifests)
+        reach(Edge.UNLISTED)
         self._blobs.clear(prefix)
 
     def _copy_in(self, folder: Path, place: str) -> tuple[dict[str, str], dict[str, int]]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
 from ad_platform.errors import DiskFull, StoreDamaged, StoreDown, StoreMismatch
+from ad_platform.failpoints import Commit, reach
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
@@ -103,9 +104,12 @@ class Database:
         """Run work that changes nothing, on one consistent view per statement."""
         return self._run(work, write=False)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T], edge: Commit | None = None) -> T:
         """Run work that may write; it is run again from the start after a deadlock."""
-        return self._run(work, write=True)
+        done = self._run(work if edge is None else _reaching(edge, work), write=True)
+        if edge is not None:
+            reach(edge.after)
+        return done
 
     def close(self) -> None:
         """Close every connection."""
@@ -143,6 +147,15 @@ class Database:
         if self._backend.unmigrated(error):
             return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
         return explained(error, self.where)
+
+
+def _reaching(edge: Commit, work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+    def until_the_commit(tx: Transaction) -> T:
+        done = work(tx)
+        reach(edge.before)
+        return done
+
+    return until_the_commit
 
 
 def explained(error: DBAPIError, where: str) -> Exception:
