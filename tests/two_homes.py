@@ -192,10 +192,13 @@ def two_homes(
         environment = {**here.platform.extra, "ADCTL_NODE": THERE}
         there = Platform(folder / "home there", environment, here.platform.source_roots)
         there.home.mkdir()
+        homes = Homes(here, there, mlflow)
         try:
-            yield Homes(here, there, mlflow)
+            yield homes
         finally:
-            there.close()
+            for platform in (here.platform, there):
+                for worker in [*platform.workers]:
+                    homes.kill_all(platform, worker)  # to leave in good order takes seconds
 
 
 @contextmanager

@@ -37,10 +37,23 @@ def smallest(detector: str) -> dict[str, Json]:
     return to_json(Subject.of(detector).config)
 
 
-def trap(folder: Path, action: str, hits: Sequence[int]) -> tuple[str, list[Path]]:
-    """Return what strikes one child each as it begins its n-th checkpoint, and the files that say it did."""
-    marks = [folder / f"{action}-{number}-at-{hit}" for number, hit in enumerate(hits)]
-    armed = [f"{Edge.SAVE}@{hit}:{action}={mark}" for hit, mark in zip(hits, marks, strict=True)]
+# Where a child is struck: at an edge of its n-th checkpoint, stage or model; the first ones with a whole one
+# behind it.
+LATER = [
+    (Edge.SAVE, 2),
+    (Edge.SAVE, 3),
+    (Edge.SAVED, 2),
+    (Edge.MANIFEST, 2),
+    (Edge.LISTED, 1),
+    (Edge.STORED, 1),
+]
+ANY = [*LATER, (Edge.SAVE, 1), (Edge.SAVED, 1), (Edge.MANIFEST, 1), (Edge.STORED, 2)]
+
+
+def trap(folder: Path, action: str, places: Sequence[tuple[Edge, int]]) -> tuple[str, list[Path]]:
+    """Return what strikes one child at each place, and the files that say it did."""
+    marks = [folder / f"{action}-{number}-{edge}-{hit}" for number, (edge, hit) in enumerate(places)]
+    armed = [f"{edge}@{hit}:{action}={mark}" for (edge, hit), mark in zip(places, marks, strict=True)]
     return ",".join(armed), marks
 
 
@@ -49,7 +62,7 @@ def struck_here(homes: Homes, names: Sequence[str], dice: random.Random, folder:
 
     Then that machine dies, in the midst of one of them. Its one slot has all its CPUs.
     """
-    armed, marks = trap(folder, "kill", [dice.choice((2, 3)) for _ in names])
+    armed, marks = trap(folder, "kill", dice.choices(LATER, k=len(names)))
     worker = homes.here.platform.start_worker(trap=armed)
     jobs = [homes.submit(name, smallest(name)) for name in names]
     wait = homes.here.platform.wait
@@ -58,13 +71,14 @@ def struck_here(homes: Homes, names: Sequence[str], dice: random.Random, folder:
     homes.hurry()
     wait(lambda: attempt_processes(worker.pid), "one goes on", DUE)
     homes.kill_all(homes.here.platform, worker)
+    print("struck here:", *(mark.name for mark in marks))
     return jobs
 
 
 def struck_there(homes: Homes, jobs: Sequence[str], dice: random.Random, folder: Path) -> None:
     """Have all go on side by side on another machine; some are killed there, and all with their zygote."""
-    kills, killed = trap(folder, "kill", [dice.choice((1, 2)) for _ in jobs])
-    stops, stopped = trap(folder, "stop", [dice.choice((1, 2))])
+    kills, killed = trap(folder, "kill", dice.choices(ANY, k=len(jobs)))
+    stops, stopped = trap(folder, "stop", dice.choices(ANY, k=1))
     worker = homes.there.start_worker(slots=len(jobs), trap=f"{kills},{stops}")
     struck = False
     while not all(homes.here.job(job).state.terminal for job in jobs):
