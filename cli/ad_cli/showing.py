@@ -89,7 +89,7 @@ def show(whole: Whole) -> None:
         )
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
     broken = {str(each.number): "; ".join(each.passed_over) for each in whole.attempts if each.passed_over}
-    _section("checkpoints passed over by attempt", broken)
+    _section("broken, and passed over by attempt", broken)
     _section("settings", {name: shapes.typed(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:
         out.text("\nevents")

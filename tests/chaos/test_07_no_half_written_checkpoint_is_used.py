@@ -260,7 +260,7 @@ def test_whatever_befell_the_newest_checkpoint_it_is_named_and_no_step_is_shown_
         check_named(stack, job, DAMAGES[name][1])
         check_series(stack, job)
     said = land.platform("show", job)
-    assert "checkpoints passed over by attempt" in said
+    assert "broken, and passed over by attempt" in said
     assert f"jobs/{job}/checkpoints/000000006-a1" in said
 
 
@@ -274,7 +274,7 @@ def check_named(homes: Homes, job: str, what: str) -> None:
     assert what in line
     assert f"passed over a checkpoint: {line}" in land.printed(job, 2)
     (told,) = explain(land.client, land.job(job)).lines[1:]
-    assert told == f"attempt 2 found a checkpoint that cannot be used and went on from step 4 instead: {line}"
+    assert told == f"attempt 2 went on from step 4, since what is newer cannot be used: {line}"
 
 
 def check_series(homes: Homes, job: str) -> None:

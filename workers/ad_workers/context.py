@@ -67,7 +67,12 @@ class AttemptContext(ContextCore):
     def find_stage(self, stage: str) -> State | None:
         """Return a stage that somebody fitted before from the same inputs."""
         folder = self.desk.scratch / "stages" / stage
-        manifest = fetch_stage(self.desk.storage, self.keys[stage], folder)
+        manifest = fetch_stage(
+            self.desk.storage,
+            self.keys[stage],
+            folder,
+            told=lambda line: print(f"stage {stage} is fitted again: {line}", flush=True),  # noqa: T201
+        )
         if manifest is None:
             return None
         print(f"stage {stage}: taken from {manifest.prefix}", flush=True)  # noqa: T201 - the attempt's log

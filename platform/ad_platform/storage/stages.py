@@ -1,6 +1,6 @@
 """Stages: content-addressed parts of a fit, published once and fetched by whoever needs the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle
@@ -16,16 +16,20 @@ def publish_stage(
     return stored_stage(storage, key) or storage.publish(stage_prefix(key), folder, meta)
 
 
-def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:
+def fetch_stage(
+    storage: Storage, key: str, folder: Path, told: Callable[[str], object] = lambda line: None
+) -> Manifest | None:
     """Copy a stage into a local folder, verified, or return None if there is none.
 
-    A broken stage is removed and counts as absent: its key says how to make it again.
+    A broken stage is removed and counts as absent: its key says how to make it again. `told` hears which, and
+    what is wrong with it.
     """
     try:
         if storage.manifest(stage_prefix(key)) is None:
             return None
         return storage.fetch(stage_prefix(key), folder)
-    except CorruptBundle:
+    except CorruptBundle as error:
+        told(str(error))
         storage.remove(stage_prefix(key))
         return None
 

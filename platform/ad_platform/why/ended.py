@@ -64,7 +64,7 @@ def _pruned(job: Job, when: str) -> Cause:
 def attempts_told(client: Looking, job: Job) -> tuple[str, ...]:
     """Return a line for each attempt that ended, where there is more to tell than of the job.
 
-    Others tell of checkpoints that were broken: whatever has damaged these may damage more.
+    Others tell of what lay broken in the storage: whatever has damaged it may damage more.
     """
     attempts = client.attempts(job)
     broken = [_passed_over(one, line) for one in attempts for line in one.passed_over]
@@ -76,8 +76,8 @@ def attempts_told(client: Looking, job: Job) -> tuple[str, ...]:
 
 def _passed_over(attempt: Attempt, line: str) -> str:
     step = attempt.facts.get("resumed_step")
-    went_on = f"went on from step {step} instead" if step else "began anew"
-    return f"attempt {attempt.number} found a checkpoint that cannot be used and {went_on}: {line}"
+    went_on = f"went on from step {step}, since what is newer" if step else "found what"
+    return f"attempt {attempt.number} {went_on} cannot be used: {line}"
 
 
 def _attempt(attempt: Attempt) -> str:

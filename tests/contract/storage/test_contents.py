@@ -233,7 +233,9 @@ def test_a_broken_stage_counts_as_absent_and_can_be_published_anew(
 ) -> None:
     publish_stage(storage, KEY, folder)
     spoil(storage, f"stages/{KEY}")
-    assert fetch_stage(storage, KEY, tmp_path / "out") is None
+    told: list[str] = []
+    assert fetch_stage(storage, KEY, tmp_path / "out", told.append) is None
+    assert [line.partition(" (")[0] for line in told] == [f"stages/{KEY} is broken: state.json has changed"]
     publish_stage(storage, KEY, folder)
     assert fetch_stage(storage, KEY, tmp_path / "out") is not None
     storage.write(f"stages/{KEY}/manifest.json", b"{")
