@@ -87,7 +87,7 @@ class Checkpointer:
             "of": of,
             "segments": [*map(Segment.to_json, self.committed)],
         }
-        manifest = desk.storage.publish(prefix, folder, meta)
+        manifest = desk.storage.publish(prefix, folder, meta, desk.guard)
         reach(Edge.STORED)
         desk.guard()
         desk.say(

@@ -100,4 +100,4 @@ class AttemptContext(ContextCore):
         folder.mkdir(parents=True)
         states.save(part(state, stage), folder, sync=False)
         self.desk.guard()
-        return publish_stage(self.desk.storage, key, folder, {"stage": stage})
+        return publish_stage(self.desk.storage, key, folder, {"stage": stage}, self.desk.guard)

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
 from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.blobs import Blobs
-from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import confined
 
 MANIFEST = "manifest.json"
@@ -29,7 +29,13 @@ class BundleStorage(Storage):
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+    def publish(
+        self,
+        prefix: str,
+        folder: Path,
+        meta: Mapping[str, Json] | None = None,
+        guard: Callable[[], None] = unguarded,
+    ) -> Manifest:
         """Copy a folder in, manifest last; see the contract."""
         confined(prefix)
         if not folder.is_dir():
@@ -40,6 +46,7 @@ class BundleStorage(Storage):
             files, sizes = self._copy_in(folder, place)
             content = _encode(place.rsplit("/", 1)[1], files, sizes, meta or {})
             reach(Edge.MANIFEST)
+            guard()
             self._blobs.put(f"{prefix}/{MANIFEST}", content)
             reach(Edge.LISTED)
         except DiskFull:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.specs import Json
-from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import stage_prefix
 
 
 def publish_stage(
-    storage: Storage, key: str, folder: Path, meta: Mapping[str, Json] | None = None
+    storage: Storage,
+    key: str,
+    folder: Path,
+    meta: Mapping[str, Json] | None = None,
+    guard: Callable[[], None] = unguarded,
 ) -> Manifest:
     """Store a stage under its key and return its manifest; one that is there already stands."""
-    return stored_stage(storage, key) or storage.publish(stage_prefix(key), folder, meta)
+    return stored_stage(storage, key) or storage.publish(stage_prefix(key), folder, meta, guard)
 
 
 def fetch_stage(

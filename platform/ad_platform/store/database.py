@@ -104,10 +104,27 @@ class Database:
         """Run work that changes nothing, on one consistent view per statement."""
         return self._run(work, write=False)
 
-    def write(self, work: Callable[[Transaction], T], edge: Commit | None = None) -> T:
-        """Run work that may write; it is run again from the start after a deadlock."""
-        done = self._run(work if edge is None else _reaching(edge, work), write=True)
-        if edge is not None:
+    def write(
+        self,
+        work: Callable[[Transaction], T],
+        edge: Commit | None = None,
+        wrote: Callable[[T], bool] = lambda done: True,
+    ) -> T:
+        """Run work that may write; it is run again from the start after a deadlock.
+
+        Before and after the commit an edge is reached, unless `wrote` says of the result that nothing was.
+        """
+        if edge is None:
+            return self._run(work, write=True)
+
+        def until_the_commit(tx: Transaction) -> T:
+            done = work(tx)
+            if wrote(done):
+                reach(edge.before)
+            return done
+
+        done = self._run(until_the_commit, write=True)
+        if wrote(done):
             reach(edge.after)
         return done
 
@@ -147,15 +164,6 @@ class Database:
         if self._backend.unmigrated(error):
             return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
         return explained(error, self.where)
-
-
-def _reaching(edge: Commit, work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
-    def until_the_commit(tx: Transaction) -> T:
-        done = work(tx)
-        reach(edge.before)
-        return done
-
-    return until_the_commit
 
 
 def explained(error: DBAPIError, where: str) -> Exception:

@@ -42,7 +42,9 @@ class SqlLeases(contract.Leases):
         """Give the best eligible job to a worker, or None."""
         if not seconds > 0:
             raise InvalidValue(f"a lease must last more than 0 seconds, not {seconds}")
-        return self._db.write(lambda tx: _lease(tx, capabilities, seconds, hint), Commit.LEASE)
+        return self._db.write(
+            lambda tx: _lease(tx, capabilities, seconds, hint), Commit.LEASE, lambda taken: taken is not None
+        )
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
         """Lengthen the lease, keep the progress, and say what to do next."""
@@ -75,7 +77,7 @@ class SqlLeases(contract.Leases):
         # A look first: nearly always there is nothing, and a reader waits for nobody.
         if not self._db.read(lambda tx: tx.first(select(jobs.c.id).where(*_ran_out(tx)).limit(1))):
             return []
-        return self._db.write(_reap, Commit.REAP)
+        return self._db.write(_reap, Commit.REAP, lambda lost: bool(lost))
 
 
 def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None) -> Lease | None:

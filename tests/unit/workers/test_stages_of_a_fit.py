@@ -37,10 +37,10 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobSpec]:
 
 
 def before_it_is_stored(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
-    def publish(storage: object, key: str, folder: Path, meta: dict[str, str]) -> None:
+    def publish(storage: object, key: str, folder: Path, meta: dict[str, str], guard: object) -> None:
         if meta["stage"] == stage:
             raise Died
-        return kept(storage, key, folder, meta)  # type: ignore[arg-type,return-value]
+        return kept(storage, key, folder, meta, guard)  # type: ignore[arg-type,return-value]
 
     kept = context.publish_stage
     monkeypatch.setattr(context, "publish_stage", publish)
