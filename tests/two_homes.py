@@ -85,8 +85,16 @@ class Homes:
 
     def hurry(self) -> None:
         """Let no job wait for the end of the pause that a failure brings."""
-        waits = update(jobs).where(jobs.c.state == JobState.QUEUED, jobs.c.not_before > 0)
-        self.here.client.store.jobs._db.write(lambda tx: tx.run(waits.values(not_before=0.0)))  # type: ignore[attr-defined]
+        self._wait_until(0.0)
+
+    def hold_back(self) -> None:
+        """Let every job that has failed wait until somebody hurries."""
+        self._wait_until(1e12)
+
+    def _wait_until(self, moment: float) -> None:
+        failed = update(jobs).where(jobs.c.state == JobState.QUEUED, jobs.c.failures > 0)
+        database = self.here.client.store.jobs._db  # type: ignore[attr-defined]
+        database.write(lambda tx: tx.run(failed.values(not_before=moment)))
 
     def forget_stages(self) -> None:
         """Remove what was fitted so far, so that nothing spares the next fit its work."""

@@ -66,8 +66,12 @@ def struck_here(homes: Homes, names: Sequence[str], dice: random.Random, folder:
     worker = homes.here.platform.start_worker(trap=armed)
     jobs = [homes.submit(name, smallest(name)) for name in names]
     wait = homes.here.platform.wait
-    wait(lambda: all(mark.exists() for mark in marks), f"{[mark.name for mark in marks]}", DUE)
-    wait(lambda: not attempt_processes(worker.pid), "the last one is dead", DUE)
+
+    def all_struck() -> bool:
+        homes.hold_back()  # one that was killed must not be the next, too
+        return all(mark.exists() for mark in marks) and not attempt_processes(worker.pid)
+
+    wait(all_struck, f"each is struck by {[mark.name for mark in marks]}", DUE)
     homes.hurry()
     wait(lambda: attempt_processes(worker.pid), "one goes on", DUE)
     homes.kill_all(homes.here.platform, worker)
@@ -80,13 +84,16 @@ def struck_there(homes: Homes, jobs: Sequence[str], dice: random.Random, folder:
     kills, killed = trap(folder, "kill", dice.choices(ANY, k=len(jobs)))
     stops, stopped = trap(folder, "stop", dice.choices(ANY, k=1))
     worker = homes.there.start_worker(slots=len(jobs), trap=f"{kills},{stops}")
-    struck = False
-    while not all(homes.here.job(job).state.terminal for job in jobs):
-        if stopped[0].exists() and not struck:
-            zygote_of(worker.pid).kill()
-            struck = True
+    zygotes: list[psutil.Process] = []
+
+    def over() -> bool:
+        if stopped[0].exists() and not zygotes:
+            zygotes.append(zygote_of(worker.pid))
+            zygotes[0].kill()
         homes.hurry()
-        threading.Event().wait(0.2)
+        return all(homes.here.job(job).state.terminal for job in jobs)
+
+    homes.there.wait(over, "all end there", 2 * DUE)
     print("struck there:", *(mark.name for mark in [*killed, *stopped] if mark.exists()))
     for mark in [*killed, *stopped]:
         mark.touch()  # who is fitted straight is not struck
