@@ -88,6 +88,8 @@ def show(whole: Whole) -> None:
             ("  DEFECT", *measures.DEFECT_COLUMNS, "FOUND"), [(f"  {name}", *cells) for name, *cells in rows]
         )
     _section("attempts", {str(attempt.number): _attempt(attempt) for attempt in whole.attempts})
+    broken = {str(each.number): "; ".join(each.passed_over) for each in whole.attempts if each.passed_over}
+    _section("broken, and passed over by attempt", broken)
     _section("settings", {name: shapes.typed(value) for name, value in sorted(whole.job.spec.config.items())})
     if whole.events:
         out.text("\nevents")

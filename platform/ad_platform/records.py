@@ -15,6 +15,9 @@ from ad_platform.states import (
     TrialState,
 )
 
+RESUMED_FROM = "resumed_from"  # the fact of an attempt that names the checkpoint it went on from
+PASSED_OVER = "passed_over"  # the one that names the broken checkpoints it could not go on from
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
@@ -88,6 +91,17 @@ class Attempt:
     failure: FailureClass | None = None
     error: str = ""
     facts: Mapping[str, Json] = field(default_factory=dict)  # host, device, threads, resumed step
+
+    @property
+    def resumed_from(self) -> str | None:
+        """Return the checkpoint it went on from, None for one that began anew."""
+        return str(self.facts[RESUMED_FROM]) if self.facts.get(RESUMED_FROM) else None
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Return a line for each newer checkpoint that was broken: which, and what is wrong with it."""
+        lines = self.facts.get(PASSED_OVER)
+        return tuple(map(str, lines)) if isinstance(lines, list) else ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -226,21 +226,26 @@ class Supervisor:
 
     def _conclude(self) -> None:
         """Tell the store how the attempt ended, trying again while the lease lasts."""
-        with contextlib.suppress(TimeoutError):
-            self.errands.submit(self.log.ship, final=True).result(self.lease.seconds / 3)
         while not self.lost:
             try:
                 self._settle()
+                self._run_errands()  # while the lease holds: without it no old checkpoint may be removed
                 self._tell_end()
                 return
             except StoreDown as error:
                 if self.clock() >= self.deadline:
                     log.error("job %s: %s; its end is left to the reaper", self.lease.job_id, error)
-                    return
+                    break
                 self.never.wait(self.nap)
             except LeaseLost as error:
                 log.error("job %s: %s", self.lease.job_id, error)
-                return
+                break
+        self._run_errands()
+
+    def _run_errands(self) -> None:
+        """Wait until what was to be done aside is done, the last of the log included."""
+        with contextlib.suppress(TimeoutError):
+            self.errands.submit(self.log.ship, final=True).result(self.lease.seconds / 3)
 
     def _tell_end(self) -> None:
         drained = self.child.status == Exit.DRAINED or self.stopping is Directive.DRAIN

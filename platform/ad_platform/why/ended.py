@@ -62,11 +62,22 @@ def _pruned(job: Job, when: str) -> Cause:
 
 
 def attempts_told(client: Looking, job: Job) -> tuple[str, ...]:
-    """Return a line for each attempt that ended, where there is more to tell than of the job."""
-    attempts = [one for one in client.attempts(job) if one.ended_at is not None]
-    if job.state is JobState.SUCCEEDED or (job.state.terminal and len(attempts) < 2):
-        return ()
-    return tuple(_attempt(one) for one in attempts)
+    """Return a line for each attempt that ended, where there is more to tell than of the job.
+
+    Others tell of what lay broken in the storage: whatever has damaged it may damage more.
+    """
+    attempts = client.attempts(job)
+    broken = [_passed_over(one, line) for one in attempts for line in one.passed_over]
+    over = [one for one in attempts if one.ended_at is not None]
+    if job.state is JobState.SUCCEEDED or (job.state.terminal and len(over) < 2):
+        return tuple(broken)
+    return (*map(_attempt, over), *broken)
+
+
+def _passed_over(attempt: Attempt, line: str) -> str:
+    step = attempt.facts.get("resumed_step")
+    went_on = f"went on from step {step}, since what is newer" if step else "found what"
+    return f"attempt {attempt.number} {went_on} cannot be used: {line}"
 
 
 def _attempt(attempt: Attempt) -> str:

@@ -278,6 +278,7 @@ def test_a_store_that_comes_back_in_time_costs_nothing(play):
 def test_a_checkpoint_is_committed_once_the_store_is_back_and_before_the_end(play):
     def prepare(scene):
         scene.artifacts.trouble = [StoreDown("restarting"), StoreDown("restarting")]
+        scene.supervisor.retain = lambda lease: scene.leases.calls.append("retain")
 
     def checkpoint(scene):
         for step in (5, 10):
@@ -287,7 +288,7 @@ def test_a_checkpoint_is_committed_once_the_store_is_back_and_before_the_end(pla
 
     scene = play({3: checkpoint}, prepare)
     assert scene.artifacts.recorded == [5, 10]
-    assert scene.leases.calls[-1] == "finish"
+    assert scene.leases.calls[-4:] == ["retain", "retain", "renew", "finish"]
 
 
 def test_a_cancel_reaches_the_child_and_one_that_obeys_ends_cancelled(play):

@@ -14,7 +14,6 @@ from ad_detectors.evaluation.scoring import BATCH, count_batches
 from ad_detectors.evaluation.spotcheck import SpotCheck
 from ad_detectors.report.pictures import write_pictures
 from ad_platform.benchmarks.addresses import RULES
-from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.metrics import segments
@@ -34,7 +33,7 @@ def run(desk: Desk) -> Done:
     """Evaluate the model of the source job, going on from what was scored before."""
     began = time.monotonic()
     beginning = start(desk)
-    category, model = open_images(desk), _fetch_model(desk)
+    category, model = open_images(desk), desk.fetch_source("evaluate")
     images = split_images(
         category,
         int(states.about_model(model)[1]["image_size"]),
@@ -95,16 +94,6 @@ def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
 def _move(made: Path, folder: Path) -> None:
     for path in made.iterdir():
         path.rename(folder / path.name)
-
-
-def _fetch_model(desk: Desk) -> Path:
-    if desk.assignment.source is None:
-        raise InvalidRequest(
-            f"job {desk.spec.source} has no fitted model to evaluate; it must have succeeded"
-        )
-    folder = desk.scratch / "model"
-    desk.storage.fetch(desk.assignment.source, folder)
-    return folder
 
 
 def _restored(beginning: Start, scratch: Path) -> PartialEvaluation:
