@@ -15,6 +15,7 @@ class Policy:
     sequel: Sequel  # RETRY, HALVE or STOP
     why: str  # it is so, to be read after "since"
     advice: str  # with the places {id} of the job and {path} of its images
+    once_halved: str = ""  # why it is tried again with batches that are halved already
 
 
 _ON = "go on from its last checkpoint: adctl retry {id}"
@@ -23,7 +24,8 @@ _LAST_WORDS = f"its last words may tell: adctl logs {{id}}; {_ON}"
 POLICIES: dict[FailureClass, Policy] = {
     FailureClass.OOM: Policy(
         sequel=Sequel.HALVE,
-        why="half as much at once may fit, or others may have held the memory",
+        why="half as much at once may fit",
+        once_halved="others may have held the memory",
         advice="ask for less at once (smaller batches or images), or run it where more memory is",
     ),
     FailureClass.CRASH: Policy(
@@ -50,7 +52,7 @@ POLICIES: dict[FailureClass, Policy] = {
     FailureClass.NAN: Policy(
         sequel=Sequel.STOP,
         why="the same seed leads to the same numbers",
-        advice="try a smaller learning rate or another seed: adctl submit --from {id} -S lr=VALUE",
+        advice="try a smaller learning rate or another seed: adctl submit --from {id} --seed 1",
     ),
     FailureClass.DATA: Policy(
         sequel=Sequel.STOP,
@@ -75,6 +77,21 @@ POLICIES: dict[FailureClass, Policy] = {
     ),
 }
 RETRYABLE = frozenset(failure for failure, policy in POLICIES.items() if policy.sequel is not Sequel.STOP)
+
+SEQUELS = {
+    Sequel.RETRY: "tried again",
+    Sequel.HALVE: "tried again, its batches computed in halves",
+    Sequel.STOP: "not tried again",
+    Sequel.EXHAUSTED: "not tried again",
+}
+
+
+def why(failure: FailureClass, sequel: Sequel) -> str:
+    """Return why this was made of a failure, in words to be read after "since"."""
+    policy = POLICIES[failure]
+    if sequel is Sequel.EXHAUSTED:
+        return "it has failed as often as it may"
+    return policy.once_halved if sequel is not policy.sequel and policy.once_halved else policy.why
 
 
 def sequel_of(failure: FailureClass, *, failures: int, max_attempts: int, batch_divisor: int) -> Sequel:
