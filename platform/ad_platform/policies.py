@@ -15,7 +15,7 @@ class Policy:
     sequel: Sequel  # RETRY, HALVE or STOP
     why: str  # it is so, to be read after "since"
     advice: str  # with the places {id} of the job and {path} of its images
-    once_halved: str = ""  # why it is tried again with batches that are halved already
+    once_halved: str = ""  # why it is tried again where batches are halved already, or cannot be
 
 
 _ON = "go on from its last checkpoint: adctl retry {id}"
@@ -94,17 +94,17 @@ def why(failure: FailureClass, sequel: Sequel) -> str:
     return policy.once_halved if sequel is not policy.sequel and policy.once_halved else policy.why
 
 
-def sequel_of(failure: FailureClass, *, failures: int, max_attempts: int, batch_divisor: int) -> Sequel:
-    """Return what follows a failure that was the job's `failures`-th, whose batches were divided so far.
+def sequel_of(failure: FailureClass, *, failures: int, max_attempts: int, divisible: bool) -> Sequel:
+    """Return what follows a failure that was the job's `failures`-th.
 
-    Batches are halved once: memory that does not suffice after that is a reason to try as it was.
+    Batches that are halved already, or cannot be, are not `divisible`: such a job is tried again as it was.
     """
     wanted = POLICIES[failure].sequel
     if wanted is Sequel.STOP:
         return wanted
     if failures >= max_attempts:
         return Sequel.EXHAUSTED
-    return Sequel.RETRY if wanted is Sequel.HALVE and batch_divisor >= HALVES else wanted
+    return Sequel.RETRY if wanted is Sequel.HALVE and not divisible else wanted
 
 
 def pause_after(failures: int) -> float:

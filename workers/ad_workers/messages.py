@@ -29,6 +29,7 @@ class Assignment:
     cuda: str | None  # the UUID of the slot's GPU
     deadline: float  # boottime at which the lease ends unless renewed
     selected_on: str = "none"  # which images the settings were chosen by
+    batch_divisor: int = 1  # parts in which a batch is computed
 
 
 @dataclass(frozen=True, kw_only=True)

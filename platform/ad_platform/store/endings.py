@@ -51,7 +51,10 @@ def fail_attempt(tx: Transaction, job: Job, failure: FailureClass, error: str, *
     error = storable(error)
     failures = job.failures + 1
     sequel = sequel_of(
-        failure, failures=failures, max_attempts=job.max_attempts, batch_divisor=job.batch_divisor
+        failure,
+        failures=failures,
+        max_attempts=job.max_attempts,
+        divisible=job.batch_divisor < HALVES and _divisible(tx, job),
     )
     _record(tx, job, sequel)
     if sequel in (Sequel.STOP, Sequel.EXHAUSTED):
@@ -66,6 +69,12 @@ def fail_attempt(tx: Transaction, job: Job, failure: FailureClass, error: str, *
         told["wait"] = wait = pause_after(failures)
         values["not_before"] = tx.now + wait
     move(tx, job, JobState.QUEUED, "attempt-failed" if pause else "reaped", told, **values)
+
+
+def _divisible(tx: Transaction, job: Job) -> bool:
+    """Say whether nothing is known that keeps a job's batches from being computed in parts."""
+    here = (attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+    return tx.run(select(attempts.c.facts).where(*here)).scalar_one().get("divisible") is not False
 
 
 def _record(tx: Transaction, job: Job, sequel: Sequel) -> None:
