@@ -69,6 +69,18 @@ def test_batches_are_halved_once_after_the_first_lack_of_memory(store: Store, cl
     assert sequels(store, job) == [Sequel.RETRY, Sequel.HALVE, Sequel.RETRY, None]
 
 
+def test_batches_that_cannot_be_divided_stay_whole_and_the_job_is_tried_again(
+    store: Store, clock: FakeClock
+) -> None:
+    job = submit(store, max_attempts=2)
+    lease = take(store)
+    store.leases.note(lease, {"divisible": False})
+    assert store.leases.finish(lease, failed(FailureClass.OOM)).batch_divisor == 1
+    clock.advance(MINUTE)
+    store.leases.finish(take(store), failed(FailureClass.OOM))
+    assert sequels(store, job) == [Sequel.RETRY, Sequel.EXHAUSTED]
+
+
 def test_a_lost_worker_leaves_its_sequel_too(store: Store, clock: FakeClock) -> None:
     job = submit(store, max_attempts=2)
     for _ in range(2):

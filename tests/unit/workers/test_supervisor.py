@@ -95,7 +95,9 @@ class FakeArtifacts:
 class Scene:
     """A supervisor whose child is a script: each reading of the clock moves the time and plays the lines."""
 
-    def __init__(self, folder: Path, script: Mapping[int, Callable[["Scene"], None]]) -> None:
+    def __init__(
+        self, folder: Path, script: Mapping[int, Callable[["Scene"], None]], time_left: float | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
         self.far = Link(theirs)
         self.child = Child(1, Link(ours), kill=self._kill)
@@ -103,6 +105,7 @@ class Scene:
         self.script = dict(script)
         self.now, self.drained, self.killed = 0.0, threading.Event(), 0
         self.killed_before_its_end = False
+        self.oom_kills = 3  # of other processes, before this one
         self.supervisor = Supervisor(
             store=SimpleNamespace(leases=self.leases, artifacts=self.artifacts),  # type: ignore[arg-type]
             lease=LEASE,
@@ -114,6 +117,8 @@ class Scene:
             draining=self.drained.is_set,
             clock=self._clock,
             nap=0.0,
+            time_left=time_left,
+            oom_kills=lambda: self.oom_kills,
         )
 
     def run(self) -> "Scene":
@@ -151,8 +156,12 @@ class Scene:
 def play(tmp_path):
     scenes: list[Scene] = []
 
-    def act(script: Mapping[int, Callable[[Scene], None]], prepare: Callable[[Scene], None] | None = None):
-        scene = Scene(tmp_path, script)
+    def act(
+        script: Mapping[int, Callable[[Scene], None]],
+        prepare: Callable[[Scene], None] | None = None,
+        time_left: float | None = None,
+    ):
+        scene = Scene(tmp_path, script, time_left)
         scenes.append(scene)
         if prepare:
             prepare(scene)
@@ -180,6 +189,8 @@ def test_a_child_that_is_done_succeeds_with_its_result_and_last_progress(play):
         (1, FailureClass.CRASH),
         (Exit.LOST, FailureClass.LOST),
         (None, FailureClass.INFRA),
+        (Exit.NO_MEMORY, FailureClass.OOM),
+        (-9, FailureClass.CRASH),
     ],
 )
 def test_a_child_that_left_without_a_word_failed(play, status, failure):
@@ -389,6 +400,83 @@ def test_a_cancel_overrides_a_drain(play):
     orders = [message.directive for message in scene.heard() if isinstance(message, say.Order)]
     assert orders == [Directive.DRAIN, Directive.CANCEL]
     assert scene.leases.outcome.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_child_that_the_kernel_killed_for_want_of_memory_counts_as_that(play):
+    def kill(scene):
+        scene.oom_kills += 1
+        scene.end(-9)
+
+    outcome = play({4: kill}).leases.outcome
+    assert outcome.failure is FailureClass.OOM
+    assert outcome.error.endswith("SIGKILL (signal 9), by the kernel for want of memory")
+
+
+def test_a_crash_while_the_kernel_kills_others_is_a_crash(play):
+    def crash(scene):
+        scene.oom_kills += 1
+        scene.end(-11)
+
+    assert play({4: crash}).leases.outcome.failure is FailureClass.CRASH
+
+
+def reports(until: int) -> dict[int, Callable[[Scene], None]]:
+    return {t: (lambda scene, t=t: scene.say(say.Report(step=t, of=999))) for t in range(1, until, 20)}
+
+
+def orders(scene: Scene) -> list[Directive]:
+    return [message.directive for message in scene.heard() if isinstance(message, say.Order)]
+
+
+def test_a_job_whose_time_is_up_may_write_a_checkpoint_and_ends_as_a_timeout(play):
+    def checkpoint(scene):
+        scene.say(say.CheckpointMade(step=41, prefix="p", manifest_sha256="m", size=1))
+        scene.end(Exit.DRAINED)
+
+    scene = play({**reports(40), 45: checkpoint}, time_left=40.0)
+    assert orders(scene) == [Directive.DRAIN]
+    assert scene.artifacts.recorded == [41]
+    assert not scene.killed_before_its_end
+    assert scene.leases.outcome.failure is FailureClass.TIMEOUT
+    assert "time limit" in scene.leases.outcome.error
+
+
+def test_a_child_that_goes_on_when_its_time_is_up_is_killed_after_the_grace(play):
+    scene = play(reports(100), time_left=40.0)
+    assert scene.killed_before_its_end
+    assert 60 <= scene.now < 65
+    assert scene.leases.outcome.failure is FailureClass.TIMEOUT
+    assert scene.leases.calls[-1] == "finish"
+
+
+def test_what_fails_while_its_time_runs_out_is_a_timeout_and_what_is_done_succeeds(play):
+    def fail(scene):
+        scene.say(say.Failed(failure=FailureClass.DISK, error="no room"))
+        scene.end(Exit.FAILED)
+
+    def finish(scene):
+        scene.say(say.Done(result={}))
+        scene.end(0)
+
+    failed = play({**reports(20), 12: fail}, time_left=10.0).leases.outcome
+    assert failed.failure is FailureClass.TIMEOUT
+    done = play({**reports(20), 12: finish}, time_left=10.0).leases.outcome
+    assert done.outcome is AttemptOutcome.SUCCEEDED
+
+
+def test_a_job_that_has_no_time_left_when_it_is_leased_is_told_to_stop_at_once(play):
+    scene = play({2: lambda scene: scene.end(Exit.DRAINED)}, time_left=-5.0)
+    assert orders(scene) == [Directive.DRAIN]
+    assert scene.leases.outcome.failure is FailureClass.TIMEOUT
+
+
+def test_a_cancel_overrides_a_timeout(play):
+    def cancel(scene):
+        scene.leases.directive = Directive.CANCEL
+
+    scene = play({**reports(30), 12: cancel}, time_left=10.0)
+    assert orders(scene) == [Directive.DRAIN, Directive.CANCEL]
+    assert scene.now < 12 + 5
 
 
 def test_the_scratch_folder_goes_with_the_attempt(play, tmp_path):
