@@ -149,6 +149,7 @@ def _planned_json(submission: Submission) -> dict[str, Json]:
             "queue": submission.queue,
             "priority": submission.priority,
             "max_attempts": submission.max_attempts,
+            "timeout": submission.timeout,
         },
     }
 
@@ -160,5 +161,6 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "tags": " ".join(f"{name}={value}" for name, value in submission.tags.items()),
         "group": submission.group or "",
         "queue": f"{submission.queue}, priority {submission.priority}",
+        "time limit": shapes.span(submission.timeout) if submission.timeout is not None else "",
     }
     return {name: value for name, value in said.items() if value}
