@@ -197,10 +197,8 @@ class PatchCore(Detector):
         from ad_detectors import determinism
 
         with torch.no_grad():
-            scores, maps = determinism.microbatched(
-                self._score_microbatch, images, divisor=self.batch_divisor
-            )
-        return Scores(images=scores, maps=maps)
+            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
+        return Scores(*found)
 
     def export_module(self) -> nn.Module:
         """Return backbone, bank and map as a module; it searches the bank for all images at once."""
