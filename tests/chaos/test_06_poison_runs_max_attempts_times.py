@@ -4,22 +4,18 @@ All jobs of a module run beside each other on one worker, so that their pauses c
 """
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from ad_platform.records import Attempt, Job
 from ad_platform.specs import Json
 from ad_platform.states import FailureClass, JobState, Sequel
-from ground import Ground, ground
-from services import PostgresServer
+from ground import Ground
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
+
+EVERYDAY = "embedded"  # the rules themselves are tried on both databases in tests/contract/store
 
 # What a job does to its process at step 5, the class of that, and words that must be in its error.
 POISON: dict[str, tuple[FailureClass, str]] = {
@@ -56,83 +52,42 @@ class Ward:
         return [attempt.facts.get(fact) for attempt in self.attempts(name)]
 
 
-@contextmanager
-def warded(**extra: str) -> Iterator[Ward]:
-    """Give a platform with one worker, and no jobs yet."""
-    folder = Path(tempfile.mkdtemp(prefix="adctl-poison-", dir="/tmp"))
-    with ground(folder, **extra) as land:
-        land.platform.start_worker(slots=4)
-        yield Ward(land, {})
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
-def ward() -> Iterator[Ward]:
-    """The embedded platform, with poison, what can be cured, and what is not worth another attempt."""
-    with warded() as found:
-        land = found.ground
-        found.jobs.update({name: land.submit(trouble=name) for name in (*POISON, *STOPS)})
-        found.jobs["cured"] = land.submit(trouble="card", fits=2)
-        found.jobs["healthy"] = land.submit()
-        found.jobs["once"] = land.submit(trouble="abort", max_attempts=1)
-        found.jobs["long"] = land.submit(trouble="none", pause=0.25, steps=400, timeout=3.0)
-        yield found
+def ward(stack: Ground) -> Ward:
+    """A platform with poison, what can be cured, and what is not worth another attempt."""
+    stack.platform.start_worker(slots=4)
+    jobs = {name: stack.submit(trouble=name) for name in (*POISON, *STOPS)}
+    jobs["cured"] = stack.submit(trouble="card", fits=2)
+    jobs["healthy"] = stack.submit()
+    jobs["once"] = stack.submit(trouble="abort", max_attempts=1)
+    jobs["long"] = stack.submit(trouble="none", pause=0.25, steps=400, timeout=3.0)
+    return Ward(stack, jobs)
 
 
-@pytest.fixture(scope="module")
-def clustered(postgres: PostgresServer) -> Iterator[Ward]:
-    """A platform on PostgreSQL, where a few will do: the rules are the same."""
-    with warded(ADCTL_DATABASE_URL=postgres.new_database()) as found:
-        land = found.ground
-        found.jobs.update({name: land.submit(trouble=name, max_attempts=2) for name in ("segfault", "limit")})
-        found.jobs["cured"] = land.submit(trouble="card", fits=2)
-        yield found
-
-
-def check_poison(ward: Ward, name: str, most: int) -> None:
-    """Check that a job made just so many attempts, each a process that came as far as the poison."""
+@pytest.mark.parametrize("name", list(POISON))
+def test_poison_runs_max_attempts_times_and_never_again(ward: Ward, name: str) -> None:
     job, (failure, error) = ward.job(name), POISON[name]
-    assert (job.state, job.failure, job.failures, job.attempt) == (JobState.FAILED, failure, most, most)
+    assert (job.state, job.failure, job.failures, job.attempt) == (JobState.FAILED, failure, 3, 3)
     assert error in job.error
     assert "\n" not in job.error
     attempts = ward.attempts(name)
-    assert [attempt.outcome.value for attempt in attempts] == ["failed"] * most
+    assert [attempt.outcome.value for attempt in attempts] == ["failed"] * 3
     assert {attempt.failure for attempt in attempts} == {failure}
-    made = [ward.ground.steps(job.id, number) for number in range(1, most + 2)]
-    assert made == [[1, 2, 3, 4], *[[]] * most]
-    assert ward.facts(name, "resumed_step") == [None, *[4] * (most - 1)]
+    # Each was a process of its own that made its way to the poison, the later ones from the checkpoint.
+    assert [ward.ground.steps(job.id, number) for number in (1, 2, 3, 4)] == [[1, 2, 3, 4], [], [], []]
+    assert ward.facts(name, "resumed_step") == [None, 4, 4]
     halved = failure is FailureClass.OOM
     first = Sequel.HALVE if halved else Sequel.RETRY
-    assert [attempt.sequel for attempt in attempts] == [
-        *[first, *[Sequel.RETRY] * (most - 2)],
-        Sequel.EXHAUSTED,
-    ]
-    assert ward.facts(name, "batch_divisor") == [None, *[2 if halved else None] * (most - 1)]
+    assert [attempt.sequel for attempt in attempts] == [first, Sequel.RETRY, Sequel.EXHAUSTED]
+    assert ward.facts(name, "batch_divisor") == ([None, 2, 2] if halved else [None] * 3)
 
 
-def check_cured(ward: Ward) -> None:
-    """Check that what fits in halves succeeds with them, going on from where it was."""
+def test_what_fits_in_halves_succeeds_at_the_second_attempt(ward: Ward) -> None:
     job = ward.job("cured")
     assert (job.state, job.failures, job.attempt) == (JobState.SUCCEEDED, 1, 2)
     assert ward.facts("cured", "batch_divisor") == [None, 2]
     assert [ward.ground.steps(job.id, number) for number in (1, 2)] == [[1, 2, 3, 4], list(range(5, 13))]
     assert [attempt.sequel for attempt in ward.attempts("cured")] == [Sequel.HALVE, None]
-
-
-@pytest.mark.parametrize("name", list(POISON))
-def test_poison_runs_max_attempts_times_and_never_again(ward: Ward, name: str) -> None:
-    check_poison(ward, name, 3)
-
-
-def test_what_fits_in_halves_succeeds_at_the_second_attempt(ward: Ward) -> None:
-    check_cured(ward)
-
-
-@pytest.mark.postgres
-def test_so_it_is_on_postgresql(clustered: Ward) -> None:
-    for name in ("segfault", "limit"):
-        check_poison(clustered, name, 2)
-    check_cured(clustered)
 
 
 def test_what_is_well_is_not_harmed_by_poison_beside_it(ward: Ward) -> None:
