@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ad_cli import out, shapes
+from ad_platform.durations import exact
 from ad_platform.states import JobKind
 
 if TYPE_CHECKING:
@@ -161,6 +162,6 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "tags": " ".join(f"{name}={value}" for name, value in submission.tags.items()),
         "group": submission.group or "",
         "queue": f"{submission.queue}, priority {submission.priority}",
-        "time limit": shapes.span(submission.timeout) if submission.timeout is not None else "",
+        "time limit": exact(submission.timeout) if submission.timeout is not None else "",
     }
     return {name: value for name, value in said.items() if value}

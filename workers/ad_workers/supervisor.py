@@ -11,9 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ad_platform.durations import exact
 from ad_platform.errors import LeaseLost, StoreDown
 from ad_platform.failpoints import Edge, reach
-from ad_platform.history import span
 from ad_platform.records import CheckpointRecord, Lease, Outcome, Progress, Renewal, StageRecord
 from ad_platform.states import AttemptOutcome, Directive, FailureClass
 from ad_platform.store.contract import Store
@@ -231,7 +231,7 @@ class Supervisor:
 
     def _time_is_up(self) -> None:
         """End a job that has run as long as it may, after a last checkpoint if that comes in time."""
-        limit = span(self.lease.job.timeout or 0.0)
+        limit = exact(self.lease.job.timeout or 0.0)
         self.verdict = Outcome(
             outcome=AttemptOutcome.FAILED,
             failure=FailureClass.TIMEOUT,

@@ -1,5 +1,6 @@
 """How a running job stands: where it runs, whether it is heard of, what it was told."""
 
+from ad_platform.durations import exact
 from ad_platform.history import span
 from ad_platform.looking import Looking
 from ad_platform.records import Job
@@ -62,7 +63,9 @@ def _time_left(client: Looking, job: Job, timeout: float, now: float) -> Cause:
     spent = sum((one.ended_at or now) - one.started_at for one in client.attempts(job))
     left = timeout - spent
     when = f"in {span(left)}" if left > 0 else "now"
-    return Cause(kind=Kind.TIMED, words=f"its time of {span(timeout)} is used up {when}, which ends it")
+    return Cause(
+        kind=Kind.TIMED, words=f"its time limit of {exact(timeout)} is used up {when}, which ends it"
+    )
 
 
 def _silence(client: Looking, job: Job, situation: Situation) -> Cause | None:

@@ -292,7 +292,7 @@ def test_a_running_job_says_what_it_was_told_of_its_batches_and_when_its_time_is
     case.later(30)
     text = case.text(lease)
     assert "told to compute its batches in halves" in text
-    assert "its time of 3m is used up in 2m, which ends it" in text
+    assert "its time limit of 3m20s is used up in 2m, which ends it" in text
 
 
 def test_a_job_that_was_given_back_says_by_whom_and_why(case: Case):
