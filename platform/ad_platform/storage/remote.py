@@ -97,6 +97,14 @@ class RemoteBlobs:
         with self._changing(prefix, 0), contextlib.suppress(FileNotFoundError):
             self._fs.rm(self._at(prefix), recursive=True)
 
+    def modified(self, path: str) -> float | None:
+        """Return when a file was written by the clock of the storage; None where it does not say."""
+        with self._reading(path):
+            try:
+                return float(self._fs.modified(self._at(path)).timestamp())
+            except NotImplementedError:
+                return None
+
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 

@@ -41,6 +41,7 @@ from ad_platform.records import (
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
+from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
 from ad_platform.store.study_contract import Studies
 
@@ -356,12 +357,22 @@ class Shipments(ABC):
     """What the tracking server has not been told yet."""
 
     @abstractmethod
-    def claim(self, owner: str, seconds: float, limit: int = 20) -> list[Shipment]:
-        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same."""
+    def claim(self, owner: str, seconds: float, limit: int = 20, job_id: str | None = None) -> list[Shipment]:
+        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same.
+
+        With a job, that one alone.
+        """
 
     @abstractmethod
     def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
         """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
+
+        Does nothing if another shipper has taken the claim over.
+        """
+
+    @abstractmethod
+    def release(self, shipment: Shipment) -> None:
+        """Let a claim go with nothing shipped, so that anybody may take it up at once.
 
         Does nothing if another shipper has taken the claim over.
         """
@@ -384,6 +395,7 @@ class Store(ABC):
     shipments: Shipments
     studies: Studies
     benchmarks: Benchmarks
+    audit: Audit
 
     @abstractmethod
     def now(self) -> float:
