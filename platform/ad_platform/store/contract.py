@@ -34,7 +34,6 @@ from ad_platform.records import (
     Outcome,
     Progress,
     Renewal,
-    Shipment,
     StageRecord,
     WorkerRecord,
 )
@@ -43,6 +42,7 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
 
 
@@ -351,35 +351,6 @@ class Champions(ABC):
     @abstractmethod
     def published(self, champion: Champion, version: str) -> None:
         """Note which registry version a decision became."""
-
-
-class Shipments(ABC):
-    """What the tracking server has not been told yet."""
-
-    @abstractmethod
-    def claim(self, owner: str, seconds: float, limit: int = 20, job_id: str | None = None) -> list[Shipment]:
-        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same.
-
-        With a job, that one alone.
-        """
-
-    @abstractmethod
-    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
-        """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
-
-        Does nothing if another shipper has taken the claim over.
-        """
-
-    @abstractmethod
-    def release(self, shipment: Shipment) -> None:
-        """Let a claim go with nothing shipped, so that anybody may take it up at once.
-
-        Does nothing if another shipper has taken the claim over.
-        """
-
-    @abstractmethod
-    def run_of(self, job_id: str) -> str | None:
-        """Return the id of the run a job was shipped to, if it ever was."""
 
 
 class Store(ABC):

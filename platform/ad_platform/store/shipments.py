@@ -7,13 +7,13 @@ from sqlalchemy import ColumnElement, Row, select, update
 from ad_platform.errors import InvalidValue
 from ad_platform.failpoints import Commit
 from ad_platform.records import Job, Shipment
-from ad_platform.store import contract
+from ad_platform.store import shipment_contract
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.rows import jobs_of
 from ad_platform.store.tables import due, jobs, shipments
 
 
-class SqlShipments(contract.Shipments):
+class SqlShipments(shipment_contract.Shipments):
     """Shipments in a SQL database."""
 
     def __init__(self, database: Database) -> None:
