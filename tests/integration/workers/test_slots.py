@@ -1,6 +1,5 @@
 """Two slots run two attempts side by side, remote control sees them, and a dead zygote costs one attempt."""
 
-
 import pytest
 
 from ad_detectors import cpus
