@@ -42,6 +42,7 @@ from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.retention_contract import Retention
 from ad_platform.store.study_contract import Studies
 
 
@@ -383,6 +384,7 @@ class Store(ABC):
     shipments: Shipments
     studies: Studies
     benchmarks: Benchmarks
+    retention: Retention
 
     @abstractmethod
     def now(self) -> float:
