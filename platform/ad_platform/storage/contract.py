@@ -108,7 +108,7 @@ class Storage(ABC):
 
     @abstractmethod
     def survey(self, prefix: str = "") -> list[StoredFile]:
-        """Return every file below `prefix`, at any depth, by path: those of no bundle and unfinished ones too."""
+        """Return every file below `prefix`, at any depth, by path: unfinished ones too."""
 
     @abstractmethod
     def copy(self, path: str, to: str) -> None:
