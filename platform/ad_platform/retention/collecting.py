@@ -1,8 +1,8 @@
 """Takes what nothing needs to the trash, brings it back, and removes what has lain there long enough.
 
 What is decided by the store can change while files are moved. So the jobs that lose files are condemned
-first: from then on the store refuses whatever would need them. What was written before that is seen by a second
-look, which spares them; a third one, when all is moved, brings back what a running job may look for by now.
+first: from then on the store refuses whatever would need them. What was written before that is seen by a
+second look, which spares them; a third one, when all is moved, brings back what a running job may look for by now.
 """
 
 from __future__ import annotations

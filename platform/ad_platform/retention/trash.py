@@ -5,8 +5,8 @@
 
 A file is copied (in a folder: given a second name), the entry is written, and only then the files are removed
 where they were: manifests first, so that no bundle is ever there in part. To restore is the same the other
-way round: files first, manifests last, and only then the entry goes. So at any moment a bundle is whole in its
-place, whole in the trash, or both; whoever comes next finishes what a dead one began.
+way round: files first, manifests last, and only then the entry goes. So at any moment a bundle is whole in
+its place, whole in the trash, or both; whoever comes next finishes what a dead one began.
 """
 
 from __future__ import annotations

@@ -107,10 +107,8 @@ def _create(
 def _taken(spec: Mapping[str, Json]) -> list[str]:
     """Return the evaluations that were there before, which stand for cells."""
     cells = spec.get("cells")
-    each = [
-        cell.get("taken") for cell in (cells if isinstance(cells, list) else ()) if isinstance(cell, dict)
-    ]
-    return [taken for taken in each if isinstance(taken, str)]
+    listed = [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+    return [taken for cell in listed if isinstance(taken := cell.get("taken"), str)]
 
 
 def _summarise(

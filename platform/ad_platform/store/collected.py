@@ -42,6 +42,4 @@ def _words(job_id: str, state: CollectedState, at: float) -> str:
     day = time.strftime("%Y-%m-%d", time.localtime(at))
     if state is CollectedState.PURGED:
         return f"the files of job {job_id} were removed on {day}; run it again: adctl submit --from {job_id}"
-    return (
-        f"the files of job {job_id} are in the trash since {day}; adctl gc restore {job_id}, then try again"
-    )
+    return f"the files of job {job_id} lie in the trash since {day}: adctl gc restore {job_id}"
