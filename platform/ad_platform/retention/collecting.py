@@ -2,7 +2,7 @@
 
 What is decided by the store can change while files are moved. So the jobs that lose files are condemned
 first: from then on the store refuses whatever would need them. What was written before that is seen by a
-second look, which spares them; a third one, when all is moved, brings back what a running job may look for by now.
+second look, which spares them; a third one, when all is moved, brings back what a running job may look for.
 """
 
 from __future__ import annotations
