@@ -16,6 +16,7 @@ from ad_platform.states import CollectedState, JobKind, JobState, StudyState
 from ad_platform.store.retention_contract import JobFacts
 
 BAD = (JobState.FAILED, JobState.CANCELLED)
+RESTORED = 30 * DAY  # for which what somebody has restored stays
 _OPEN = (StudyState.RUNNING, StudyState.PAUSED)
 
 
@@ -126,7 +127,7 @@ def _of_itself(job: JobFacts, facts: Facts, rules: Rules, known: _Index) -> Hold
     if not job.state.terminal:
         return Hold(extent=Extent.ALL, because=f"job {job.id} is {job.state}")
     mark = facts.marks.get(f"jobs/{job.id}")
-    if mark is not None and mark.state is CollectedState.RESTORED and facts.now - mark.at < rules.resumable:
+    if mark is not None and mark.state is CollectedState.RESTORED and facts.now - mark.at < RESTORED:
         return Hold(extent=Extent.ALL, because=f"job {job.id} was restored by {mark.user}")
     if job.keep:
         return Hold(extent=Extent.ALL, because=f"job {job.id} has the tag 'keep'")
@@ -250,7 +251,7 @@ def _hold_the_rest(facts: Facts, rules: Rules, reached: Reached) -> None:
             reached.stages.setdefault(record.key, user)
     _hold_tables(facts, reached)
     for place, mark in facts.marks.items():
-        if mark.state is CollectedState.RESTORED and facts.now - mark.at < rules.resumable:
+        if mark.state is CollectedState.RESTORED and facts.now - mark.at < RESTORED:
             reached.places[place] = Hold(extent=Extent.ALL, because=f"{mark.user} restored it")
 
 
