@@ -28,6 +28,8 @@ from ad_platform.storage.blobs import StoredFile
 from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
+# By which it is asked what must not be removed for good: whoever threw it away may have had other rules.
+STRICTEST = Rules(older_than=0.0, keep_last=0, grace=0.0)
 _OF_NO_USE = (UnitKind.UNFINISHED, UnitKind.TEMPORARY)
 
 
@@ -128,7 +130,7 @@ class _Run:
         outlook = self._collector._outlook(files, read(self._store), rules)
         thrown, spared = self._throw(outlook.plan, rules)
         back = self._take_back(thrown, rules) if thrown else []
-        expired = self._purge(outlook.expired, rules) if outlook.expired else []
+        expired = self._purge(outlook.expired) if outlook.expired else []
         local = tuple(outlook.local)
         remove(local)
         return Collection(
@@ -140,17 +142,21 @@ class _Run:
         )
 
     def restore(self, entries: Sequence[Entry]) -> Restored:
+        # Nothing may come to need a job of which a part is back: should we die, it is in the trash again.
+        self._settle({entry.place: CollectedState.CONDEMNED for entry in entries})
         self._tidy()
-        # First the marks: whoever finishes this, should we die, must know which way it goes.
-        self._settle({entry.place: CollectedState.RESTORED for entry in entries})
+        left = {entry.name for entry in self._collector.trash()}  # of which a dead one had not brought back
         stands: list[str] = []
-        for entry in sorted(entries, key=lambda each: each.at, reverse=True):
-            stands += trash.restore(self._storage, entry, self._hold)
+        for place in dict.fromkeys(entry.place for entry in entries):
+            for entry in sorted(entries, key=lambda each: each.at, reverse=True):
+                if entry.place == place and entry.name in left:
+                    stands += trash.restore(self._storage, entry, self._hold)
+            self._settle({place: CollectedState.RESTORED})
         return Restored(entries=tuple(entries), stands=tuple(stands))
 
     def empty(self) -> list[Entry]:
         self._tidy()
-        return self._purge(self._collector.trash(), Rules())
+        return self._purge(self._collector.trash())
 
     def _tidy(self) -> list[StoredFile]:
         """Finish what a dead one began, and return the files of a survey made after that."""
@@ -159,11 +165,8 @@ class _Run:
         entries = [entry for entry in trash.entries(self._storage, files) if entry.store == self._mine]
         known = {entry.name for entry in entries}
         trash.clear_remains(self._storage, files, known, self._mine)
-        marks = self._store.retention.marks()
         for entry in entries:
-            mark = marks.get(entry.place)
-            restored = mark is not None and mark.state is CollectedState.RESTORED and mark.at >= entry.at
-            trash.finish(self._storage, entry, there, restored, self._hold)
+            trash.finish(self._storage, entry, there, self._hold)
         files = self._storage.survey()
         self._correct_marks(trash.entries(self._storage, files))
         return files
@@ -234,9 +237,9 @@ class _Run:
         self._settle({entry.place: None for entry in back})
         return back
 
-    def _purge(self, entries: Sequence[Entry], rules: Rules) -> list[Entry]:
+    def _purge(self, entries: Sequence[Entry]) -> list[Entry]:
         """Remove entries for good, but for those that something needs by now: these come back."""
-        back = self._needed(entries, rules)
+        back = self._needed(entries, STRICTEST)
         gone = [entry for entry in entries if entry not in back]
         for entry in gone:
             trash.drop(self._storage, entry, self._hold)

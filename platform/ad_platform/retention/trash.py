@@ -135,27 +135,20 @@ def drop(storage: Storage, entry: Entry, hold: Hold) -> None:
     _clear(storage, entry.name)
 
 
-def finish(
-    storage: Storage, entry: Entry, there: Mapping[str, StoredFile], restored: bool, hold: Hold
-) -> bool:
-    """Bring to an end what a dead collection or restore began with an entry; say whether anything was left.
+def finish(storage: Storage, entry: Entry, there: Mapping[str, StoredFile], hold: Hold) -> None:
+    """Bring to an end what a dead collection or restore began with an entry: the entry is what is whole.
 
-    `there` are the files of a fresh survey, `restored` says that somebody has wanted its place back.
+    `there` are the files of a fresh survey.
     """
     inside = [path for path in entry.paths if path in there]
-    if not inside:
-        return False
-    if len(inside) == len(entry.paths):  # whole in its place: what comes next judges it anew
+    if len(inside) == len(entry.paths):  # whole in its place too: what comes next judges it anew
         drop(storage, entry, hold)
-        return True
-    if restored:
-        restore(storage, entry, hold)
-        return True
+        return
     # What was written since, under the same name, is not what was taken.
     older = {path for path in inside if there[path].modified <= entry.at}
     gone = [each for each in entry.thrown if not _replaced(storage, entry, each)]
-    _remove(storage, entry, [path for each in gone for path in each.paths if path in older], hold)
-    return bool(older)
+    if older:
+        _remove(storage, entry, [path for each in gone for path in each.paths if path in older], hold)
 
 
 def clear_remains(storage: Storage, files: Iterable[StoredFile], known: Collection[str], store: str) -> None:
