@@ -182,12 +182,17 @@ def source_roots(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def ground(folder: Path, **extra: str) -> Iterator[Ground]:
-    """Give a fresh platform without a worker; MLflow does not answer, which must not matter."""
+def ground(
+    folder: Path, *, embedded: bool = False, persistent: bool = False, **extra: str
+) -> Iterator[Ground]:
+    """Give a fresh platform without a worker; MLflow does not answer, which must not matter.
+
+    Its broker is what is installed, or the wheel's if `embedded`, and survives its own death if `persistent`.
+    """
     home = folder / "home"
     home.mkdir(parents=True)
-    upgrade(f"sqlite:///{home / 'store.db'}")
-    with mortal_broker(folder) as broker:
+    upgrade(extra.get("ADCTL_DATABASE_URL", f"sqlite:///{home / 'store.db'}"))
+    with mortal_broker(folder, embedded=embedded, persistent=persistent) as broker:
         environment = {"ADCTL_BROKER_URL": broker.url, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", **extra}
         platform = Platform(home, environment, source_roots(folder))
         with Client(platform.settings, code={"version": "test"}) as client:

@@ -71,7 +71,9 @@ class AttemptContext(ContextCore):
         folder.mkdir(parents=True)
         states.save(part(state, stage), folder, sync=False)
         self.desk.guard()
-        manifest = publish_stage(self.desk.storage, self.keys[stage], folder, {"stage": stage})
+        manifest = publish_stage(
+            self.desk.storage, self.keys[stage], folder, {"stage": stage}, self.desk.guard
+        )
         self.desk.say(
             StageMade(
                 key=self.keys[stage],

@@ -17,6 +17,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
+from ad_platform import failpoints
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -66,6 +67,8 @@ def start(
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    for armed in failpoints.armed_by(os.environ):
+        log.warning("a test's trap is armed: %s does %s at %s", failpoints.VARIABLE, armed.action, armed.name)
     machine = look()
     for card in machine.devices.cards:
         if card.problem:

@@ -11,6 +11,7 @@ import psutil
 
 from ad_detectors import cpus
 from ad_platform.errors import AdctlError
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Capabilities, Lease, Outcome
 from ad_platform.results import selected_on
 from ad_platform.settings import Settings
@@ -115,10 +116,13 @@ class Slots:
         writer = LogWriter(self.storage, lease.job_id, lease.attempt)
         output = AttemptLog(self.settings.home / "logs" / "jobs" / f"{mark}.log", writer.append)
         assignment = self._assignment(lease, device, deadline, scratch)
+        reach(Edge.FORK)
+        child = self.nursery.spawn(assignment, output.file)
+        reach(Edge.FORKED)
         return Supervisor(
             store=self.store,
             lease=lease,
-            child=self.nursery.spawn(assignment, output.file),
+            child=child,
             scratch=scratch,
             log=output,
             deadline=deadline,

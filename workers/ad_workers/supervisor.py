@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ad_platform.errors import LeaseLost, StoreDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import CheckpointRecord, Lease, Outcome, Progress, Renewal, StageRecord
 from ad_platform.states import AttemptOutcome, Directive, FailureClass
 from ad_platform.store.contract import Store
@@ -84,6 +85,7 @@ class Supervisor:
                 if self.child.link.closed:
                     self.child.ended.wait(self.nap)
             self._hear(self.child.link.receive())
+            reach(Edge.ENDED)
             self._conclude()
         finally:
             self.child.kill()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ad_platform.errors import CorruptBundle
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Champion, Job
 from ad_platform.registry.packing import complete
 from ad_platform.registry.release import release_of
@@ -107,7 +108,9 @@ def _tell_all(store: Store, storage: Storage, registry: ModelRegistry, champions
 
 def _tell(store: Store, storage: Storage, registry: ModelRegistry, champion: Champion) -> None:
     """Make the version of a decision, point the alias to it, and note it: each step may be the last one."""
+    reach(Edge.REGISTER)
     version = registry.version_of(champion) or _register(store, storage, registry, champion)
+    reach(Edge.REGISTERED)
     registry.set_alias(champion, version)
     _follow(store, registry, champion)
     registry.tidy(champion, version)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ad_platform.errors import CorruptBundle
+from ad_platform.failpoints import Edge, reach
 from ad_platform.retention.plan import Judged
 from ad_platform.retention.units import TRASH, Unit, UnitKind
 from ad_platform.specs import Json
@@ -104,7 +105,9 @@ def throw(storage: Storage, entry: Entry, hold: Hold) -> bool:
     if not same or None in before.values():
         _clear(storage, entry.name)
         return False
+    reach(Edge.COPIED)
     storage.write(f"{_folder(entry.name)}/entry.json", _encoded(entry))
+    reach(Edge.THROWN)
     _remove(storage, entry, entry.paths, hold)
     return True
 
@@ -124,6 +127,7 @@ def restore(storage: Storage, entry: Entry, hold: Hold) -> list[str]:
             storage.copy(entry.kept(path), path)
         except FileNotFoundError as error:
             raise CorruptBundle(f"{_folder(entry.name)} is broken: {path} is missing") from error
+    reach(Edge.BACK)
     drop(storage, entry, hold)
     return stands
 

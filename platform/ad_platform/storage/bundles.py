@@ -3,13 +3,14 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.blobs import Blobs, StoredFile
-from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import confined
 
 MANIFEST = "manifest.json"
@@ -26,7 +27,13 @@ class BundleStorage(Storage):
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+    def publish(
+        self,
+        prefix: str,
+        folder: Path,
+        meta: Mapping[str, Json] | None = None,
+        guard: Callable[[], None] = unguarded,
+    ) -> Manifest:
         """Copy a folder in, manifest last; see the contract."""
         confined(prefix)
         if not folder.is_dir():
@@ -36,7 +43,10 @@ class BundleStorage(Storage):
         try:
             files, sizes = self._copy_in(folder, place)
             content = _encode(place.rsplit("/", 1)[1], files, sizes, meta or {})
+            reach(Edge.MANIFEST)
+            guard()
             self._blobs.put(f"{prefix}/{MANIFEST}", content)
+            reach(Edge.LISTED)
         except DiskFull:
             self._blobs.clear(place)  # what was copied so far only keeps others from writing
             raise
@@ -110,7 +120,9 @@ class BundleStorage(Storage):
         """Remove everything below a prefix, manifests first."""
         confined(prefix)
         manifests = [path for path in self._blobs.tree(prefix) if path.rsplit("/", 1)[-1] == MANIFEST]
+        reach(Edge.REMOVE)
         self._blobs.delete(manifests)
+        reach(Edge.UNLISTED)
         self._blobs.clear(prefix)
 
     def survey(self, prefix: str = "") -> list[StoredFile]:

@@ -25,7 +25,7 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,18 +49,29 @@ class Manifest:
         return sum(self.sizes.values())
 
 
+def unguarded() -> None:
+    """Let a bundle come to be whatever happened meanwhile."""
+
+
 class Storage(ABC):
     """Bundles, small blobs and log chunks. Raises StorageDown, DiskFull, CorruptBundle."""
 
     @abstractmethod
-    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+    def publish(
+        self,
+        prefix: str,
+        folder: Path,
+        meta: Mapping[str, Json] | None = None,
+        guard: Callable[[], None] = unguarded,
+    ) -> Manifest:
         """Copy every file of a local folder below `prefix`, then write the manifest.
 
         Files are written, synced and renamed into place; the manifest with their SHA-256 comes last. Called
         again after an interruption it starts over. A bundle that exists already (same prefix) is replaced
         only as a whole: readers see the old one or the new one. Raises DiskFull; a bundle that was there
         before then stays, and a new one has no manifest. Raises InvalidValue for a prefix that leads out of
-        the storage.
+        the storage. `guard` is called just before the manifest is written; what it raises leaves all as it
+        was.
         """
 
     @abstractmethod

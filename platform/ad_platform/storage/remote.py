@@ -12,6 +12,7 @@ from typing import Any
 import fsspec
 
 from ad_platform.errors import InvalidValue, MissingExtra, StorageDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.blobs import StoredFile
 from ad_platform.storage.folder import copying_out, refused
@@ -46,13 +47,17 @@ class RemoteBlobs:
     def put(self, path: str, content: bytes) -> None:
         """Upload a file; it appears whole when the upload ends."""
         with self._changing(path, len(content)):
+            reach(Edge.UPLOAD)
             self._fs.pipe_file(self._at(path), content)
+            reach(Edge.UPLOADED)
 
     def put_file(self, path: str, source: Path) -> str:
         """Upload a local file, in parts when it is large, and return its SHA-256."""
         digest = hash_file(source)
         with self._changing(path, source.stat().st_size):
+            reach(Edge.UPLOAD)
             self._fs.put_file(str(source), self._at(path))
+            reach(Edge.UPLOADED)
         return digest
 
     def get(self, path: str) -> bytes:

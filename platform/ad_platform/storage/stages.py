@@ -1,20 +1,24 @@
 """Stages: content-addressed parts of a fit, published once and fetched by whoever needs the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.specs import Json
-from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import stage_prefix
 
 
 def publish_stage(
-    storage: Storage, key: str, folder: Path, meta: Mapping[str, Json] | None = None
+    storage: Storage,
+    key: str,
+    folder: Path,
+    meta: Mapping[str, Json] | None = None,
+    guard: Callable[[], None] = unguarded,
 ) -> Manifest:
     """Store a stage under its key and return its manifest; one that is there already stands."""
     there = _manifest(storage, key)
-    return there or storage.publish(stage_prefix(key), folder, meta)
+    return there or storage.publish(stage_prefix(key), folder, meta, guard)
 
 
 def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:

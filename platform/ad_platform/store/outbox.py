@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
 
+from ad_platform.failpoints import Commit
 from ad_platform.records import OutboxEntry
 from ad_platform.states import JobState
 from ad_platform.store import contract
@@ -26,13 +27,13 @@ class SqlOutbox(contract.Outbox):
     def rung(self, seqs: Sequence[int]) -> None:
         """Forget rings that were made."""
         if seqs:
-            self._db.write(lambda tx: _rung(tx, seqs))
+            self._db.write(lambda tx: _rung(tx, seqs), Commit.RUNG)
 
     def remind(self, silence: float) -> int:
         """Owe another ring for each eligible queued job that was last rung over `silence` seconds ago."""
         if not self._db.read(lambda tx: tx.first(_unheard(tx, silence).limit(1))):
             return 0
-        return self._db.write(lambda tx: _remind(tx, silence))
+        return self._db.write(lambda tx: _remind(tx, silence), Commit.REMIND)
 
 
 def _stale() -> ColumnElement[bool]:

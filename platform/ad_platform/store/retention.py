@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, delete, or_, select, update
 
 from ad_platform.errors import ClaimLost
+from ad_platform.failpoints import Commit
 from ad_platform.records import StageRecord
 from ad_platform.states import CollectedState, JobState
 from ad_platform.store import retention_contract
@@ -105,7 +106,7 @@ class SqlRetention(retention_contract.Retention):
         ids, done = sorted(job_ids), set[str]()
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            done |= self._db.write(lambda tx, some=some: _condemn(tx, owner, user, some))  # type: ignore[misc]
+            done |= self._db.write(lambda tx, some=some: _condemn(tx, owner, user, some), Commit.CONDEMN)  # type: ignore[misc]
         return frozenset(done)
 
     def settle(self, owner: str, user: str, marks: Mapping[str, CollectedState | None]) -> None:
@@ -113,7 +114,7 @@ class SqlRetention(retention_contract.Retention):
         listed = sorted(marks.items())
         for start in range(0, len(listed), _AT_ONCE):
             some = listed[start : start + _AT_ONCE]
-            self._db.write(lambda tx, some=some: _settle(tx, owner, user, some))  # type: ignore[misc]
+            self._db.write(lambda tx, some=some: _settle(tx, owner, user, some), Commit.SETTLE)  # type: ignore[misc]
 
 
 def _identity(tx: Transaction) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from ad_platform.errors import InvalidValue
+from ad_platform.failpoints import Commit
 from ad_platform.records import Job, Shipment
 from ad_platform.store import contract
 from ad_platform.store.database import Database, Transaction
@@ -38,7 +39,7 @@ class SqlShipments(contract.Shipments):
             owner=None,
             claimed_until=0.0,
         )
-        self._db.write(lambda tx: tx.run(told))
+        self._db.write(lambda tx: tx.run(told), Commit.SHIPPED)
 
     def run_of(self, job_id: str) -> str | None:
         """Return the id of the run a job was shipped to, if it ever was."""

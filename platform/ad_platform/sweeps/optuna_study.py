@@ -12,6 +12,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from ad_platform.errors import MissingExtra, StoreDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Study, Trial
 from ad_platform.settings import Settings, embedded_database
 from ad_platform.specs import Json
@@ -155,6 +156,7 @@ class OptunaStudy:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 trial = self.study.ask(fixed_distributions=dict(self._distributions))
+            reach(Edge.ASKED)
             return self._asked(trial.number, trial.params, trial.user_attrs)
 
     def again(self, failed: Trial) -> Asked:
@@ -196,6 +198,7 @@ class OptunaStudy:
                 state=known.get(state, State.FAIL),
                 skip_if_finished=True,
             )
+        reach(Edge.TOLD)
 
     def report(self, number: int, rungs: Mapping[int, float]) -> bool:
         """Report what a trial has reached after each rung; say whether any of it is new."""

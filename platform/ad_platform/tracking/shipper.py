@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ad_platform.curves import committed
 from ad_platform.errors import Unavailable, UnknownName
+from ad_platform.failpoints import Edge, reach
 from ad_platform.job_report import PAGE
 from ad_platform.records import Job, Shipment
 from ad_platform.results import result_of
@@ -97,6 +98,7 @@ class Shipper:
             # A run keeps the start it was made with, so it is made when there is one.
             self._store.shipments.done(shipment, shipment.run_id or "", shipment.shipped_step)
             return
+        reach(Edge.SHIP)
         parent = self._parent_of(job)
         run_id = self._tracker.ensure_run(job)
         shipped = shipment.shipped_step if run_id == shipment.run_id else 0
@@ -104,6 +106,7 @@ class Shipper:
         self._tracker.log_input(run_id, job)
         curve = committed(self._store, self._storage, job.id, shipped)
         self._log_points(run_id, job, shipped, curve.points)
+        reach(Edge.POINTS)
         tags = facts.tags(job, self._store.jobs.attempts(job.id))
         if parent is not None:
             tags[facts.PARENT_TAG] = parent
@@ -140,6 +143,7 @@ class Shipper:
             problems = [*curve.problems, *collect(job, curve.points, self._storage, Path(name))]
             problems += self._write_page(job, Path(name))
             self._tracker.log_artifacts(run_id, Path(name))
+        reach(Edge.FILES)
         self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
         return problems
 

@@ -49,6 +49,19 @@ def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: 
     assert len(manifest.sha256) == 64
 
 
+def test_a_guard_that_says_no_keeps_a_bundle_from_coming_to_be(storage: Storage, folder: Path) -> None:
+    def refuse() -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        storage.publish(PREFIX, folder, guard=refuse)
+    assert storage.manifest(PREFIX) is None
+    before = storage.publish(PREFIX, folder, {"step": 1})
+    with pytest.raises(Died):
+        storage.publish(PREFIX, folder, {"step": 2}, refuse)
+    assert storage.manifest(PREFIX) == before
+
+
 def test_one_file_of_a_bundle_can_be_read_alone_and_is_verified(storage: Storage, folder: Path) -> None:
     storage.publish(PREFIX, folder)
     for name, content in contents(folder).items():
