@@ -33,14 +33,13 @@ class Needed:
         return any(path == each or path.startswith(f"{each}/") for each in self.paths)
 
     def _by_itself(self, job: Job) -> None:
-        window = self.rules.older_than if self.rules.older_than is not None else self.rules.resumable
         if (
             job.state not in (*BAD, JobState.SUCCEEDED)
             or job.tags.get("keep") == "yes"
             or (
                 job.state in BAD
                 and f"retry:{job.id}" not in self.keys
-                and self.now - (job.finished_at or 0) < window
+                and self.now - (job.finished_at or 0) < self.rules.resumable
             )
         ):
             self._go_on(job)

@@ -29,7 +29,7 @@ from ad_platform.storage.contract import Storage
 from ad_platform.store.contract import Store
 
 # By which it is asked what must not be removed for good: whoever threw it away may have had other rules.
-STRICTEST = Rules(older_than=0.0, keep_last=0, grace=0.0)
+STRICTEST = Rules(older_than=0.0, keep_last=0, grace=0.0, resumable=0.0)
 _OF_NO_USE = (UnitKind.UNFINISHED, UnitKind.TEMPORARY)
 
 

@@ -23,11 +23,6 @@ class Rules:
     resumable: float = 30 * DAY  # for which a failed or cancelled job can be gone on with
     trash: float = 7 * DAY  # after which what lies in the trash is removed
 
-    @property
-    def window(self) -> float:
-        """Return for how long a job that ended badly keeps what a retry goes on from."""
-        return self.resumable if self.older_than is None else self.older_than
-
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:

@@ -132,7 +132,7 @@ def _of_itself(job: JobFacts, facts: Facts, rules: Rules, known: _Index) -> Hold
     if job.keep:
         return Hold(extent=Extent.ALL, because=f"job {job.id} has the tag 'keep'")
     age = facts.now - (job.finished_at or 0.0)
-    if job.state in BAD and job.id not in known.retries and age < rules.window:
+    if job.state in BAD and job.id not in known.retries and age < rules.resumable:
         return Hold(
             extent=Extent.ALL,
             because=f"job {job.id} {job.state} {_ago(age)} and may be retried from its checkpoints",

@@ -62,7 +62,7 @@ def _scratch(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
 
 def _logs(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
     """Yield this machine's copies of the logs of jobs that ended long ago."""
-    window = max(rules.window, rules.grace)
+    window = max(rules.resumable, rules.grace)
     for path in _children(folder):
         match = _MARK.fullmatch(path.stem)
         job = facts.jobs.get(match[1]) if match else None
@@ -75,7 +75,7 @@ def _logs(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
 def _pictures(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
     """Yield decoded pictures that no job has read for long."""
     for path in _children(folder):
-        if path.suffix == ".npy" and _age(path, facts) >= max(rules.window, rules.grace):
+        if path.suffix == ".npy" and _age(path, facts) >= max(rules.resumable, rules.grace):
             yield _loose(path, "pictures", "no job has read these decoded pictures for long")
         elif path.suffix in _UNFINISHED and _age(path, facts) >= max(rules.grace, 3600.0):
             yield _loose(path, "pictures", "whoever was decoding these pictures died")
@@ -85,7 +85,7 @@ def _bundles(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
     """Yield copies of models and results that nobody has used for long."""
     for path in _children(folder):
         begun = path.name.startswith(_UNFINISHED)
-        if _age(path, facts) >= (max(rules.grace, 3600.0) if begun else max(rules.window, rules.grace)):
+        if _age(path, facts) >= (max(rules.grace, 3600.0) if begun else max(rules.resumable, rules.grace)):
             yield _loose(path, "bundle", "nobody has used this copy for long")
 
 

@@ -13,7 +13,7 @@ from ad_platform.failpoints import Commit
 from ad_platform.records import StageRecord
 from ad_platform.states import CollectedState, JobState
 from ad_platform.store import retention_contract
-from ad_platform.store.collected import place_of
+from ad_platform.store.collected import place_of, refuse
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.retention_contract import JobFacts, Mark
 from ad_platform.store.tables import collected, collector, due, edges, jobs, shipments, stages
@@ -100,6 +100,10 @@ class SqlRetention(retention_contract.Retention):
         """Return what was done to which place."""
         rows = self._db.read(lambda tx: tx.rows(select(collected)))
         return {row.place: Mark(**row._mapping) for row in rows}
+
+    def check(self, job_id: str) -> None:
+        """Raise Collected if the files of a job were collected."""
+        self._db.read(lambda tx: refuse(tx, [job_id]))
 
     def condemn(self, owner: str, user: str, job_ids: Collection[str]) -> frozenset[str]:
         """Mark ended jobs whose files are about to go, and return those that are marked."""

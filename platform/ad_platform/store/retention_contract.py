@@ -77,6 +77,10 @@ class Retention(ABC):
         """Return what was done to which place."""
 
     @abstractmethod
+    def check(self, job_id: str) -> None:
+        """Raise Collected if the files of a job were collected, saying when and what to do."""
+
+    @abstractmethod
     def condemn(self, owner: str, user: str, job_ids: Collection[str]) -> frozenset[str]:
         """Mark ended jobs whose files are about to go, and return those that are marked.
 

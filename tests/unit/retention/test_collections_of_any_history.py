@@ -25,7 +25,7 @@ HISTORIES = settings(
 )
 SEEDS = st.integers(0, 10**6)
 MOVES = st.integers(1, 45)
-EAGER = Rules(older_than=0.0, keep_last=0, grace=0.0)
+EAGER = Rules(older_than=0.0, keep_last=0, grace=0.0, resumable=0.0)
 
 
 def placed(history: History) -> dict[str, bytes]:
