@@ -72,25 +72,25 @@ def show(outlook: Outlook) -> None:
 def summed_up(outlook: Outlook) -> str:
     """Say what would go, in a sentence."""
     taken = sum(each.unit.size for each in outlook.plan.taken)
-    words = [f"{size(taken)} of the storage would go to the trash"]
+    words = [f"{size(taken)} of the storage would go to the trash"] if taken else []
     if outlook.local:
         words.append(f"{size(sum(each.size for each in outlook.local))} of this machine's copies would go")
     if outlook.expired:
         gone = sum(entry.size for entry in outlook.expired)
         words.append(f"{size(gone)} that has lain in the trash for long would be removed")
-    return "; ".join(words)
+    return "; ".join(words) or "nothing would go"
 
 
 def told(done: Collection) -> str:
     """Say what went, in a sentence."""
-    words = [f"{size(sum(entry.size for entry in done.thrown))} went to the trash"]
+    words = [f"{size(sum(entry.size for entry in done.thrown))} went to the trash"] if done.thrown else []
     if done.local:
         words.append(f"{size(sum(each.size for each in done.local))} of this machine's copies were removed")
     if done.purged:
         words.append(f"{size(sum(entry.size for entry in done.purged))} of the trash was removed for good")
     if done.spared:
         words.append(f"{len(done.spared)} spared: needed by the time their turn came")
-    return "; ".join(words)
+    return "; ".join(words) or "there was nothing to take: all that is there is needed"
 
 
 def _sums(judged: Iterable[Judged]) -> dict[str, _Sum]:

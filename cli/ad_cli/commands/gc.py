@@ -10,7 +10,7 @@ from ad_cli.commands import options
 if TYPE_CHECKING:
     from ad_platform.retention.collecting import Outlook
 
-app = typer.Typer(no_args_is_help=False, help="Take away what nothing needs; it can be restored.")
+app = typer.Typer(no_args_is_help=False, help="Move to a trash what nothing needs.")
 
 What = Annotated[
     list[str] | None,
@@ -132,7 +132,10 @@ def list_trash(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
 
 @app.command()
 def restore(what: What = None, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Bring back what lies in the trash, to where it was; it then stays for 30 days at least."""
+    """Bring back what lies in the trash, to where it was.
+
+    It then stays for 30 days, whatever the rules say.
+    """
     from ad_cli import collecting
 
     with session.client() as client:
@@ -146,7 +149,10 @@ def restore(what: What = None, as_json: out.AsJson = False, quiet: out.Quiet = F
 
 @app.command()
 def empty(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Remove for good all that lies in the trash; what is needed again by now comes back instead."""
+    """Remove for good what lies in the trash.
+
+    What is needed again by now comes back instead.
+    """
     from ad_cli import collecting
 
     with session.client() as client:

@@ -98,7 +98,9 @@ class Collector:
         It is then kept for a while, whatever the rules say. Raises UnknownName, and as `collect`.
         """
         with alone(self._store.retention, self._settings.node, self._monotonic, self._pause) as (owner, hold):
-            return _Run(self, owner, hold).restore(wanted(self.trash(), texts))
+            marks = self._store.retention.marks().values()
+            begun = [mark.place for mark in marks if mark.state is CollectedState.CONDEMNED]
+            return _Run(self, owner, hold).restore(wanted(self.trash(), texts, begun))
 
     def empty(self) -> list[Entry]:
         """Remove for good all that lies in the trash and is not needed by now; raises as `collect`."""

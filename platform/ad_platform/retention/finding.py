@@ -11,8 +11,11 @@ from ad_platform.retention.trash import Entry
 _SHOWN = 20  # names in an error
 
 
-def wanted(entries: Sequence[Entry], texts: Sequence[str]) -> list[Entry]:
-    """Return the entries that these name, all where nothing is named; raise UnknownName, AmbiguousId."""
+def wanted(entries: Sequence[Entry], texts: Sequence[str], marked: Sequence[str] = ()) -> list[Entry]:
+    """Return the entries that these name, all where nothing is named; raise UnknownName, AmbiguousId.
+
+    A text may also name one of the `marked` places, of which a dead collection has taken nothing yet.
+    """
     if not texts:
         return list(entries)
     found: dict[str, Entry] = {}
@@ -22,7 +25,9 @@ def wanted(entries: Sequence[Entry], texts: Sequence[str]) -> list[Entry]:
             for entry in entries
             if text == entry.name or _fits(text, entry.place, [each.prefix for each in entry.thrown])
         ]
-        _one_place(text, [entry.place for entry in fitting], [entry.place for entry in entries])
+        places = [entry.place for entry in fitting]
+        places += [place for place in marked if _fits(text, place, [])]
+        _one_place(text, places, [*(entry.place for entry in entries), *marked])
         found |= {entry.name: entry for entry in fitting}
     return list(found.values())
 
