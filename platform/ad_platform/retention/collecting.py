@@ -201,12 +201,10 @@ class _Run:
             if entry is not None:
                 done.append(entry)
         moved = {entry.place for entry in done}
-        self._settle(
-            {
-                place: CollectedState.TRASHED if place in moved else None
-                for place in (f"jobs/{job_id}" for job_id in condemned)
-            }
-        )
+        # One that was spared may have lost its checkpoints all the same, which nobody can ask for.
+        away = {f"jobs/{job_id}" for job_id in _losing(second)} & moved
+        places = (f"jobs/{job_id}" for job_id in condemned)
+        self._settle({place: CollectedState.TRASHED if place in away else None for place in places})
         return done, sorted(taken - moved)
 
     def _thrown(self, place: str, judged: Sequence[Judged], now: float) -> Entry | None:

@@ -18,6 +18,7 @@ def trashed(desk: Desk) -> None:
         retention.release("a test")
 
 
+IN_TRASH = ("lie in the trash", "adctl gc restore")
 TABLE = [
     m("gc --older-than 30", 2, "--older-than", "30d", "'30'"),
     m("gc --older-than -3d", 2, "'-3d'"),
@@ -36,7 +37,14 @@ TABLE = [
     m("gc restore stages/ab", 2, "stages/ab"),
     m("gc empty everything", 2, "everything"),
     m("gc trash {job}", 2, TRAINED),
-    m("predict {job} {screw}", 3, TRAINED, "lie in the trash", "adctl gc restore", before=trashed),
+    m(
+        "predict {job} {screw}/train/good/0.png",
+        3,
+        TRAINED,
+        "lie in the trash",
+        "adctl gc restore",
+        before=trashed,
+    ),
     m("submit evaluate {job}", 3, TRAINED, "lie in the trash", "adctl gc restore", before=trashed),
     m("gc", 4, "no store", "adctl up", ADCTL_HOME="{empty}/none"),
 ]
