@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ad_platform.results import result_of
 from ad_platform.retention import trash
 from ad_platform.retention.claiming import Hold, alone
 from ad_platform.retention.curves import keep_curves
@@ -175,14 +176,25 @@ class _Run:
 
     def _correct_marks(self, entries: Iterable[Entry]) -> None:
         """Let marks say what is so, where somebody died before saying it."""
-        places = {entry.place for entry in entries if entry.store == self._mine}
+        thrown: dict[str, set[str]] = defaultdict(set)  # what lies in the trash, by place
+        for entry in entries:
+            if entry.store == self._mine:
+                thrown[entry.place] |= {each.prefix for each in entry.thrown}
         changed: dict[str, CollectedState | None] = {}
         for place, mark in self._store.retention.marks().items():
             if mark.state is CollectedState.CONDEMNED:
-                changed[place] = CollectedState.TRASHED if place in places else None
-            elif mark.state is CollectedState.TRASHED and place not in places:
+                changed[place] = CollectedState.TRASHED if self._is_away(place, thrown[place]) else None
+            elif mark.state is CollectedState.TRASHED and not thrown[place]:
                 changed[place] = CollectedState.PURGED
         self._settle(changed)
+
+    def _is_away(self, place: str, thrown: set[str]) -> bool:
+        """Say whether the trash has what others could ask of a job, and not only what is of no use."""
+        head, _, job_id = place.partition("/")
+        if head != "jobs" or not thrown:
+            return bool(thrown)
+        job = self._store.jobs.get(job_id)
+        return job.state in BAD or result_of(job).bundle in thrown
 
     def _throw(self, first: Plan, rules: Rules) -> tuple[list[Entry], list[str]]:
         """Take what a plan takes, unless a second look says otherwise; return it, and what was spared."""

@@ -138,7 +138,7 @@ def _of_itself(job: JobFacts, facts: Facts, rules: Rules, known: _Index) -> Hold
             because=f"job {job.id} {job.state} {_ago(age)} and may be retried from its checkpoints",
         )
     if rules.older_than is None:
-        return Hold(extent=Extent.WORK, because=f"job {job.id} has ended, and no age was given")
+        return Hold(extent=Extent.WORK, because=f"job {job.id} has ended, and without an age such work stays")
     if age < rules.older_than:
         return Hold(extent=Extent.WORK, because=f"job {job.id} ended {_ago(age)}")
     if job.id in facts.untold:

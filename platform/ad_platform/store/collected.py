@@ -11,6 +11,7 @@ from ad_platform.store.database import Transaction
 from ad_platform.store.tables import collected, jobs
 
 AWAY = (CollectedState.CONDEMNED, CollectedState.TRASHED, CollectedState.PURGED)
+GONE = (CollectedState.TRASHED, CollectedState.PURGED)  # what is condemned may yet be spared
 RESTORABLE = (CollectedState.CONDEMNED, CollectedState.TRASHED)
 _AT_ONCE = 500
 

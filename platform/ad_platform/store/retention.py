@@ -13,7 +13,7 @@ from ad_platform.failpoints import Commit
 from ad_platform.records import StageRecord
 from ad_platform.states import CollectedState, JobState
 from ad_platform.store import retention_contract
-from ad_platform.store.collected import place_of, refuse
+from ad_platform.store.collected import GONE, place_of, refuse
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.retention_contract import JobFacts, Mark
 from ad_platform.store.tables import collected, collector, due, edges, jobs, shipments, stages
@@ -103,7 +103,7 @@ class SqlRetention(retention_contract.Retention):
 
     def check(self, job_id: str) -> None:
         """Raise Collected if the files of a job were collected."""
-        self._db.read(lambda tx: refuse(tx, [job_id]))
+        self._db.read(lambda tx: refuse(tx, [job_id], GONE))
 
     def condemn(self, owner: str, user: str, job_ids: Collection[str]) -> frozenset[str]:
         """Mark ended jobs whose files are about to go, and return those that are marked."""

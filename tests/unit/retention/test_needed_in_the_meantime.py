@@ -133,6 +133,36 @@ def test_what_is_written_just_before_a_job_is_condemned_spares_it(history: Histo
     assert {path: history.blobs.get(path) for path in kept} == kept
 
 
+def test_a_job_that_was_spared_by_a_collection_that_died_then_is_not_refused(history: History) -> None:
+    job = trained(history)
+    old(history)
+    retention = history.store.retention
+    condemn = retention.condemn
+
+    def first(owner: str, user: str, job_ids: Sequence[str]) -> frozenset[str]:
+        history.promote(job)
+        return condemn(owner, user, job_ids)
+
+    class Died(BaseException):
+        """The process ended here."""
+
+    def dies(*_: object) -> None:
+        raise Died
+
+    retention.condemn, retention.settle = first, dies  # type: ignore[method-assign,assignment]
+    try:
+        with pytest.raises(Died):
+            history.collector.collect(RULES)
+    finally:
+        del retention.condemn, retention.settle  # type: ignore[attr-defined]
+    assert history.storage.bundles(f"jobs/{job.id}/checkpoints") == []  # these did go
+    with pytest.raises(Collected):
+        history.evaluate(job)  # nobody knows yet what the dead one has taken
+    history.collector.collect(RULES)
+    history.evaluate(job)
+    assert whole(history, str(job.result["bundle"]))
+
+
 @pytest.mark.parametrize("step", [1, 2, 4, 7])
 def test_a_retry_in_the_midst_of_a_collection_is_refused_or_goes_on(history: History, step: int) -> None:
     job = failed(history)
