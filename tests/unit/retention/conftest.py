@@ -12,8 +12,9 @@ import pytest
 from ad_platform.store.engine import SqlStore, open_store
 from ad_platform.store.tables import metadata
 from clientkit import migrated
-from histories import History, TimedBlobs
+from histories import History
 from store_cases import START, FakeClock
+from timed_blobs import TimedBlobs
 
 NewHistory = Callable[[], History]
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ad_platform.retention.facts import DAY, Rules
 from ad_platform.retention.plan import Plan
 from ad_platform.states import JobState
-from histories import History, TimedBlobs, curve_of, random_history, whole
+from histories import History, curve_of, random_history, whole
 from needed import Needed
+from timed_blobs import TimedBlobs
 
 RULES = st.builds(
     Rules,

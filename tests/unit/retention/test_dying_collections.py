@@ -14,7 +14,8 @@ from ad_platform.states import CollectedState
 from ad_platform.storage.bundles import MANIFEST
 from ad_platform.storage.layout import benchmark_prefix
 from ad_platform.store.retention_contract import Mark, Retention
-from histories import History, TimedBlobs
+from histories import History
+from timed_blobs import TimedBlobs
 
 RULES = Rules(older_than=30 * DAY, keep_last=0)
 

@@ -15,7 +15,8 @@ from ad_platform.retention.collecting import Collection
 from ad_platform.retention.facts import DAY, Rules
 from ad_platform.states import JobState
 from ad_platform.storage.stages import fetch_stage
-from histories import History, TimedBlobs, whole
+from histories import History, whole
+from timed_blobs import TimedBlobs
 
 RULES = Rules(older_than=30 * DAY, keep_last=0)
 
