@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.records import CheckpointRecord
+from ad_platform.states import CollectedState
 from ad_platform.storage.contract import Manifest, Storage
 from ad_platform.storage.layout import curve_path
 from ad_platform.storage.metrics import Point, Segment, read_segment, segments, segments_from
@@ -52,6 +53,14 @@ def keep_curve(store: Store, storage: Storage, job_id: str) -> None:
         value = {"step": record.step, "segments": [segment.to_json() for segment in found]}
         storage.write(curve_path(job_id), json.dumps(value, indent=1).encode())
         return
+
+
+def was_collected(store: Store, storage: Storage, job_id: str) -> bool:
+    """Say whether a job's checkpoints are missed because a collection took them: no harm was done."""
+    if storage.read(curve_path(job_id)) is not None:
+        return True
+    mark = store.retention.marks().get(f"jobs/{job_id}")
+    return mark is not None and mark.state is not CollectedState.RESTORED
 
 
 def _kept(storage: Storage, job_id: str) -> tuple[int, list[Segment]] | None:

@@ -1,8 +1,8 @@
 """Edges at which a process can be made to die, to stop or to wait, so that tests can try what follows.
 
-`ADCTL_FAILPOINT` arms them, in this process and in those it starts: `NAME[@HIT]:ACTION[=VALUE]`, several
-parted by commas. HIT is the time at which the edge acts, counted in each process from 1; without it, every
-time. The actions:
+`ADCTL_FAILPOINT` arms them, in this process and in those it starts: `[child/]NAME[@HIT]:ACTION[=VALUE]`,
+several parted by commas. HIT is the time at which the edge acts, counted in each process from 1; without it,
+every time. With `child/` the edge acts only in the process that makes an attempt. The actions:
 
     kill[=FILE]    the process is killed at once, as by the kernel; with a file only if it can be made anew
     stop[=FILE]    the process is stopped, as by SIGSTOP
@@ -27,6 +27,7 @@ from ad_platform.errors import InvalidValue, suggest
 VARIABLE = "ADCTL_FAILPOINT"
 EXIT_CODE = 70
 EVERY_EDGE = "*"
+CHILD = "child/"
 
 
 class Commit(StrEnum):
@@ -124,10 +125,17 @@ class Armed:
     action: Action
     value: str = ""
     hit: int | None = None
+    child: bool = False  # only in the process that makes an attempt
 
 
 _hits: Counter[str] = Counter()
 _lock = threading.Lock()
+_is_child = threading.Event()
+
+
+def enter_child() -> None:
+    """Say that this process makes an attempt."""
+    _is_child.set()
 
 
 def reach(name: str) -> None:
@@ -139,6 +147,8 @@ def reach(name: str) -> None:
         _hits[name] += 1
         hit = _hits[name]
     for one in armed:
+        if one.child and not _is_child.is_set():
+            continue
         if one.name in (name, EVERY_EDGE) and one.hit in (None, hit):
             _act(one, name)
 
@@ -151,7 +161,7 @@ def armed_by(environ: Mapping[str, str]) -> tuple[Armed, ...]:
 
 def _parse(text: str) -> Armed:
     place, _, what = text.partition(":")
-    name, _, hit = place.partition("@")
+    name, _, hit = place.removeprefix(CHILD).partition("@")
     action, _, value = what.partition("=")
     if name not in EDGES and (name != EVERY_EDGE or action != Action.TRACE):
         raise InvalidValue(f"{VARIABLE} names no edge '{name}'; {suggest(name, EDGES)}")
@@ -167,7 +177,8 @@ def _parse(text: str) -> Armed:
         raise InvalidValue(f"{VARIABLE}: sleep needs seconds, as in {name}:sleep=0.5")
     if known is Action.TRACE and not value:
         raise InvalidValue(f"{VARIABLE}: trace needs a file, as in {name}:trace=/tmp/reached")
-    return Armed(name=name, action=known, value=value, hit=int(hit) if hit else None)
+    child = place.startswith(CHILD)
+    return Armed(name=name, action=known, value=value, hit=int(hit) if hit else None, child=child)
 
 
 def _is_seconds(text: str) -> bool:

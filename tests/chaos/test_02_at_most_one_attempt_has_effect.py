@@ -98,7 +98,7 @@ def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
 def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none(
     land: Ground, worker: Worker, tmp_path: Path
 ) -> None:
-    trap = ",".join(f"{edge}:stop={tmp_path / edge}" for edge in OF_THE_CHILD)
+    trap = ",".join(f"child/{edge}:stop={tmp_path / edge}" for edge in OF_THE_CHILD)
     with ExitStack() as stack:
         with stopped(worker):
             slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD)))

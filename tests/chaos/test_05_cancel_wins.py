@@ -133,7 +133,7 @@ def test_in_the_midst_of_an_upload_and_between_lease_and_fork(land: Ground, work
     """Done last: it stops the shared worker, so that the slow one gets the jobs."""
     worker.terminate()
     worker.wait(30)
-    slow = land.platform.start_worker(trap=f"{Edge.HALF}@3:sleep=60,{Edge.FORK}:sleep=1.5")
+    slow = land.platform.start_worker(trap=f"child/{Edge.HALF}@3:sleep=60,{Edge.FORK}:sleep=1.5")
     job = land.submit(steps=10)
     land.platform.wait(lambda: land.job(job).state is JobState.RUNNING, "it is leased", 30)
     cancelled(land, job)

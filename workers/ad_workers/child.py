@@ -5,6 +5,7 @@ import os
 import socket
 import traceback
 
+from ad_platform.failpoints import enter_child
 from ad_platform.specs import JobSpec
 from ad_platform.states import JobKind
 from ad_platform.storage.engine import open_storage
@@ -21,6 +22,7 @@ def main(assignment_line: str, end: socket.socket) -> int:
     """Make the attempt and return the exit code; every failure is told before."""
     assignment = decode(assignment_line.encode())
     assert isinstance(assignment, Assignment)
+    enter_child()
     link = Link(end)
     try:
         _run(assignment, link)

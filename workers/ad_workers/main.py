@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import signal
 import threading
 import warnings
@@ -143,6 +144,7 @@ class Worker:
             drain=self.dismiss,
             idle=lambda: not self.slots.free.empty(),
             sweep=self.sweeper.want,
+            back=self._come_back,
         )
 
     def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
@@ -246,6 +248,12 @@ class Worker:
     def _tick(self) -> None:
         self.ticker.run(self.settings.tick, self.stopping)
 
+    def _come_back(self) -> None:
+        """Register again, unless this worker is about to leave: somebody took its silence for its end."""
+        if not self.slots.draining.is_set():
+            log.warning("counted as gone; registering again")
+            self._register()
+
     def _register(self) -> WorkerRecord:
         record = WorkerRecord(
             id=self.id,
@@ -257,6 +265,7 @@ class Worker:
             facts={
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
                 "adctl": package_version(),
+                "python": platform.python_version(),
                 **self.machine.to_json(),
             },
         )

@@ -213,6 +213,9 @@ class _Run:
             if entry is not None:
                 done.append(entry)
         moved = {entry.place for entry in done}
+        for record in second.facts.stages:
+            if f"stages/{record.key}" in moved:  # who needs it makes it again, and records it then
+                self._store.audit.forget_stage(record.key, record.manifest_sha256)
         # One that was spared may have lost its checkpoints all the same, which nobody can ask for.
         away = {f"jobs/{job_id}" for job_id in _losing(second)} & moved
         places = (f"jobs/{job_id}" for job_id in condemned)

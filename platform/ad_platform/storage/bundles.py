@@ -100,6 +100,10 @@ class BundleStorage(Storage):
         """Return what lies directly below a prefix without a manifest."""
         return [below for below in self._below(prefix) if not self._blobs_has(f"{below}/{MANIFEST}")]
 
+    def folders(self, prefix: str) -> list[str]:
+        """Return the prefixes directly below `prefix`."""
+        return self._below(prefix)
+
     def write(self, path: str, content: bytes) -> str:
         """Write one blob atomically and return its SHA-256."""
         self._blobs.put(confined(path), content)

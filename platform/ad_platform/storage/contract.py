@@ -102,6 +102,10 @@ class Storage(ABC):
         """Return the prefixes directly below `prefix` that hold no manifest: unfinished, or being written."""
 
     @abstractmethod
+    def folders(self, prefix: str) -> list[str]:
+        """Return the prefixes directly below `prefix`, whatever they hold, sorted."""
+
+    @abstractmethod
     def write(self, path: str, content: bytes) -> str:
         """Write one blob atomically and return its SHA-256, hex."""
 

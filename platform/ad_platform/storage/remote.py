@@ -126,6 +126,14 @@ class RemoteBlobs:
     def prune(self, prefix: str) -> None:
         """Do nothing: a folder is there as long as files are."""
 
+    def modified(self, path: str) -> float | None:
+        """Return when a file was written by the clock of the storage; None where it does not say."""
+        with self._reading(path):
+            try:
+                return float(self._fs.modified(self._at(path)).timestamp())
+            except NotImplementedError:
+                return None
+
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 

@@ -34,15 +34,16 @@ from ad_platform.records import (
     Outcome,
     Progress,
     Renewal,
-    Shipment,
     StageRecord,
     WorkerRecord,
 )
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
+from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
 from ad_platform.store.retention_contract import Retention
+from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
 
 
@@ -352,25 +353,6 @@ class Champions(ABC):
         """Note which registry version a decision became."""
 
 
-class Shipments(ABC):
-    """What the tracking server has not been told yet."""
-
-    @abstractmethod
-    def claim(self, owner: str, seconds: float, limit: int = 20) -> list[Shipment]:
-        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same."""
-
-    @abstractmethod
-    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
-        """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
-
-        Does nothing if another shipper has taken the claim over.
-        """
-
-    @abstractmethod
-    def run_of(self, job_id: str) -> str | None:
-        """Return the id of the run a job was shipped to, if it ever was."""
-
-
 class Store(ABC):
     """The store as a whole."""
 
@@ -385,6 +367,7 @@ class Store(ABC):
     studies: Studies
     benchmarks: Benchmarks
     retention: Retention
+    audit: Audit
 
     @abstractmethod
     def now(self) -> float:

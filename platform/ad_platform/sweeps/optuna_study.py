@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SCHEMA = "optuna"  # of a PostgreSQL database: its tables would clash with the store's
+STUDY = "adctl.study"  # attribute of a study that names ours
 RETRY_OF = "retry_of"  # attribute of a trial that stands in the place of a failed one
 PATIENCE = 60  # seconds a writer waits for another one on SQLite
 
@@ -124,8 +125,8 @@ class OptunaStudy:
                 pruner=optuna_methods.pruner(self.spec.pruner),
                 load_if_exists=True,
             )
-            if "adctl.study" not in self.study.user_attrs:
-                self.study.set_user_attr("adctl.study", self.record.id)
+            if STUDY not in self.study.user_attrs:
+                self.study.set_user_attr(STUDY, self.record.id)
                 self.study.set_metric_names([each.metric for each in self.spec.objectives])
 
     def rest(self) -> None:

@@ -65,8 +65,8 @@ class Shipper:
     def once(self) -> int:
         """Ship what is due and return how many jobs, champions and studies that were.
 
-        Never raises Unavailable: a claim that could not be shipped runs out by itself, and is then taken up
-        again by anyone.
+        Never raises Unavailable: what could not be shipped is due again at once, in its turn, and a claim of
+        one who died runs out by itself.
         """
         count = 0
         try:
@@ -81,11 +81,19 @@ class Shipper:
             log.warning("shipping waits: %s", error)
         return count
 
+    def one(self, job_id: str) -> bool:
+        """Ship one job; False if nothing of it is due, or somebody else ships it. Raises Unavailable."""
+        claimed = self._store.shipments.claim(self._owner, CLAIM, limit=1, job_id=job_id)
+        if claimed:
+            self._ship(claimed[0])
+        return bool(claimed)
+
     def _ship_or_leave(self, shipment: Shipment) -> int:
         try:
             self._ship(shipment)
         except Unavailable:
             self._sure.pop(shipment.job.id, None)
+            self._store.shipments.release(shipment)  # an outage is to cost no minute more than it lasts
             raise
         except Exception:  # one strange job must not keep the others from being shown
             self._sure.pop(shipment.job.id, None)

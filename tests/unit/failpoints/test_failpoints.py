@@ -32,10 +32,10 @@ def reaching(armed: str, times: int = 3, name: str = EDGE) -> "subprocess.Comple
 
 
 def test_what_arms_edges_is_read_as_it_is_written():
-    told = f"{EDGE}@2:kill=/tmp/x, ring.before:sleep=0.5,*:trace=/tmp/y"
+    told = f"{EDGE}@2:kill=/tmp/x, child/ring.before:sleep=0.5,*:trace=/tmp/y"
     assert armed_by({VARIABLE: told}) == (
         Armed(name=EDGE, action=Action.KILL, value="/tmp/x", hit=2),
-        Armed(name="ring.before", action=Action.SLEEP, value="0.5"),
+        Armed(name="ring.before", action=Action.SLEEP, value="0.5", child=True),
         Armed(name="*", action=Action.TRACE, value="/tmp/y"),
     )
     assert armed_by({}) == armed_by({VARIABLE: " "}) == ()
@@ -65,6 +65,7 @@ def test_an_edge_kills_at_its_time_and_at_no_other():
     assert (killed.returncode, killed.stdout) == (-9, "0\n")
     left = reaching(f"{EDGE}:exit")
     assert (left.returncode, left.stdout) == (EXIT_CODE, "")
+    assert reaching(f"child/{EDGE}:kill").returncode == 0  # it is no child
     other = reaching("ring.before:kill")
     assert (other.returncode, other.stdout) == (0, "0\n1\n2\n")
 
