@@ -150,7 +150,7 @@ def test_collections_in_a_row_take_nothing_from_jobs_and_champions(
     land.platform("predict", lost, *ask, code=3)
     assert _brought_back(land, lost, last + 1)
     assert is_whole(land, lost)
-    assert land.stored(killed) == []
+    assert land.stored(retried) == []
     states = {mark.state for mark in land.client.store.retention.marks().values()}
     assert CollectedState.CONDEMNED not in states
 
