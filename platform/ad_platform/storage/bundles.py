@@ -14,7 +14,9 @@ from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import confined
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
+_UNSEALED = 1  # manifests of this format carry no hash of their own
+_SEAL = "sha256"
 
 
 class BundleStorage(Storage):
@@ -195,14 +197,34 @@ class BundleStorage(Storage):
 def _encode(
     place: str, files: Mapping[str, str], sizes: Mapping[str, int], meta: Mapping[str, Json]
 ) -> bytes:
-    listed = {name: {"sha256": files[name], "size": sizes[name]} for name in files}
-    value = {"format": _FORMAT, "folder": place, "files": listed, "meta": dict(meta)}
+    listed: dict[str, Json] = {name: {"sha256": files[name], "size": sizes[name]} for name in files}
+    return _sealed({"format": _FORMAT, "folder": place, "files": listed, "meta": dict(meta)})
+
+
+def _sealed(value: Mapping[str, Json]) -> bytes:
+    """Return a manifest's bytes: what it says, and the SHA-256 of that."""
+    seal = hashlib.sha256(_text(value)).hexdigest()
+    return _text({**value, _SEAL: seal})
+
+
+def _text(value: Mapping[str, Json]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _check_seal(value: Mapping[str, Json], content: bytes) -> None:
+    """Raise ValueError unless a manifest is to the last bit what was written."""
+    if value["format"] == _UNSEALED:
+        return
+    if value["format"] != _FORMAT:
+        raise ValueError(f"format {value['format']!r} is not known to this version of adctl")
+    if _sealed({name: each for name, each in value.items() if name != _SEAL}) != content:
+        raise ValueError("it has changed since it was written")
 
 
 def _decode(prefix: str, content: bytes) -> tuple[Manifest, str]:
     try:
         value = json.loads(content)
+        _check_seal(value, content)
         listed = {confined(name): entry for name, entry in value["files"].items()}
         manifest = Manifest(
             prefix=prefix,

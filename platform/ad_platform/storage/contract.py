@@ -16,7 +16,8 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
-names: so a bundle is replaced by one atomic write. `<first>` and `<last>` have 9 digits too.
+names: so a bundle is replaced by one atomic write. A manifest ends with the SHA-256 of the rest of it.
+`<first>` and `<last>` have 9 digits too.
 
 A segment line is {"step": int, "time": seconds since the epoch, "metrics": {name: float}}. A checkpoint's
 manifest carries in `meta`: step, of, done (stages), threads, and segments: [{"path", "sha256", "first",

@@ -17,25 +17,29 @@ def publish_stage(
     guard: Callable[[], None] = unguarded,
 ) -> Manifest:
     """Store a stage under its key and return its manifest; one that is there already stands."""
-    there = _manifest(storage, key)
-    return there or storage.publish(stage_prefix(key), folder, meta, guard)
+    return stored_stage(storage, key) or storage.publish(stage_prefix(key), folder, meta, guard)
 
 
-def fetch_stage(storage: Storage, key: str, folder: Path) -> Manifest | None:
+def fetch_stage(
+    storage: Storage, key: str, folder: Path, told: Callable[[str], object] = lambda line: None
+) -> Manifest | None:
     """Copy a stage into a local folder, verified, or return None if there is none.
 
-    A broken stage is removed and counts as absent: its key says how to make it again.
+    A broken stage is removed and counts as absent: its key says how to make it again. `told` hears which, and
+    what is wrong with it.
     """
     try:
         if storage.manifest(stage_prefix(key)) is None:
             return None
         return storage.fetch(stage_prefix(key), folder)
-    except CorruptBundle:
+    except CorruptBundle as error:
+        told(str(error))
         storage.remove(stage_prefix(key))
         return None
 
 
-def _manifest(storage: Storage, key: str) -> Manifest | None:
+def stored_stage(storage: Storage, key: str) -> Manifest | None:
+    """Return the manifest of a stage, or None if there is none that can be read."""
     try:
         return storage.manifest(stage_prefix(key))
     except CorruptBundle:

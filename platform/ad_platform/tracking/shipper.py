@@ -122,11 +122,12 @@ class Shipper:
         if problems:
             tags[facts.PROBLEM_TAG] = "; ".join(problems)
         self._tracker.log_tags(run_id, tags)
-        last = max(shipped, curve.last)
+        # Steps that cannot be read may be measured again, from the checkpoint before them on.
+        last = max(shipped, curve.whole)
         self._store.shipments.done(shipment, run_id, last)
-        self._sure[job.id] = (run_id, last)
-        if job.state.terminal:
-            self._sure.pop(job.id)
+        self._sure.pop(job.id, None)
+        if curve.whole == curve.last and not job.state.terminal:
+            self._sure[job.id] = (run_id, last)
 
     def _log_points(self, run_id: str, job: Job, shipped: int, points: Sequence[Point]) -> None:
         """Add points, leaving out the steps an earlier shipper sent before it died.
