@@ -88,6 +88,15 @@ class Directive(StrEnum):
     LOST = "lost"  # the lease is gone: stop without writing anything
 
 
+class CollectedState(StrEnum):
+    """What a collection has done to the files of something."""
+
+    CONDEMNED = "condemned"  # about to be moved to the trash
+    TRASHED = "trashed"  # in the trash, to be restored until it expires
+    PURGED = "purged"  # removed for good
+    RESTORED = "restored"  # back where it was, by somebody's wish
+
+
 class StudyState(StrEnum):
     """Where a study stands."""
 

@@ -185,6 +185,27 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be subm
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch it until it ends.", show_default=False)]
 
 
+def belongs_to_command(context: typer.Context) -> bool:
+    """Say whether a group that does something by itself was called for one of its commands.
+
+    Raises InvalidRequest where its own options were given all the same.
+    """
+    command, own = context.invoked_subcommand, _own(context)
+    if command is not None and own:
+        raise InvalidRequest(f"options come after the command: {context.command_path} {command} --help")
+    return command is not None
+
+
+def _own(context: typer.Context) -> list[str]:
+    """Return the options that a group was given itself, but for how to print."""
+    given = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
+    ]
+    return [name for name in given if name not in ("--json", "--quiet")]
+
+
 def command_follows(context: typer.Context, unless: str) -> bool:
     """Say whether a group was called for one of its commands, so that its own options have no say.
 
@@ -193,17 +214,12 @@ def command_follows(context: typer.Context, unless: str) -> bool:
     """
     if not hasattr(context.command, "commands"):
         return False
-    given = [
-        max(parameter.opts, key=len)
-        for parameter in context.command.params
-        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
-    ]
-    own = [name for name in given if name not in ("--json", "--quiet")]
+    own = _own(context)
     command = context.invoked_subcommand
     path = context.command_path
     if command is not None and own:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
-    if command is None and unless not in given:
+    if command is None and unless not in own:
         raise InvalidRequest(
             f"say what: {path} train, {path} evaluate, {path} sweep, {path} benchmark, or "
             f"{path} {unless} JOB ({path} --help)"

@@ -42,6 +42,7 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
 
@@ -366,6 +367,7 @@ class Store(ABC):
     shipments: Shipments
     studies: Studies
     benchmarks: Benchmarks
+    retention: Retention
     audit: Audit
 
     @abstractmethod

@@ -12,6 +12,7 @@ from ad_platform.records import Job, Progress
 from ad_platform.specs import Submission
 from ad_platform.states import FailureClass, JobState
 from ad_platform.store import endings
+from ad_platform.store.collected import refuse
 from ad_platform.store.database import Transaction
 from ad_platform.store.rows import job_of, jobs_of, newest_ids, progress_json
 from ad_platform.store.tables import edges, jobs
@@ -38,6 +39,8 @@ def submit_one(tx: Transaction, submission: Submission, new_id: NewId) -> Job:
     if submission.key is not None and (known := _of_key(tx, submission.key)):
         return known
     check(submission)
+    if submission.spec.source is not None:
+        refuse(tx, [submission.spec.source])
     needs = _lock_needs(tx, submission.needs)
     state = JobState.QUEUED
     if any(need.state is not JobState.SUCCEEDED for need in needs):

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 from ad_platform.specs import Json
 from ad_platform.states import (
     AttemptOutcome,
+    CollectedState,
     FailureClass,
     JobKind,
     JobState,
@@ -348,6 +349,24 @@ champions = Table(
     UniqueConstraint("model", "alias", "revision"),
     CheckConstraint("revision >= 1", name="revision"),
     sqlite_autoincrement=True,
+)
+
+collector = Table(
+    "collector",
+    metadata,
+    Column("id", Text, primary_key=True),  # "storage": there is one row
+    Column("store", Text, nullable=False),  # made up at random: it names this store
+    Column("owner", Text),  # who collects what nobody needs, until when
+    Column("owned_until", Double, nullable=False),
+)
+
+collected = Table(
+    "collected",
+    metadata,
+    Column("place", Text, primary_key=True),  # in the storage: "jobs/<id>", "stages/<key>"
+    Column("state", _one_of(CollectedState, "state"), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 shipments = Table(
