@@ -5,7 +5,6 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from ad_platform.curves import committed
 from ad_platform.failpoints import Commit, Edge
 from ad_platform.queue.celery import CeleryQueue
 from ad_platform.queue.protocol import WAKE
-from ad_platform.states import AttemptOutcome, JobKind, JobState
-from desks import make_category
+from ad_platform.states import AttemptOutcome, JobState
 from ground import Ground, attempt_processes
 from running_platform import alive
 
@@ -129,26 +127,20 @@ def test_who_goes_on_while_its_heir_runs_cannot_end_the_job(
     land: Ground, worker: Worker, tmp_path: Path
 ) -> None:
     """Its child has succeeded, it only has to say so: nothing but the store's fence is in its way."""
-    over = tmp_path / "over"
-    over.touch()
-    category = make_category(land.platform.home / "data" / "made" / "tried", test=False, normal=20)
-    ask = land.asked(category, settings={"steps": 2, "trouble": "scoring gate", "at": 2, "file": str(over)})
-    land.client.hold(ask.dataset)
-    (planned,) = land.client.plan_train(replace(ask, holdout="50/10"))
-    spec = replace(planned.spec, kind=JobKind.TRIAL, measures=("validation/image_auroc",))
     with ExitStack() as stack:
-        with stopped(worker):
-            slow = stack.enter_context(slow_worker(land, f"{Edge.ENDED}:stop={tmp_path / 'stopped'}"))
-            job = land.client.submit([replace(planned, spec=spec)]).jobs[0].id
-            land.platform.wait(lambda: is_stopped(slow.pid), "it is about to say that it has succeeded", 60)
-            over.unlink()
-        land.platform.wait(lambda: attempt_processes(worker.pid), "its heir runs", 60)
+        stack.enter_context(stopped(worker))
+        slow = stack.enter_context(slow_worker(land, f"{Edge.ENDED}:stop={tmp_path / 'slow'}"))
+        job = land.submit(steps=6)
+        land.platform.wait(lambda: is_stopped(slow.pid), "it is about to say that it has succeeded", 60)
+        heir = stack.enter_context(slow_worker(land, f"child/{Edge.SAVE}:stop={tmp_path / 'heir'}"))
+        land.platform.wait((tmp_path / "heir").exists, "its heir runs", 60)
         assert land.job(job).attempt == 2
         slow.send_signal(signal.SIGCONT)
         find_out(land, [(job, 1)], [slow])
         still = land.job(job)
         assert (still.state, still.attempt) == (JobState.RUNNING, 2)
-        over.touch()
+        for child in attempt_processes(heir.pid):
+            child.send_signal(signal.SIGCONT)
         assert land.ended(job).state is JobState.SUCCEEDED
         assert land.outcomes(job) == ["lost", "succeeded"]
 
