@@ -10,8 +10,9 @@ from ad_platform.records import Benchmark, Job
 from ad_platform.specs import Json, Submission
 from ad_platform.store import benchmark_contract, claims
 from ad_platform.store.database import Database, Transaction
+from ad_platform.store.facets import facets
 from ad_platform.store.submissions import NewId, submit_all
-from ad_platform.store.tables import benchmarks, jobs
+from ad_platform.store.tables import benchmarks
 
 _NAMES = [field.name for field in fields(Benchmark)]
 
@@ -42,7 +43,7 @@ class SqlBenchmarks(benchmark_contract.Benchmarks):
 
     def to_follow(self) -> list[Benchmark]:
         """Return those whose results are not put together, or of which a job was submitted since."""
-        later = exists().where(jobs.c.group == benchmarks.c.name, jobs.c.seq > benchmarks.c.seen_seq)
+        later = exists().where(facets.c.group == benchmarks.c.name, facets.c.seq > benchmarks.c.seen_seq)
         found = select(benchmarks).where(or_(benchmarks.c.finished_at.is_(None), later))
         ordered = found.order_by(benchmarks.c.created_at)
         return self._db.read(lambda tx: [_benchmark(row) for row in tx.rows(ordered)])

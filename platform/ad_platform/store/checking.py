@@ -1,0 +1,123 @@
+"""Whether a row that a search has come to fits the other filters: conditions that no index is looked for by.
+
+A database that saw a plain comparison could choose its index instead of the one to be walked, so columns are
+compared with something empty added to them.
+"""
+
+from sqlalchemy import ColumnElement, FromClause, Text, exists, func, or_, select, type_coerce
+
+from ad_platform.requests import JobFilter
+from ad_platform.store.facets import LONGEST, facets, kept, lower, measures, tags
+from ad_platform.store.tables import jobs
+
+Condition = ColumnElement[bool]
+
+DAY = 86400.0  # seconds by which a clock may have been set back while jobs were submitted
+_NONE = 2**62  # beyond every seq
+
+
+def checks(of: FromClause, wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
+    """Return what a row of a table with a seq has to fit, but for filters that are taken care of."""
+    found = [*_range(of, wanted)]
+    for table, conditions in ((facets, _of_facets(wanted, checked)), (jobs, _of_jobs(wanted, checked))):
+        if of is table:
+            found += conditions
+        elif conditions:
+            found.append(exists().where(table.c.seq == of.c.seq, *conditions).correlate(of))
+    for name, value in (wanted.get("tags") or {}).items():
+        if f"tag:{name}" not in checked:
+            found.append(_tagged(of, name, value))
+    return found
+
+
+def lacks(of: FromClause, measure: str) -> Condition:
+    """Return the condition that a job has not measured something."""
+    own = measures.alias("own")
+    return ~exists().where(own.c.name == kept(measure), own.c.seq == of.c.seq).correlate(of)
+
+
+def like(of: FromClause, pattern: str) -> Condition:
+    """Return the condition that a name is like a pattern; one that was cut is read in full."""
+    text = _pattern(pattern)
+    whole = exists().where(jobs.c.seq == of.c.seq, func.lower(jobs.c.name).like(text, escape="/"))
+    long = func.length(of.c.name) >= LONGEST
+    return or_(of.c.name.like(text, escape="/"), long & whole.correlate(of))
+
+
+def _pattern(pattern: str) -> str:
+    escaped = kept_whole(pattern.lower()).replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return escaped.replace("*", "%")
+
+
+def kept_whole(text: str) -> str:
+    """Return a text as a database takes it."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _range(of: FromClause, wanted: JobFilter) -> list[Condition]:
+    found = []
+    if (seq := wanted.get("before_seq")) is not None:
+        found.append(of.c.seq < seq)
+    if (since := wanted.get("since")) is not None:
+        found.append(of.c.seq >= _first_since(since))
+    return found
+
+
+def _first_since(since: float) -> ColumnElement[int]:
+    """Return the first seq of the jobs submitted since a time; that of a day, lest a clock was set back."""
+    dated = facets.alias("dated")
+    young = dated.c.created_at >= since
+    of_day = select(func.min(dated.c.seq)).where(young, dated.c.created_at < since + DAY)
+    later = select(dated.c.seq).where(young).order_by(dated.c.created_at).limit(1)
+    return func.coalesce(of_day.scalar_subquery(), later.scalar_subquery(), _NONE)
+
+
+def _of_facets(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
+    found: list[Condition] = []
+    for name, cut in (
+        ("detector", lower),
+        ("dataset", lower),
+        ("category", lower),
+        ("user", kept),
+        ("group", kept),
+        ("queue", kept),
+    ):
+        text = wanted.get(name)
+        if isinstance(text, str) and name not in checked:
+            found.append(facets.c[name].concat("") == cut(text))
+    kind, since = wanted.get("kind"), wanted.get("since")
+    if kind is not None and "kind" not in checked:
+        found.append(facets.c.kind.concat("") == kind.value)
+    if wanted.get("without_sweeps") and "without_sweeps" not in checked:
+        found.append(facets.c.owned.is_(False))
+    name = wanted.get("name")
+    if name is not None and "name" not in checked:
+        found.append(like(facets, name))
+    if since is not None:
+        found.append(facets.c.created_at + 0.0 >= since)
+    return found
+
+
+def _of_jobs(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
+    found: list[Condition] = []
+    states, worker = wanted.get("states"), wanted.get("worker")
+    if states and "states" not in checked:
+        found.append(type_coerce(jobs.c.state, Text).concat("").in_([state.value for state in states]))
+    if worker is not None and "worker" not in checked:
+        found.append(jobs.c.worker.concat("") == worker)
+    for name in ("user", "group", "queue"):
+        text = wanted.get(name)
+        if isinstance(text, str) and len(text) >= LONGEST:  # the facets have only its beginning
+            found.append(jobs.c[name].concat("") == text)
+    name = wanted.get("name")
+    if name is not None and "*" not in name and len(name) >= LONGEST:
+        found.append(func.lower(jobs.c.name) == name.lower())
+    return found
+
+
+def _tagged(of: FromClause, name: str, value: str | None) -> Condition:
+    own = tags.alias("own")
+    same = [own.c.name == kept(name), own.c.seq == of.c.seq]
+    if value is not None:
+        same.append(own.c.value.concat("") == kept(value))
+    return exists().where(*same).correlate(of)
