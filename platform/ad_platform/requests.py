@@ -93,6 +93,22 @@ class JobFilter(TypedDict, total=False):
     reverse: bool  # the other way round; those without the measure come last all the same
 
 
+class GroupFilter(TypedDict, total=False):
+    """What the sweeps or benchmarks of a search have in common; what is None excludes nothing.
+
+    All of a detector, dataset and category are kept, in any case, and some others may be.
+    """
+
+    user: str | None
+    detector: str | None
+    dataset: str | None
+    category: str | None
+    since: float | None  # submitted since then, in seconds since the epoch by the store's clock
+    beyond: tuple[float, str] | None  # those after the one of this time and name
+    oldest_first: bool
+    limit: int  # 100 unless given
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """Jobs as they stood at one look; `trouble` says why this look shows the last known state."""
