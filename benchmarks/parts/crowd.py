@@ -11,6 +11,7 @@ from typing import Any
 from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec, Cell, Contender, Place, cell_keys
 from ad_platform.specs import DatasetRef, JobSpec
 from ad_platform.states import JobKind, StudyState, TrialOrigin, TrialState
+from ad_platform.store.facets import owned, tags_of
 from ad_platform.sweeps.dimensions import FLOAT, INT, Dimension
 from ad_platform.sweeps.objectives import parse
 from ad_platform.sweeps.study_spec import Method, StudySpec
@@ -202,11 +203,23 @@ class Crowd:
         }  # fmt: skip
         self.rows["jobs"].append(job)
         self._beside(job, need)
-        self.made(job, data, tags or {}, metrics)
+        self._found_by(job, data, tags or {}, metrics)
         return job
 
-    def made(self, job: Row, data: DatasetRef, tags: dict[str, str], metrics: dict[str, float]) -> None:
-        """Write down what a job is found by."""
+    def _found_by(self, job: Row, data: DatasetRef, tags: dict[str, str], metrics: dict[str, float]) -> None:
+        """Write down what a job is found by; the names of this past are in lower case already."""
+        seq = job["seq"]
+        self.rows["facets"].append(
+            {
+                "seq": seq, "kind": job["kind"], "owned": owned(job["key"], tags), "detector": job["detector"],
+                "dataset": data.dataset, "category": data.category, "user": job["user"], "name": job["name"],
+                "group": job["group"], "queue": job["queue"], "created_at": job["created_at"],
+            }
+        )  # fmt: skip
+        self.rows["tags"] += tags_of(seq, tags)
+        self.rows["measures"] += [
+            {"name": name, "kind": job["kind"], "seq": seq, "value": value} for name, value in metrics.items()
+        ]
 
     def _beside(self, job: Row, need: Row | None) -> None:
         """Write what hangs on a job: an attempt, events, an edge, a shipment, or the ring it waits for."""

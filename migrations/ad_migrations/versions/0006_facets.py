@@ -27,8 +27,8 @@ def upgrade() -> None:
     op.create_index("ix_facets_kind", "facets", ["kind", "owned", "seq"])
     for name in PLAIN:
         op.create_index(f"ix_facets_{name}", "facets", [name, "seq"])
-    for name in ("tags", "measures"):
-        op.create_index(f"ix_{name}_value", name, ["name", "value", "seq"])
+    op.create_index("ix_tags_value", "tags", ["name", "value", "seq"])
+    op.create_index("ix_measures_value", "measures", ["name", "kind", "value", "seq"])
     op.drop_index("ix_jobs_user", "jobs")
     op.drop_index("ix_jobs_group", "jobs")
     op.create_index("ix_jobs_worker", "jobs", ["worker", "seq"])
@@ -65,16 +65,25 @@ def _make_tables() -> None:
         sa.ForeignKeyConstraint(["seq"], ["jobs.seq"], name=op.f("fk_facets_seq_jobs")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_facets")),
     )
-    for name, value in (("tags", words), ("measures", sa.Double())):
-        op.create_table(
-            name,
-            sa.Column("name", words, nullable=False),
-            sa.Column("seq", seq, autoincrement=False, nullable=False),
-            sa.Column("value", value, nullable=False),
-            sa.ForeignKeyConstraint(["seq"], ["jobs.seq"], name=op.f(f"fk_{name}_seq_jobs")),
-            sa.PrimaryKeyConstraint("name", "seq", name=op.f(f"pk_{name}")),
-            sqlite_with_rowid=False,
-        )
+    op.create_table(
+        "tags",
+        sa.Column("name", words, nullable=False),
+        sa.Column("seq", seq, autoincrement=False, nullable=False),
+        sa.Column("value", words, nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["jobs.seq"], name=op.f("fk_tags_seq_jobs")),
+        sa.PrimaryKeyConstraint("name", "seq", name=op.f("pk_tags")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "measures",
+        sa.Column("name", words, nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("seq", seq, autoincrement=False, nullable=False),
+        sa.Column("value", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["jobs.seq"], name=op.f("fk_measures_seq_jobs")),
+        sa.PrimaryKeyConstraint("name", "kind", "seq", name=op.f("pk_measures")),
+        sqlite_with_rowid=False,
+    )
 
 
 # What follows is written out here, not taken from the program, whose later versions may write other rows.
@@ -85,9 +94,8 @@ def _fill() -> None:
     tables = {name: sa.Table(name, sa.MetaData(), autoload_with=bind) for name in ("facets", "tags", "measures")}
     for rows in _chunks(bind):
         found = {"facets": [_facets(row) for row in rows]}
-        found["tags"] = [each for row in rows for each in _pairs(row["seq"], json.loads(row["tags"]), _text)]
-        ended = [row for row in rows if row["state"] == "succeeded"]
-        found["measures"] = [each for row in ended for each in _pairs(row["seq"], _numbers(row["result"]), float)]
+        found["tags"] = [each for row in rows for each in _tags(row)]
+        found["measures"] = [each for row in rows if row["state"] == "succeeded" for each in _measures(row)]
         for name, each in found.items():
             if each:
                 bind.execute(tables[name].insert(), each)
@@ -123,19 +131,21 @@ def _facets(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pairs(seq: int, values: Mapping[str, Any], of: type | Any) -> list[dict[str, Any]]:
-    found = {_text(name): of(value) for name, value in values.items()}
-    return [{"name": name, "seq": seq, "value": value} for name, value in found.items()]
+def _tags(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = {_text(name): _text(value) for name, value in json.loads(row["tags"]).items()}
+    return [{"name": name, "seq": row["seq"], "value": value} for name, value in found.items()]
 
 
-def _numbers(text: str) -> dict[str, float]:
-    result = json.loads(text)
+def _measures(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    result = json.loads(row["result"])
     metrics = result.get("metrics")
-    return {
-        name: value
+    found = {
+        _text(name): float(value)
         for name, value in (metrics if isinstance(metrics, dict) else result).items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
+    of = {"kind": row["kind"], "seq": row["seq"]}
+    return [{"name": name, "value": value, **of} for name, value in found.items()]
 
 
 def _text(value: object) -> str:

@@ -4,9 +4,12 @@ A database that saw a plain comparison could choose its index instead of the one
 compared with something empty added to them.
 """
 
+import json
+
 from sqlalchemy import ColumnElement, FromClause, Text, exists, func, or_, select, type_coerce
 
 from ad_platform.requests import JobFilter
+from ad_platform.states import JobKind
 from ad_platform.store.facets import LONGEST, facets, kept, lower, measures, tags
 from ad_platform.store.tables import jobs
 
@@ -33,7 +36,8 @@ def checks(of: FromClause, wanted: JobFilter, checked: frozenset[str]) -> list[C
 def lacks(of: FromClause, measure: str) -> Condition:
     """Return the condition that a job has not measured something."""
     own = measures.alias("own")
-    return ~exists().where(own.c.name == kept(measure), own.c.seq == of.c.seq).correlate(of)
+    same = (own.c.name == kept(measure), own.c.kind.in_(list(JobKind)), own.c.seq == of.c.seq)
+    return ~exists().where(*same).correlate(of)
 
 
 def like(of: FromClause, pattern: str) -> Condition:
@@ -109,6 +113,10 @@ def _of_jobs(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
         text = wanted.get(name)
         if isinstance(text, str) and len(text) >= LONGEST:  # the facets have only its beginning
             found.append(jobs.c[name].concat("") == text)
+    for tag, value in (wanted.get("tags") or {}).items():
+        if value is not None and len(value) >= LONGEST:
+            piece = f"{json.dumps(tag)}:{json.dumps(value)}"
+            found.append(type_coerce(jobs.c.tags, Text).contains(piece, autoescape=True))
     name = wanted.get("name")
     if name is not None and "*" not in name and len(name) >= LONGEST:
         found.append(func.lower(jobs.c.name) == name.lower())

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from ad_platform.records import Job
 from ad_platform.specs import Json
+from ad_platform.states import JobKind
 from ad_platform.store.database import Transaction
 from ad_platform.store.tables import SEQ, metadata
 
@@ -68,9 +69,10 @@ measures = Table(
     "measures",
     metadata,
     Column("name", _Words, primary_key=True),
+    Column("kind", String(16), primary_key=True),  # of the job: hardly two kinds measure the same
     Column("seq", SEQ, ForeignKey("jobs.seq"), primary_key=True, autoincrement=False),
     Column("value", Double, nullable=False),
-    Index("ix_measures_value", "name", "value", "seq"),
+    Index("ix_measures_value", "name", "kind", "value", "seq"),
     sqlite_with_rowid=False,
 )
 
@@ -122,10 +124,10 @@ def numbers_of(result: Mapping[str, Json]) -> Iterator[tuple[str, float]]:
             yield name, float(value)
 
 
-def measures_of(seq: int, result: Mapping[str, Json]) -> list[dict[str, object]]:
+def measures_of(seq: int, kind: JobKind, result: Mapping[str, Json]) -> list[dict[str, object]]:
     """Return the rows of what a job has measured."""
     found = {kept(name): value for name, value in numbers_of(result)}
-    return [{"name": name, "seq": seq, "value": value} for name, value in found.items()]
+    return [{"name": name, "kind": kind.value, "seq": seq, "value": value} for name, value in found.items()]
 
 
 def remember(tx: Transaction, job: Job) -> None:
@@ -137,5 +139,5 @@ def remember(tx: Transaction, job: Job) -> None:
 
 def remember_measures(tx: Transaction, job: Job, result: Mapping[str, Json]) -> None:
     """Write what a job that succeeds has measured."""
-    if rows := measures_of(job.seq, result):
+    if rows := measures_of(job.seq, job.kind, result):
         tx.run(insert(measures), rows)

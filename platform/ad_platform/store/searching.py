@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, union_all
+from sqlalchemy import ColumnElement, Select, func, select, union_all
 
 from ad_platform.requests import JobFilter, JobOrder
 from ad_platform.states import JobKind, JobState
@@ -34,7 +34,7 @@ def statements(wanted: JobFilter) -> Iterator[Part]:
     """Yield the queries that give the jobs of a search one after the other, until there are enough."""
     order, measure, reverse = wanted.get("sort"), wanted.get("measure"), bool(wanted.get("reverse"))
     if measure is not None:
-        yield lambda limit: measured(measure, lowest_first=reverse, wanted=_with(wanted, limit=limit))
+        yield partial(_measured, measure, reverse, wanted)
         yield lambda limit: _by_age(walk_of(wanted), _with(wanted, limit=limit), measure)
     elif order is JobOrder.STATE:
         asked = wanted.get("states") or _STATES
@@ -94,7 +94,7 @@ def _sorted_by(
     return whole.order_by(*order)
 
 
-def measured(name: str, *, lowest_first: bool, wanted: JobFilter) -> Select[Any]:
+def _measured(name: str, lowest_first: bool, wanted: JobFilter, limit: int) -> Select[Any]:
     """Return the query of the jobs that fit and have measured something, the highest first unless told otherwise."""
     walk = walk_of(wanted)
     value: ColumnElement[float] = measures.c.value
@@ -102,13 +102,21 @@ def measured(name: str, *, lowest_first: bool, wanted: JobFilter) -> Select[Any]
         # Not in the order of the index of values: the few that fit are looked up in it instead.
         inside, value = [measures.c.seq.in_(_all(walk, wanted))], measures.c.value + 0.0
     else:
-        inside = checks(measures, wanted, frozenset())
+        inside = checks(measures, wanted, frozenset({"kind"}))
     order = (value.asc() if lowest_first else value.desc(), measures.c.seq.desc())
-    found = select(measures.c.seq).where(measures.c.name == kept(name), *inside).order_by(*order)
-    first = found.limit(wanted.get("limit", LIMIT)).subquery("first")
-    again = and_(measures.c.seq == jobs.c.seq, measures.c.name == kept(name))
-    whole = select(jobs).join(first, first.c.seq == jobs.c.seq).join(measures, again)
-    return whole.order_by(measures.c.value.asc() if lowest_first else measures.c.value.desc(), jobs.c.seq.desc())
+    kind = wanted.get("kind")
+    parts = [
+        select(measures.c.seq, measures.c.value)
+        .where(measures.c.name == kept(name), measures.c.kind == one.value, *inside)
+        .order_by(*order)
+        .limit(limit)
+        for one in (_KINDS if kind is None else (kind,))
+    ]
+    found = _merged(parts).subquery("found")
+    best = found.c.value.asc() if lowest_first else found.c.value.desc()
+    first = select(found).order_by(best, found.c.seq.desc()).limit(limit).subquery("first")
+    best = first.c.value.asc() if lowest_first else first.c.value.desc()
+    return select(jobs).join(first, first.c.seq == jobs.c.seq).order_by(best, jobs.c.seq.desc())
 
 
 def names_of_measures() -> Select[Any]:
@@ -155,4 +163,4 @@ def _merged(parts: Sequence[Select[Any]]) -> Any:
     if len(parts) == 1:
         return parts[0]
     # Each in brackets of its own, since SQLite takes no order and limit inside a union.
-    return union_all(*(select(part.subquery(f"part{n}").c.seq) for n, part in enumerate(parts)))
+    return union_all(*(select(part.subquery(f"part{n}")) for n, part in enumerate(parts)))
