@@ -128,7 +128,9 @@ class Crowd:
 
     def _benchmark(self) -> None:
         dice = self.dice
-        models = tuple(Contender(label=one, detector=one, preset="small") for one in dice.sample(DETECTORS, 5))
+        models = tuple(
+            Contender(label=one, detector=one, preset="small") for one in dice.sample(DETECTORS, 5)
+        )
         places = tuple(Place(label=one.category, data=one) for one in self.data[: len(MVTEC)])
         cells = tuple(
             Cell(model=one.label, category=place.label, seed=seed, address=f"{dice.getrandbits(256):064x}")
@@ -144,11 +146,27 @@ class Crowd:
             }  # fmt: skip
             keys = cell_keys(name, cell)
             ref = data[cell.category]
-            train = self._job(JobKind.TRAIN, cell.model, ref, cell.seed, key=keys[0], ends="succeeded", **words)
-            self._job(
-                JobKind.EVALUATE, cell.model, ref, cell.seed, key=keys[1], need=train, ends="succeeded", **words
+            train = self._job(
+                JobKind.TRAIN, cell.model, ref, cell.seed, key=keys[0], ends="succeeded", **words
             )
-        sums = {"state": "complete", "cells": len(cells), "done": len(cells), "known": 0, "failed": 0, "open": 0}
+            self._job(
+                JobKind.EVALUATE,
+                cell.model,
+                ref,
+                cell.seed,
+                key=keys[1],
+                need=train,
+                ends="succeeded",
+                **words,
+            )
+        sums = {
+            "state": "complete",
+            "cells": len(cells),
+            "done": len(cells),
+            "known": 0,
+            "failed": 0,
+            "open": 0,
+        }
         self.rows["benchmarks"].append(
             {
                 "id": f"{dice.getrandbits(64):016x}", "name": name, "key": None, "spec": _json(spec.to_json()),
@@ -274,7 +292,9 @@ class Crowd:
         more: Row = {"bundle": f"jobs/{job_id}/result/1", "manifest_sha256": f"{dice.getrandbits(256):064x}"}
         if kind is JobKind.EVALUATE:
             base = dice.uniform(0.6, 0.99)
-            metrics = {f"{one}/{name}": round(base - n / 97, 6) for one in SPLITS for n, name in enumerate(MEASURES)}
+            metrics = {
+                f"{one}/{name}": round(base - n / 97, 6) for one in SPLITS for n, name in enumerate(MEASURES)
+            }
             more["intervals"] = {f"test/{name}": [base - 0.03, base + 0.01] for name in MEASURES[:4]}
             more |= {"ms_per_image": 12.5, "images": 160, "peak_memory_mb": 812.0}
         elif kind is JobKind.TRAIN:

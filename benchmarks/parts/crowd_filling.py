@@ -40,7 +40,7 @@ def _fill_file(url: str, crowd: Crowd) -> None:
     def write(name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         named = ", ".join(f'"{column}"' for column in columns)
         marks = ", ".join("?" * len(columns))
-        statement = f'INSERT INTO "{name}" ({named}) VALUES ({marks})'  # noqa: S608 - names of our own tables
+        statement = f'INSERT INTO "{name}" ({named}) VALUES ({marks})'
         connection.executemany(statement, [tuple(row.values()) for row in rows])
 
     for chunk in crowd.chunks():
@@ -73,6 +73,6 @@ def _fill_server(url: str, crowd: Crowd) -> None:
 def _count_on(connection: Any) -> None:
     """Let the sequences go on where the rows end."""
     for table in ("jobs", "events"):
-        newest = f'(SELECT max(seq) FROM "{table}")'  # noqa: S608
+        newest = f'(SELECT max(seq) FROM "{table}")'
         connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'seq'), {newest})")
     connection.commit()

@@ -91,7 +91,9 @@ def _make_tables() -> None:
 
 def _fill() -> None:
     bind = op.get_bind()
-    tables = {name: sa.Table(name, sa.MetaData(), autoload_with=bind) for name in ("facets", "tags", "measures")}
+    tables = {
+        name: sa.Table(name, sa.MetaData(), autoload_with=bind) for name in ("facets", "tags", "measures")
+    }
     for rows in _chunks(bind):
         found = {"facets": [_facets(row) for row in rows]}
         found["tags"] = [each for row in rows for each in _tags(row)]
@@ -102,7 +104,20 @@ def _fill() -> None:
 
 
 def _chunks(bind: sa.Connection) -> Iterator[list[Mapping[str, Any]]]:
-    names = ("seq", "kind", "detector", "spec", "state", "user", "name", "tags", "group", "queue", "key", "result")
+    names = (
+        "seq",
+        "kind",
+        "detector",
+        "spec",
+        "state",
+        "user",
+        "name",
+        "tags",
+        "group",
+        "queue",
+        "key",
+        "result",
+    )
     jobs = sa.table("jobs", *map(sa.column, (*names, "created_at")))
     last = 0
     while True:

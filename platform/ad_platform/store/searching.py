@@ -143,9 +143,7 @@ def _all(walk: Walk, wanted: JobFilter) -> Select[Any]:
     return select(found.c.seq)
 
 
-def _parts(
-    walk: Walk, wanted: JobFilter, *, ordered: bool, lacking: str | None = None
-) -> list[Select[Any]]:
+def _parts(walk: Walk, wanted: JobFilter, *, ordered: bool, lacking: str | None = None) -> list[Select[Any]]:
     """Return for each branch of a walk the query of the seqs that fit."""
     of = walk.of
     fits = checks(of, wanted, walk.checked)

@@ -4,7 +4,7 @@ It is decided here and not by the databases: SQLite keeps no statistics, and tho
 filters hang together, so that a filter which keeps nothing would have it read every job.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -125,9 +125,7 @@ def _by_kind(lead: Condition | None, name: str, wanted: JobFilter, *, few: bool)
     kind = wanted.get("kind")
     kinds = list(JobKind) if kind is None else [kind]
     owners = [False] if wanted.get("without_sweeps") else [False, True]
-    inner = [
-        (facets.c.kind == one.value, facets.c.owned.is_(owned)) for one, owned in product(kinds, owners)
-    ]
+    inner = [(facets.c.kind == one.value, facets.c.owned.is_(owned)) for one, owned in product(kinds, owners)]
     branches = tuple(pair if lead is None else (lead, *pair) for pair in inner)
     checked = frozenset({name, "kind", "without_sweeps"})
     return Walk(of=facets, branches=branches, checked=checked, lead=lead, few=few)
