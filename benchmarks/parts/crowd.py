@@ -231,7 +231,7 @@ class Crowd:
             {
                 "seq": seq, "kind": job["kind"], "owned": owned(job["key"], tags), "detector": job["detector"],
                 "dataset": data.dataset, "category": data.category, "user": job["user"], "name": job["name"],
-                "group": job["group"], "queue": job["queue"], "created_at": job["created_at"],
+                "group": job["group"], "queue": job["queue"], "created_at": job["created_at"], "place": seq,
             }
         )  # fmt: skip
         self.rows["tags"] += tags_of(seq, tags)

@@ -23,10 +23,10 @@ def upgrade() -> None:
     _make_tables()
     _fill()
     for name in BY_KIND:
-        op.create_index(f"ix_facets_{name}", "facets", [name, "kind", "owned", "seq"])
-    op.create_index("ix_facets_kind", "facets", ["kind", "owned", "seq"])
+        op.create_index(f"ix_facets_{name}", "facets", [name, "kind", "owned", "place"])
+    op.create_index("ix_facets_kind", "facets", ["kind", "owned", "place"])
     for name in PLAIN:
-        op.create_index(f"ix_facets_{name}", "facets", [name, "seq"])
+        op.create_index(f"ix_facets_{name}", "facets", [name, "place"])
     op.create_index("ix_tags_value", "tags", ["name", "value", "seq"])
     op.create_index("ix_measures_value", "measures", ["name", "kind", "value", "seq"])
     op.drop_index("ix_jobs_user", "jobs")
@@ -62,6 +62,7 @@ def _make_tables() -> None:
         sa.Column("group", words, nullable=True),
         sa.Column("queue", words, nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("place", seq, nullable=False),
         sa.ForeignKeyConstraint(["seq"], ["jobs.seq"], name=op.f("fk_facets_seq_jobs")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_facets")),
     )
@@ -143,6 +144,7 @@ def _facets(row: Mapping[str, Any]) -> dict[str, Any]:
         "group": None if row["group"] is None else _text(row["group"]),
         "queue": _text(row["queue"]),
         "created_at": row["created_at"],
+        "place": row["seq"],
     }
 
 

@@ -6,7 +6,18 @@ compared with something empty added to them.
 
 import json
 
-from sqlalchemy import ColumnElement, FromClause, Text, exists, func, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    type_coerce,
+)
 
 from ad_platform.requests import JobFilter
 from ad_platform.states import JobKind
@@ -19,14 +30,19 @@ DAY = 86400.0  # seconds by which a clock may have been set back while jobs were
 _NONE = 2**62  # beyond every seq
 
 
-def checks(of: FromClause, wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
-    """Return what a row of a table with a seq has to fit, but for filters that are taken care of."""
-    found = [*_range(of, wanted)]
+def checks(
+    of: FromClause, wanted: JobFilter, checked: frozenset[str], seq: ColumnElement[int] | None = None
+) -> list[Condition]:
+    """Return what a row of a table with a seq has to fit, but for filters that are taken care of.
+
+    `seq` stands for the seq where the walk has it under another name.
+    """
+    found = _range(of.c.seq if seq is None else seq, wanted)
     for table, conditions in ((facets, _of_facets(wanted, checked)), (jobs, _of_jobs(wanted, checked))):
         if of is table:
             found += conditions
         elif conditions:
-            found.append(exists().where(table.c.seq == of.c.seq, *conditions).correlate(of))
+            found.append(_there(of, table.c.seq == of.c.seq, *conditions))
     for name, value in (wanted.get("tags") or {}).items():
         if f"tag:{name}" not in checked:
             found.append(_tagged(of, name, value))
@@ -37,15 +53,14 @@ def lacks(of: FromClause, measure: str) -> Condition:
     """Return the condition that a job has not measured something."""
     own = measures.alias("own")
     same = (own.c.name == kept(measure), own.c.kind.in_(list(JobKind)), own.c.seq == of.c.seq)
-    return ~exists().where(*same).correlate(of)
+    return not_(_there(of, *same))
 
 
 def like(of: FromClause, pattern: str) -> Condition:
     """Return the condition that a name is like a pattern; one that was cut is read in full."""
     text = _pattern(pattern)
-    whole = exists().where(jobs.c.seq == of.c.seq, func.lower(jobs.c.name).like(text, escape="/"))
-    long = func.length(of.c.name) >= LONGEST
-    return or_(of.c.name.like(text, escape="/"), long & whole.correlate(of))
+    whole = _there(of, jobs.c.seq == of.c.seq, func.lower(jobs.c.name).like(text, escape="/"))
+    return or_(of.c.name.like(text, escape="/"), and_(func.length(of.c.name) >= LONGEST, whole))
 
 
 def _pattern(pattern: str) -> str:
@@ -58,12 +73,12 @@ def kept_whole(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _range(of: FromClause, wanted: JobFilter) -> list[Condition]:
+def _range(seq: ColumnElement[int], wanted: JobFilter) -> list[Condition]:
     found = []
-    if (seq := wanted.get("before_seq")) is not None:
-        found.append(of.c.seq < seq)
+    if (before := wanted.get("before_seq")) is not None:
+        found.append(seq < before)
     if (since := wanted.get("since")) is not None:
-        found.append(of.c.seq >= _first_since(since))
+        found.append(seq >= _first_since(since))
     return found
 
 
@@ -71,8 +86,8 @@ def _first_since(since: float) -> ColumnElement[int]:
     """Return the first seq of the jobs submitted since a time; that of a day, lest a clock was set back."""
     dated = facets.alias("dated")
     young = dated.c.created_at >= since
-    of_day = select(func.min(dated.c.seq)).where(young, dated.c.created_at < since + DAY)
-    later = select(dated.c.seq).where(young).order_by(dated.c.created_at).limit(1)
+    of_day = select(func.min(dated.c.place)).where(young, dated.c.created_at < since + DAY)
+    later = select(dated.c.place).where(young).order_by(dated.c.created_at).limit(1)
     return func.coalesce(of_day.scalar_subquery(), later.scalar_subquery(), _NONE)
 
 
@@ -128,4 +143,14 @@ def _tagged(of: FromClause, name: str, value: str | None) -> Condition:
     same = [own.c.name == kept(name), own.c.seq == of.c.seq]
     if value is not None:
         same.append(own.c.value.concat("") == kept(value))
-    return exists().where(*same).correlate(of)
+    return _there(of, *same)
+
+
+def _there(of: FromClause, *conditions: Condition) -> Condition:
+    """Return the condition that there is such a row beside one of a table.
+
+    Not with EXISTS, which PostgreSQL may turn round into a walk along what is only to be looked up.
+    """
+    return (
+        select(literal_column("1")).where(*conditions).correlate(of).limit(1).scalar_subquery().is_not(None)
+    )

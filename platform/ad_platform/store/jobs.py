@@ -89,12 +89,16 @@ class SqlJobs(contract.Jobs):
 def _search(tx: Transaction, wanted: JobFilter) -> list[Job]:
     """Run the queries of a search, one after the other until there are enough jobs."""
     left, found = wanted.get("limit", searching.LIMIT), list[Row[Any]]()
-    for statement in searching.statements(wanted):
-        if left <= 0:
-            break
-        rows = tx.rows(statement(left))
+    parts = searching.statements(wanted)
+    part = next(parts, None)
+    while part is not None and left > 0:
+        rows = tx.rows(part(left))
         found += rows
         left -= len(rows)
+        try:
+            part = parts.send(len(rows))
+        except StopIteration:
+            break
     return jobs_of(tx, found)
 
 

@@ -5,11 +5,11 @@ other filters row by row (`checking`). An index that is walked for several value
 itself, and the walks are merged.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-from sqlalchemy import ColumnElement, Select, func, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, func, select, union_all
 
 from ad_platform.requests import JobFilter, JobOrder
 from ad_platform.states import JobKind, JobState
@@ -19,6 +19,7 @@ from ad_platform.store.tables import jobs
 from ad_platform.store.walking import Walk, walk_of
 
 LIMIT = 100  # unless a search says another
+LOOKED_AT = 2000  # of the highest values, before all that fit are sorted
 
 _STATES, _KINDS = tuple(JobState), tuple(sorted(JobKind))
 _COLUMNS = {
@@ -30,11 +31,14 @@ _COLUMNS = {
 Part = Callable[[int], Select[Any]]  # a query of at most so many jobs
 
 
-def statements(wanted: JobFilter) -> Iterator[Part]:
-    """Yield the queries that give the jobs of a search one after the other, until there are enough."""
+def statements(wanted: JobFilter) -> Generator[Part, int, None]:
+    """Yield the queries that give the jobs of a search one after the other; sent how many each has found."""
     order, measure, reverse = wanted.get("sort"), wanted.get("measure"), bool(wanted.get("reverse"))
     if measure is not None:
-        yield partial(_measured, measure, reverse, wanted)
+        found = 0
+        if not walk_of(wanted).few:
+            found = yield partial(_best, measure, reverse, wanted)
+        yield partial(_measured, measure, reverse, wanted, found)
         yield lambda limit: _by_age(walk_of(wanted), _with(wanted, limit=limit), measure)
     elif order is JobOrder.STATE:
         asked = wanted.get("states") or _STATES
@@ -94,29 +98,50 @@ def _sorted_by(
     return whole.order_by(*order)
 
 
-def _measured(name: str, lowest_first: bool, wanted: JobFilter, limit: int) -> Select[Any]:
-    """Return the query of the jobs that fit and have measured something, the highest first unless told otherwise."""
-    walk = walk_of(wanted)
-    value: ColumnElement[float] = measures.c.value
-    if walk.few:
-        # Not in the order of the index of values: the few that fit are looked up in it instead.
-        inside, value = [measures.c.seq.in_(_all(walk, wanted))], measures.c.value + 0.0
-    else:
-        inside = checks(measures, wanted, frozenset({"kind"}))
-    order = (value.asc() if lowest_first else value.desc(), measures.c.seq.desc())
+def _best(name: str, lowest_first: bool, wanted: JobFilter, limit: int) -> Select[Any]:
+    """Return the query of the jobs that fit among the first by what they measured, the highest first.
+
+    Usually these are enough; where they are not, `_measured` finds all.
+    """
     kind = wanted.get("kind")
+    order = _by_value(measures, lowest_first)
     parts = [
         select(measures.c.seq, measures.c.value)
-        .where(measures.c.name == kept(name), measures.c.kind == one.value, *inside)
+        .where(measures.c.name == kept(name), measures.c.kind == one)
         .order_by(*order)
-        .limit(limit)
+        .limit(LOOKED_AT)
         for one in (_KINDS if kind is None else (kind,))
     ]
-    found = _merged(parts).subquery("found")
-    best = found.c.value.asc() if lowest_first else found.c.value.desc()
-    first = select(found).order_by(best, found.c.seq.desc()).limit(limit).subquery("first")
-    best = first.c.value.asc() if lowest_first else first.c.value.desc()
-    return select(jobs).join(first, first.c.seq == jobs.c.seq).order_by(best, jobs.c.seq.desc())
+    merged = _merged(parts).subquery("merged")
+    best = select(merged).order_by(*_by_value(merged, lowest_first)).limit(LOOKED_AT).subquery("best")
+    fitting = select(best).where(*checks(best, wanted, frozenset({"kind"})))
+    return _whole(fitting.order_by(*_by_value(best, lowest_first)).limit(limit), lowest_first)
+
+
+def _measured(name: str, lowest_first: bool, wanted: JobFilter, past: int, limit: int) -> Select[Any]:
+    """Return the query of the jobs that fit and have measured something, but for the first."""
+    walk, kind = walk_of(wanted), wanted.get("kind")
+    found = select(measures.c.seq, measures.c.value).where(
+        measures.c.name == kept(name), measures.c.kind.in_(_KINDS if kind is None else (kind,))
+    )
+    if walk.narrows:
+        found = found.where(measures.c.seq.in_(_all(walk, wanted)))
+    else:
+        found = found.where(*checks(measures, wanted, frozenset({"kind"})))
+    # Not along the index of values, which leads past all of them: those that fit are looked up and sorted.
+    value = measures.c.value + 0.0
+    order = (value.asc() if lowest_first else value.desc(), measures.c.seq.desc())
+    return _whole(found.order_by(*order).limit(limit).offset(past), lowest_first)
+
+
+def _by_value(of: FromClause, lowest_first: bool) -> tuple[ColumnElement[Any], ...]:
+    return (of.c.value.asc() if lowest_first else of.c.value.desc(), of.c.seq.desc())
+
+
+def _whole(found: Select[Any], lowest_first: bool) -> Select[Any]:
+    first = found.subquery("first")
+    whole = select(jobs).join(first, first.c.seq == jobs.c.seq)
+    return whole.order_by(*_by_value(first, lowest_first))
 
 
 def names_of_measures() -> Select[Any]:
@@ -146,11 +171,10 @@ def _all(walk: Walk, wanted: JobFilter) -> Select[Any]:
 def _parts(walk: Walk, wanted: JobFilter, *, ordered: bool, lacking: str | None = None) -> list[Select[Any]]:
     """Return for each branch of a walk the query of the seqs that fit."""
     of = walk.of
-    fits = checks(of, wanted, walk.checked)
+    fits = checks(of, wanted, walk.checked, walk.seq)
     if lacking is not None:
         fits.append(lacks(of, lacking))
-    # One that is no walk in the order of the seq is not to be made into one: it would be a walk past everything.
-    seq = of.c.seq if walk.in_order else of.c.seq + 0
+    seq = walk.seq if walk.in_order else of.c.seq + 0
     found = [select(of.c.seq.label("seq")).where(*branch, *fits) for branch in walk.branches]
     if not ordered:
         return found

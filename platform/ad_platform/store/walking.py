@@ -30,8 +30,17 @@ class Walk:
     branches: Sequence[tuple[Condition, ...]] = ((),)
     checked: frozenset[str] = frozenset()  # the filters that it takes care of, a tag as "tag:<name>"
     lead: Condition | None = None  # what all branches have in common
-    in_order: bool = True  # each branch meets the jobs in the order of their seq
-    few: bool = False  # what it keeps is usually little
+    # Each branch meets the jobs in the order of their submission. Where it is easy to sort what it keeps, no order
+    # is asked for: a database might look for it along every job.
+    in_order: bool = True
+    few: bool = False  # what it keeps is little, a thousand jobs perhaps
+
+    @property
+    def seq(self) -> ColumnElement[int]:
+        """Return what it is ordered by."""
+        if self.of is facets and self.narrows:
+            return facets.c.place
+        return self.of.c.seq
 
     @property
     def narrows(self) -> bool:
@@ -49,7 +58,6 @@ def _needs(wanted: JobFilter) -> Walk | None:
     if needed is None:
         return None
     needing = jobs.c.id.in_(select(edges.c.job_id).where(edges.c.need_id == needed))
-    # In no order: SQLite would rather walk past every job than sort the few that an id leads to.
     return Walk(of=jobs, branches=((needing,),), checked=frozenset({"needs"}), in_order=False, few=True)
 
 
@@ -57,7 +65,8 @@ def _worker(wanted: JobFilter) -> Walk | None:
     worker = wanted.get("worker")
     if worker is None:
         return None
-    return Walk(of=jobs, branches=((jobs.c.worker == worker,),), checked=frozenset({"worker"}), few=True)
+    same = (jobs.c.worker == worker,)
+    return Walk(of=jobs, branches=(same,), checked=frozenset({"worker"}))
 
 
 def _exact(name: str, text: str | None, *, few: bool = True) -> Walk | None:
@@ -90,7 +99,8 @@ def _tag(wanted: JobFilter) -> Walk | None:
     for name, value in (wanted.get("tags") or {}).items():
         if value is not None:
             same = (tags.c.name == kept(name), tags.c.value == kept(value))
-            return Walk(of=tags, branches=(same,), checked=frozenset({f"tag:{name}"}), few=True)
+            checked = frozenset({f"tag:{name}"})
+            return Walk(of=tags, branches=(same,), checked=checked, few=True)
     return None
 
 
@@ -105,7 +115,7 @@ def _states(wanted: JobFilter, among: Callable[[JobState], bool], *, few: bool) 
     if not states or not all(map(among, states)):
         return None
     branches = tuple((jobs.c.state == state,) for state in states)
-    return Walk(of=jobs, branches=branches, checked=frozenset({"states"}), few=few)
+    return Walk(of=jobs, branches=branches, checked=frozenset({"states"}), in_order=not few, few=few)
 
 
 def _live(wanted: JobFilter) -> Walk | None:
@@ -113,14 +123,14 @@ def _live(wanted: JobFilter) -> Walk | None:
 
 
 def _gone_wrong(wanted: JobFilter) -> Walk | None:
-    return _states(wanted, lambda state: state is not JobState.SUCCEEDED, few=True)
+    return _states(wanted, lambda state: state is not JobState.SUCCEEDED, few=False)
 
 
 def _any_state(wanted: JobFilter) -> Walk | None:
     return _states(wanted, lambda state: True, few=False)
 
 
-def _by_kind(lead: Condition | None, name: str, wanted: JobFilter, *, few: bool) -> Walk:
+def _by_kind(lead: Condition | None, name: str, wanted: JobFilter) -> Walk:
     """Return a walk for each kind and owner that may be, since these stand in the index before the seq."""
     kind = wanted.get("kind")
     kinds = list(JobKind) if kind is None else [kind]
@@ -128,33 +138,33 @@ def _by_kind(lead: Condition | None, name: str, wanted: JobFilter, *, few: bool)
     inner = [(facets.c.kind == one.value, facets.c.owned.is_(owned)) for one, owned in product(kinds, owners)]
     branches = tuple(pair if lead is None else (lead, *pair) for pair in inner)
     checked = frozenset({name, "kind", "without_sweeps"})
-    return Walk(of=facets, branches=branches, checked=checked, lead=lead, few=few)
+    return Walk(of=facets, branches=branches, checked=checked, lead=lead)
 
 
 def _category(wanted: JobFilter) -> Walk | None:
     text = wanted.get("category")
-    return None if text is None else _by_kind(facets.c.category == lower(text), "category", wanted, few=True)
+    return None if text is None else _by_kind(facets.c.category == lower(text), "category", wanted)
 
 
 def _user(wanted: JobFilter) -> Walk | None:
     text = wanted.get("user")
-    return None if text is None else _by_kind(facets.c.user == kept(text), "user", wanted, few=True)
+    return None if text is None else _by_kind(facets.c.user == kept(text), "user", wanted)
 
 
 def _detector(wanted: JobFilter) -> Walk | None:
     text = wanted.get("detector")
-    return None if text is None else _by_kind(facets.c.detector == lower(text), "detector", wanted, few=False)
+    return None if text is None else _by_kind(facets.c.detector == lower(text), "detector", wanted)
 
 
 def _dataset(wanted: JobFilter) -> Walk | None:
     text = wanted.get("dataset")
-    return None if text is None else _by_kind(facets.c.dataset == lower(text), "dataset", wanted, few=False)
+    return None if text is None else _by_kind(facets.c.dataset == lower(text), "dataset", wanted)
 
 
 def _kind(wanted: JobFilter) -> Walk | None:
     if wanted.get("kind") is None and not wanted.get("without_sweeps"):
         return None
-    return _by_kind(None, "", wanted, few=False)
+    return _by_kind(None, "", wanted)
 
 
 def _pattern(wanted: JobFilter) -> Walk | None:
@@ -165,13 +175,11 @@ def _pattern(wanted: JobFilter) -> Walk | None:
     start = lower(name.partition("*")[0])
     near = [facets.c.name >= start, facets.c.name < start + _LAST] if start else [facets.c.name >= ""]
     lead = and_(*near, like(facets, name))
-    return Walk(
-        of=facets, branches=((lead,),), checked=frozenset({"name"}), lead=lead, in_order=False, few=False
-    )
+    return Walk(of=facets, branches=((lead,),), checked=frozenset({"name"}), lead=lead, in_order=False)
 
 
 def _everything(wanted: JobFilter) -> Walk | None:
-    return Walk(of=jobs)
+    return Walk(of=facets)  # along its primary key
 
 
 _BEST_FIRST: tuple[Callable[[JobFilter], Walk | None], ...] = (
