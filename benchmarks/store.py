@@ -1,7 +1,7 @@
 """Measure the store with a million jobs in it, on both databases, and add the figures to RESULTS.md.
 
 `python benchmarks/store.py`; a first look: `python benchmarks/store.py --jobs 20000 --seconds 1 --no-write`.
-PostgreSQL and the peer's queue need their packages: postgresql's server on this machine, `pip install procrastinate`.
+PostgreSQL needs its server on this machine; the peer is left out unless `pip install procrastinate` was run.
 """
 
 import sys

@@ -67,7 +67,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Run a PostgreSQL server that trusts everybody and, unless durable, forgets everything in a power cut."""
+    """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut."""
     binaries = _postgres_binaries()
     with _folder("pg") as folder:
         user = _servant(folder)

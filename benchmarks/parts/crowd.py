@@ -52,7 +52,7 @@ class Crowd:
         """Yield rows by table; each chunk once, to be written in the order given."""
         while self.seq < self.jobs:
             share = self.dice.random()
-            # Of a hundred jobs about fifty are of sweeps, five of benchmarks, the others were asked for singly.
+            # Of a hundred jobs about fifty are of sweeps, five of benchmarks, the others asked for singly.
             if share < 0.0098 and self.jobs - self.seq > TRIALS:
                 self._sweep()
             elif share < 0.01006 and self.jobs - self.seq > 1000:
@@ -119,7 +119,8 @@ class Crowd:
             self.rows["trials"].append(
                 {
                     "study_id": study, "number": number, "state": TrialState.COMPLETE.value,
-                    "origin": TrialOrigin.ASKED.value, "params": _json({"noise_step": 50 + number, "w": value}),
+                    "origin": TrialOrigin.ASKED.value,
+                    "params": _json({"noise_step": 50 + number, "w": value}),
                     "values": _json([value]), "error": "", "retry_of": None, "again_at": None,
                     "asked_at": began, "ended_at": began + 1.0,
                 }
@@ -169,8 +170,9 @@ class Crowd:
         }
         self.rows["benchmarks"].append(
             {
-                "id": f"{dice.getrandbits(64):016x}", "name": name, "key": None, "spec": _json(spec.to_json()),
-                "user": user, "created_at": began, "finished_at": self._moment(), "seen_seq": self.seq,
+                "id": f"{dice.getrandbits(64):016x}", "name": name, "key": None,
+                "spec": _json(spec.to_json()), "user": user,
+                "created_at": began, "finished_at": self._moment(), "seen_seq": self.seq,
                 "owner": None, "owned_until": 0.0, "summary": _json({"sums": sums}),
                 "version": 1, "shipped_version": 1, "run_id": None,
             }
@@ -229,8 +231,9 @@ class Crowd:
         seq = job["seq"]
         self.rows["facets"].append(
             {
-                "seq": seq, "kind": job["kind"], "owned": owned(job["key"], tags), "detector": job["detector"],
-                "dataset": data.dataset, "category": data.category, "user": job["user"], "name": job["name"],
+                "seq": seq, "kind": job["kind"], "owned": owned(job["key"], tags),
+                "detector": job["detector"], "dataset": data.dataset, "category": data.category,
+                "user": job["user"], "name": job["name"],
                 "group": job["group"], "queue": job["queue"], "created_at": job["created_at"], "place": seq,
             }
         )  # fmt: skip

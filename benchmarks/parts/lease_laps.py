@@ -20,7 +20,7 @@ KEPT_SHARE = 0.5  # of one worker's leases a second that many together must stil
 def rows(
     full: Full, workers: Sequence[int], seconds: float, queued: int
 ) -> tuple[list[list[str]], list[str]]:
-    """Return a row for each number of workers and way to lease, and words on whether many get in their way."""
+    """Return a row for each number of workers and way to lease, and words on whether many collide."""
     ways: list[tuple[str, Callable[[int], Runner]]] = [
         ("lease", lease_race.runner_of(full.url, whole=False)),
         ("lease, renew, finish", lease_race.runner_of(full.url, whole=True)),

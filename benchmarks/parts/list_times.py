@@ -1,4 +1,4 @@
-"""How long `adctl list` and `leaderboard` take as processes, on an empty store and on a full one, by turns."""
+"""How long `adctl list` and `leaderboard` take as processes, on an empty store and a full one, by turns."""
 
 import subprocess
 import sys

@@ -67,7 +67,7 @@ class JobFilter(TypedDict, total=False):
     """What the jobs of a search have in common; what is None or empty excludes nothing.
 
     Names of detectors, datasets, categories and jobs are compared in any case. A `name` may hold "*" for
-    anything.
+    anything; of a longer name only the first 200 characters are looked at then.
     A tag's value of None asks for the tag alone, whatever its value.
     """
 

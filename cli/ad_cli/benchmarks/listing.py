@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def rows(
     benchmarks: Benchmarks, wanted: GroupFilter, limit: int, listed: Listed
 ) -> list[tuple[float, tuple[str, ...]]]:
-    """Return when each of the first benchmarks that fit was submitted, and its cells below the columns of jobs."""
+    """Return when each of the first that fit was submitted, and its cells below the columns of jobs."""
     every = ((one, BenchmarkSpec.from_json(one.spec)) for one in benchmarks.each(**wanted))
     fitting = ((one, spec) for one, spec in every if _fits(spec, wanted))
     return [(one.created_at, _cells(benchmarks, one, spec, listed)) for one, spec in islice(fitting, limit)]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,7 +104,7 @@ def _fill() -> None:
                 bind.execute(tables[name].insert(), each)
 
 
-def _chunks(bind: sa.Connection) -> Iterator[list[Mapping[str, Any]]]:
+def _chunks(bind: sa.Connection) -> Iterator[Sequence[Mapping[str, Any]]]:
     names = (
         "seq",
         "kind",

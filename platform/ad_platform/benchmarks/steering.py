@@ -108,7 +108,7 @@ class Benchmarks:
         return self._store.benchmarks.search(limit=MOST)
 
     def each(self, **wanted: Unpack[GroupFilter]) -> Iterator[Benchmark]:
-        """Yield the benchmarks that a filter keeps, newest first unless told otherwise; it may keep too many."""
+        """Yield the benchmarks that a filter keeps, newest first unless told otherwise; it may keep more."""
         yield from paged(self._store.benchmarks.find, wanted)
 
     def standing(self, benchmark: Benchmark) -> Standing:

@@ -10,11 +10,9 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Text,
-    and_,
     func,
     literal_column,
     not_,
-    or_,
     select,
     type_coerce,
 )
@@ -57,10 +55,8 @@ def lacks(of: FromClause, measure: str) -> Condition:
 
 
 def like(of: FromClause, pattern: str) -> Condition:
-    """Return the condition that a name is like a pattern; one that was cut is read in full."""
-    text = _pattern(pattern)
-    whole = _there(of, jobs.c.seq == of.c.seq, func.lower(jobs.c.name).like(text, escape="/"))
-    return or_(of.c.name.like(text, escape="/"), and_(func.length(of.c.name) >= LONGEST, whole))
+    """Return the condition that a name is like a pattern, as far as it is kept."""
+    return of.c.name.like(_pattern(pattern), escape="/")
 
 
 def _pattern(pattern: str) -> str:
@@ -109,9 +105,9 @@ def _of_facets(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
         found.append(facets.c.kind.concat("") == kind.value)
     if wanted.get("without_sweeps") and "without_sweeps" not in checked:
         found.append(facets.c.owned.is_(False))
-    name = wanted.get("name")
-    if name is not None and "name" not in checked:
-        found.append(like(facets, name))
+    called = wanted.get("name")
+    if called is not None and "name" not in checked:
+        found.append(like(facets, called))
     if since is not None:
         found.append(facets.c.created_at + 0.0 >= since)
     return found
@@ -132,9 +128,9 @@ def _of_jobs(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
         if value is not None and len(value) >= LONGEST:
             piece = f"{json.dumps(tag)}:{json.dumps(value)}"
             found.append(type_coerce(jobs.c.tags, Text).contains(piece, autoescape=True))
-    name = wanted.get("name")
-    if name is not None and "*" not in name and len(name) >= LONGEST:
-        found.append(func.lower(jobs.c.name) == name.lower())
+    called = wanted.get("name")
+    if called is not None and "*" not in called and len(called) >= LONGEST:
+        found.append(func.lower(jobs.c.name) == called.lower())
     return found
 
 

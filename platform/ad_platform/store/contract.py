@@ -73,10 +73,7 @@ class Jobs(ABC):
 
     @abstractmethod
     def search(self, **wanted: Unpack[JobFilter]) -> list[Job]:
-        """Return the jobs that a filter keeps, newest first unless told otherwise.
-
-        No search reads every job: each walks an index, and ends early.
-        """
+        """Return the jobs that a filter keeps, newest first unless told otherwise; none reads all."""
 
     @abstractmethod
     def measures(self) -> list[str]:

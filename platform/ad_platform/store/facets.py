@@ -1,7 +1,7 @@
 """What jobs are found by: narrow rows beside the wide ones, written with them, and never changed.
 
-A search walks an index of these instead of reading specs; the jobs themselves, which change with every attempt,
-need no index for it. Names stand here in lower case.
+A search walks an index of these instead of reading specs; the jobs themselves, which change with every
+attempt, need no index for it. Names stand here in lower case.
 """
 
 import math
@@ -50,8 +50,8 @@ facets = Table(
     # primary key, past every job if none fits; this order only the right index has.
     Column("place", SEQ, nullable=False),
 )
-# With kind and owner between, a search that asks for one of them skips the many of the other at once; one that
-# asks for neither walks each of the few combinations.
+# With kind and owner between, a search that asks for one of them skips the many of the other at once; one
+# that asks for neither walks each of the few combinations.
 for _name in ("detector", "dataset", "category", "user"):
     Index(f"ix_facets_{_name}", facets.c[_name], facets.c.kind, facets.c.owned, facets.c.place)
 Index("ix_facets_kind", facets.c.kind, facets.c.owned, facets.c.place)
@@ -121,7 +121,7 @@ def tags_of(seq: int, tagged: Mapping[str, str]) -> list[dict[str, object]]:
 
 
 def numbers_of(result: Mapping[str, Json]) -> Iterator[tuple[str, float]]:
-    """Yield the measures of a result, or its other numbers where it has none: what a list can be sorted by."""
+    """Yield the measures of a result, or else its other numbers: what a list can be sorted by."""
     metrics = result.get("metrics")
     for name, value in (metrics if isinstance(metrics, Mapping) else result).items():
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

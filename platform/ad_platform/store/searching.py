@@ -1,8 +1,8 @@
 """Which jobs a search keeps, as statements that end early, however many jobs there are.
 
-A search walks the index of the filter that usually keeps the fewest jobs (`walking`), newest first, and checks the
-other filters row by row (`checking`). An index that is walked for several values at once is walked for each by
-itself, and the walks are merged.
+A search walks the index of the filter that usually keeps the fewest jobs (`walking`), newest first, and
+checks the other filters row by row (`checking`). An index that is walked for several values is walked for
+each by itself, and the walks are merged.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -28,6 +28,7 @@ _COLUMNS = {
     JobOrder.USER: ("user",),
     JobOrder.NAME: ("name",),
 }
+_RANGE = ("before_seq", "oldest_first")
 Part = Callable[[int], Select[Any]]  # a query of at most so many jobs
 
 
@@ -54,8 +55,11 @@ def statements(wanted: JobFilter) -> Generator[Part, int, None]:
             yield partial(_sorted_by, _COLUMNS[order], reverse, wanted, named)
     elif order is not None:
         yield partial(_sorted_by, _COLUMNS[order], reverse, wanted, None)
-    else:
+    elif walk_of(wanted).in_order or walk_of(wanted).few:
         yield lambda limit: _by_age(walk_of(wanted), _with(wanted, limit=limit))
+    else:
+        found = yield partial(_newest, wanted)
+        yield lambda limit: _by_age(walk_of(wanted), _with(wanted, limit=limit), past=found)
 
 
 def _of_state(wanted: JobFilter, state: JobState, limit: int) -> Select[Any]:
@@ -124,7 +128,7 @@ def _measured(name: str, lowest_first: bool, wanted: JobFilter, past: int, limit
     found = select(measures.c.seq, measures.c.value).where(
         measures.c.name == kept(name), measures.c.kind.in_(_KINDS if kind is None else (kind,))
     )
-    if walk.narrows:
+    if walk.narrows and not walk.most:
         found = found.where(measures.c.seq.in_(_all(walk, wanted)))
     else:
         found = found.where(*checks(measures, wanted, frozenset({"kind"})))
@@ -145,7 +149,7 @@ def _whole(found: Select[Any], lowest_first: bool) -> Select[Any]:
 
 
 def names_of_measures() -> Select[Any]:
-    """Return the query of the names of all measures: one step of an index for each, whatever the number of rows."""
+    """Return the query of the names of all measures: a step of an index for each, however many rows."""
     names = select(func.min(measures.c.name).label("name")).cte("names", recursive=True)
     later = measures.alias("later")
     following = select(func.min(later.c.name)).where(later.c.name > names.c.name).scalar_subquery()
@@ -153,14 +157,31 @@ def names_of_measures() -> Select[Any]:
     return select(every.c.name).where(every.c.name.is_not(None))
 
 
-def _by_age(walk: Walk, wanted: JobFilter, lacking: str | None = None) -> Select[Any]:
+def _newest(wanted: JobFilter, limit: int) -> Select[Any]:
+    """Return the query of the jobs that fit among the newest, or oldest: usually these are enough."""
+    everything: JobFilter = {name: wanted[name] for name in _RANGE if name in wanted}  # type: ignore
+    (every,) = _parts(walk_of(everything), everything, ordered=True)
+    near = every.limit(LOOKED_AT).subquery("near")
+    fitting = select(near.c.seq).where(*checks(near, wanted, frozenset()))
+    oldest_first = bool(wanted.get("oldest_first"))
+    first = fitting.order_by(_aged(near.c.seq, oldest_first)).limit(limit).subquery("first")
+    whole = select(jobs).join(first, first.c.seq == jobs.c.seq)
+    return whole.order_by(_aged(jobs.c.seq, oldest_first))
+
+
+def _by_age(walk: Walk, wanted: JobFilter, lacking: str | None = None, past: int = 0) -> Select[Any]:
+    """Return the query of the jobs that fit by their age, but for the first."""
     limit, oldest_first = wanted.get("limit", LIMIT), bool(wanted.get("oldest_first"))
-    parts = [part.limit(limit) for part in _parts(walk, wanted, ordered=True, lacking=lacking)]
+    parts = [part.limit(limit + past) for part in _parts(walk, wanted, ordered=True, lacking=lacking)]
     found = _merged(parts).subquery("found")
-    order = found.c.seq.asc() if oldest_first else found.c.seq.desc()
-    first = select(found.c.seq).order_by(order).limit(limit).subquery("first")
-    whole = jobs.c.seq.asc() if oldest_first else jobs.c.seq.desc()
-    return select(jobs).join(first, first.c.seq == jobs.c.seq).order_by(whole)
+    ordered = select(found.c.seq).order_by(_aged(found.c.seq, oldest_first))
+    first = ordered.limit(limit).offset(past).subquery("first")
+    whole = select(jobs).join(first, first.c.seq == jobs.c.seq)
+    return whole.order_by(_aged(jobs.c.seq, oldest_first))
+
+
+def _aged(seq: ColumnElement[int], oldest_first: bool) -> ColumnElement[int]:
+    return seq.asc() if oldest_first else seq.desc()
 
 
 def _all(walk: Walk, wanted: JobFilter) -> Select[Any]:

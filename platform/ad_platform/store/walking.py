@@ -1,7 +1,7 @@
 """Which index a search walks: that of the filter which usually keeps the fewest jobs.
 
-It is decided here and not by the databases: SQLite keeps no statistics, and those of PostgreSQL know nothing of how
-filters hang together, so that a filter which keeps nothing would have it read every job.
+It is decided here and not by the databases: SQLite keeps no statistics, and those of PostgreSQL know nothing
+of how filters hang together, so that one which keeps nothing would have it read every job.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +30,11 @@ class Walk:
     branches: Sequence[tuple[Condition, ...]] = ((),)
     checked: frozenset[str] = frozenset()  # the filters that it takes care of, a tag as "tag:<name>"
     lead: Condition | None = None  # what all branches have in common
-    # Each branch meets the jobs in the order of their submission. Where it is easy to sort what it keeps, no order
-    # is asked for: a database might look for it along every job.
+    # Each branch meets the jobs in the order of their submission. Where it is easy to sort what it keeps, no
+    # order is asked for: a database might look for it along every job.
     in_order: bool = True
     few: bool = False  # what it keeps is little, a thousand jobs perhaps
+    most: bool = False  # what it keeps may be nearly everything
 
     @property
     def seq(self) -> ColumnElement[int]:
@@ -69,11 +70,11 @@ def _worker(wanted: JobFilter) -> Walk | None:
     return Walk(of=jobs, branches=(same,), checked=frozenset({"worker"}))
 
 
-def _exact(name: str, text: str | None, *, few: bool = True) -> Walk | None:
+def _exact(name: str, text: str | None, *, most: bool = False) -> Walk | None:
     if text is None:
         return None
     same = facets.c[name] == text
-    return Walk(of=facets, branches=((same,),), checked=frozenset({name}), lead=same, few=few)
+    return Walk(of=facets, branches=((same,),), checked=frozenset({name}), lead=same, few=not most, most=most)
 
 
 def _group(wanted: JobFilter) -> Walk | None:
@@ -92,7 +93,7 @@ def _rare_queue(wanted: JobFilter) -> Walk | None:
 
 
 def _usual_queue(wanted: JobFilter) -> Walk | None:
-    return _exact("queue", wanted.get("queue"), few=False)
+    return _exact("queue", wanted.get("queue"), most=True)
 
 
 def _tag(wanted: JobFilter) -> Walk | None:
@@ -110,12 +111,16 @@ def _any_tag(wanted: JobFilter) -> Walk | None:
     return None
 
 
-def _states(wanted: JobFilter, among: Callable[[JobState], bool], *, few: bool) -> Walk | None:
+def _states(
+    wanted: JobFilter, among: Callable[[JobState], bool], *, few: bool = False, most: bool = False
+) -> Walk | None:
     states = list(dict.fromkeys(wanted.get("states") or ()))
     if not states or not all(map(among, states)):
         return None
     branches = tuple((jobs.c.state == state,) for state in states)
-    return Walk(of=jobs, branches=branches, checked=frozenset({"states"}), in_order=not few, few=few)
+    return Walk(
+        of=jobs, branches=branches, checked=frozenset({"states"}), in_order=not few, few=few, most=most
+    )
 
 
 def _live(wanted: JobFilter) -> Walk | None:
@@ -123,11 +128,11 @@ def _live(wanted: JobFilter) -> Walk | None:
 
 
 def _gone_wrong(wanted: JobFilter) -> Walk | None:
-    return _states(wanted, lambda state: state is not JobState.SUCCEEDED, few=False)
+    return _states(wanted, lambda state: state is not JobState.SUCCEEDED)
 
 
 def _any_state(wanted: JobFilter) -> Walk | None:
-    return _states(wanted, lambda state: True, few=False)
+    return _states(wanted, lambda state: True, most=True)
 
 
 def _by_kind(lead: Condition | None, name: str, wanted: JobFilter) -> Walk:
@@ -138,7 +143,7 @@ def _by_kind(lead: Condition | None, name: str, wanted: JobFilter) -> Walk:
     inner = [(facets.c.kind == one.value, facets.c.owned.is_(owned)) for one, owned in product(kinds, owners)]
     branches = tuple(pair if lead is None else (lead, *pair) for pair in inner)
     checked = frozenset({name, "kind", "without_sweeps"})
-    return Walk(of=facets, branches=branches, checked=checked, lead=lead)
+    return Walk(of=facets, branches=branches, checked=checked, lead=lead, most=lead is None)
 
 
 def _category(wanted: JobFilter) -> Walk | None:

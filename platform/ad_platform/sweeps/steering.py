@@ -77,7 +77,7 @@ class Sweeps:
         return [viewing.sweep_view(self._store, study, brief=True) for study in studies]
 
     def each(self, **wanted: Unpack[GroupFilter]) -> Iterator[Study]:
-        """Yield the sweeps that a filter keeps, newest first unless told otherwise; it may keep too many."""
+        """Yield the sweeps that a filter keeps, newest first unless told otherwise; it may keep more."""
         yield from paged(self._store.studies.find, wanted)
 
     def brief(self, study: Study) -> SweepView:

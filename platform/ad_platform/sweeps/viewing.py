@@ -84,7 +84,7 @@ def sweep_view(store: Store, study: Study, *, brief: bool = False, row: bool = F
 
 
 def best_of(store: Store, study: Study, spec: StudySpec, *, alone: bool = False) -> TrialView | None:
-    """Return the best trial so far by the first objective, `alone` without its jobs; of equal ones the first."""
+    """Return the best trial by the first objective, `alone` without its jobs; of equal ones the first."""
     best = study.summary.get("best")
     number = best.get("number") if isinstance(best, dict) else None
     if not isinstance(number, int):

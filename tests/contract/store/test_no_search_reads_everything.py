@@ -19,7 +19,7 @@ from ad_platform.records import Benchmark, Outcome
 from ad_platform.requests import JobFilter, JobOrder
 from ad_platform.states import AttemptOutcome, JobKind, JobState
 from ad_platform.store import searching
-from ad_platform.store.engine import SqlStore, backend_of, open_store
+from ad_platform.store.engine import SqlStore, open_store
 from ad_platform.store.facets import facets, measures, tags
 from ad_platform.store.tables import attempts, events, jobs, metadata, shipments
 from store_cases import CAN, SPEC, FakeClock, asked, failed, holding, take, worker
@@ -69,7 +69,7 @@ def multiplied(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             for name in ("jobs", "events"):
                 number = f"pg_get_serial_sequence('{name}', 'seq')"
-                connection.execute(text(f"SELECT setval({number}, (SELECT max(seq) FROM {name}))"))  # noqa: S608
+                connection.execute(text(f"SELECT setval({number}, (SELECT max(seq) FROM {name}))"))
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
