@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,7 +104,7 @@ def _fill() -> None:
                 bind.execute(tables[name].insert(), each)
 
 
-def _chunks(bind: sa.Connection) -> Iterator[Sequence[Mapping[str, Any]]]:
+def _chunks(bind: sa.Connection) -> Iterator[list[dict[str, Any]]]:
     names = (
         "seq",
         "kind",
@@ -123,7 +123,7 @@ def _chunks(bind: sa.Connection) -> Iterator[Sequence[Mapping[str, Any]]]:
     last = 0
     while True:
         found = sa.select(jobs).where(jobs.c.seq > last).order_by(jobs.c.seq).limit(AT_ONCE)
-        rows = list(bind.execute(found).mappings())
+        rows = [dict(row._mapping) for row in bind.execute(found)]
         if not rows:
             return
         yield rows

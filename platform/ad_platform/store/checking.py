@@ -107,7 +107,8 @@ def _of_facets(wanted: JobFilter, checked: frozenset[str]) -> list[Condition]:
         found.append(facets.c.owned.is_(False))
     called = wanted.get("name")
     if called is not None and "name" not in checked:
-        found.append(like(facets, called))
+        exact = facets.c.name.concat("") == lower(called)
+        found.append(like(facets, called) if "*" in called else exact)
     if since is not None:
         found.append(facets.c.created_at + 0.0 >= since)
     return found
