@@ -34,7 +34,9 @@ _load = (
     select(jobs.c.user, func.count().label("running"))
     .where(is_state(JobState.RUNNING))
     .group_by(jobs.c.user)
-    .subquery("load")
+    .cte("load")
+    # Counted once: PostgreSQL, which may think that hardly anything is queued, would count for each queued job.
+    .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 
 _ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
