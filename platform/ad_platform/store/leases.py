@@ -35,7 +35,7 @@ _load = (
     .where(is_state(JobState.RUNNING))
     .group_by(jobs.c.user)
     .cte("load")
-    # Counted once: PostgreSQL, which may think that hardly anything is queued, would count for each queued job.
+    # Counted once: PostgreSQL, where it thinks that hardly anything is queued, counts for each queued job.
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 
