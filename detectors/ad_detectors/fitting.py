@@ -70,9 +70,9 @@ class ContextCore:
             raise StateError(f"stage '{stage}' ended without having begun")
         contribution = part(self.detector.state(), stage)
         refuse_not_finite(contribution)
-        self.store_stage(stage, contribution)
         self._within = None
         self.done.append(stage)
+        self.store_stage(stage, contribution)
 
     def report(self, step: int, of: int, **metrics: float) -> None:
         """Check and pass on progress; see FitContext."""

@@ -287,6 +287,7 @@ class Client(Following):
             gpus=planning.gpus(spec.device),
             needs=needs,
             max_attempts=scheduling.max_attempts,
+            timeout=scheduling.timeout,
             code=self.code,
         )
 

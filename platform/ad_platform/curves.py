@@ -15,6 +15,7 @@ class Curve:
 
     points: tuple[Point, ...] = ()
     last: int = 0  # the newest committed step
+    whole: int = 0  # the last one before the first that could not be read; `last` if all could
     problems: tuple[str, ...] = ()
 
 
@@ -42,6 +43,7 @@ def _manifest(storage: Storage, record: CheckpointRecord) -> Manifest:
 
 def _read(storage: Storage, manifest: Manifest, after: int, last: int, problems: list[str]) -> Curve:
     points: list[Point] = []
+    whole = last
     for segment in segments(manifest):
         if segment.last <= after:
             continue
@@ -49,5 +51,6 @@ def _read(storage: Storage, manifest: Manifest, after: int, last: int, problems:
             points += read_segment(storage, segment)
         except CorruptBundle as error:
             problems.append(str(error))
+            whole = min(whole, max(segment.first - 1, after))
     kept = tuple(point for point in points if after < point.step <= last)
-    return Curve(points=kept, last=last, problems=tuple(problems))
+    return Curve(points=kept, last=last, whole=whole, problems=tuple(problems))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_platform.errors import Conflict, InvalidRequest, NotSucceeded, TimedOut
+from ad_platform.errors import Conflict, CorruptBundle, InvalidRequest, NotSucceeded, TimedOut
 from ad_platform.history import Estimate, estimate
 from ad_platform.looking import Looking
 from ad_platform.records import Benchmark, Champion, Job, Progress
@@ -98,11 +98,13 @@ class Following(Looking):
 
         A model's folder is what `ad_detectors.checkpoint.load_model` reads.
         """
-        _, bundle = self._left(job)
+        found, bundle = self._left(job)
         folder = Path(to).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InvalidRequest(f"{folder} is there already and not an empty folder; choose another")
-        self.storage.fetch(bundle, folder)
+        manifest = self.storage.fetch(bundle, folder)
+        if result_of(found).manifest_sha256 not in (None, manifest.sha256):
+            raise CorruptBundle(f"{bundle} in the storage is not what its job reported; run the job again")
         return folder
 
     def estimate(self, spec: JobSpec, images: int | None = None) -> Estimate | None:

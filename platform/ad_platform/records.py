@@ -10,10 +10,14 @@ from ad_platform.states import (
     FailureClass,
     JobKind,
     JobState,
+    Sequel,
     StudyState,
     TrialOrigin,
     TrialState,
 )
+
+RESUMED_FROM = "resumed_from"  # the fact of an attempt that names the checkpoint it went on from
+PASSED_OVER = "passed_over"  # the one that names the broken checkpoints it could not go on from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,8 @@ class Job:
     memory_mb: int = 0
     max_attempts: int = 3
     stall_after: float = 600.0
+    timeout: float | None = None  # seconds that its attempts may run, all together
+    batch_divisor: int = 1  # parts in which a batch is computed: 2 once memory did not suffice
     not_before: float = 0.0
     retry_of: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +93,19 @@ class Attempt:
     ended_at: float | None = None
     failure: FailureClass | None = None
     error: str = ""
+    sequel: Sequel | None = None  # what was made of its failure
     facts: Mapping[str, Json] = field(default_factory=dict)  # host, device, threads, resumed step
+
+    @property
+    def resumed_from(self) -> str | None:
+        """Return the checkpoint it went on from, None for one that began anew."""
+        return str(self.facts[RESUMED_FROM]) if self.facts.get(RESUMED_FROM) else None
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Return a line for each newer checkpoint that was broken: which, and what is wrong with it."""
+        lines = self.facts.get(PASSED_OVER)
+        return tuple(map(str, lines)) if isinstance(lines, list) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +128,7 @@ class Lease:
     attempt: int
     worker: str
     seconds: float
+    time_left: float | None = None  # seconds that the attempt may run, by the job's timeout
 
     @property
     def job_id(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from ad_platform import failpoints
 from ad_platform.errors import InvalidValue
 
 
@@ -63,6 +64,7 @@ def embedded_broker(home: Path) -> str:
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment; raise InvalidValue for a number that is none."""
     env = os.environ if environ is None else environ
+    failpoints.armed_by(env)  # a mistake in it is told here, and not from the midst of a transaction
     home = _home(env)
     weights = env.get("ADCTL_WEIGHTS")
     return Settings(

@@ -87,7 +87,7 @@ VARIABLES: tuple[Variable, ...] = (
 
 MISTAKEN = ("MLFLOW_TRACKING_URL", "MLFLOW_URI", "MLFLOW_URL")
 # Set by adctl itself, and by those who test it.
-INTERNAL = frozenset({"ADCTL_STACK", "ADCTL_TEST_DATA"})
+INTERNAL = frozenset({"ADCTL_FAILPOINT", "ADCTL_STACK", "ADCTL_TEST_DATA"})
 
 
 def in_force(settings: Settings, environ: Mapping[str, str]) -> list[Setting]:

@@ -17,11 +17,11 @@ from ad_migrations.steps import _config
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch, UnknownName
 from ad_platform.records import Outcome
 from ad_platform.specs import PictureAsk
-from ad_platform.states import AttemptOutcome, Directive, JobKind
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
 from ad_platform.store.tables import metadata
-from store_cases import SPEC, holding, submit, take
+from store_cases import SPEC, failed, holding, submit, take
 
 
 @contextmanager
@@ -252,3 +252,21 @@ def test_what_jobs_are_found_by_is_read_from_those_that_are_there(empty_url: str
     ad_migrations.upgrade(empty_url)
 
     assert rows() == before
+
+
+def test_a_job_whose_time_was_up_counts_as_stalled_on_the_way_down(empty_url: str) -> None:
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        store.workers.hold([holding()])
+        job = submit(store, timeout=60.0)
+        store.leases.finish(take(store), failed(FailureClass.TIMEOUT, "too long"))
+        other = submit(store)
+        store.leases.finish(take(store), failed(FailureClass.OOM))
+    ad_migrations.downgrade(empty_url, "0005")
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        kept, halved = store.jobs.get(job.id), store.jobs.get(other.id)
+        assert (kept.failure, kept.error, kept.timeout) == (FailureClass.STALLED, "too long", None)
+        (attempt,) = store.jobs.attempts(job.id)
+        assert (attempt.failure, attempt.sequel) == (FailureClass.STALLED, None)
+        assert (halved.failure, halved.batch_divisor) == (FailureClass.OOM, 1)

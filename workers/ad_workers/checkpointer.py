@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.states import Directive
 from ad_platform.storage.layout import checkpoint_prefix
@@ -71,7 +72,9 @@ class Checkpointer:
         folder = desk.scratch / "checkpoint"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        reach(Edge.SAVE)
         self.save(folder)
+        reach(Edge.SAVED)
         desk.guard()
         if self.points:
             segment = write_segment(desk.storage, assignment.job_id, assignment.attempt, self.points)
@@ -84,7 +87,8 @@ class Checkpointer:
             "of": of,
             "segments": [*map(Segment.to_json, self.committed)],
         }
-        manifest = desk.storage.publish(prefix, folder, meta)
+        manifest = desk.storage.publish(prefix, folder, meta, desk.guard)
+        reach(Edge.STORED)
         desk.guard()
         desk.say(
             CheckpointMade(step=step, prefix=prefix, manifest_sha256=manifest.sha256, size=manifest.size)

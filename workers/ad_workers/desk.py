@@ -1,13 +1,12 @@
 """Where a child works: its assignment, its line to the supervisor, its storage, and its fence."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ad_platform.records import CheckpointRecord
+from ad_platform.errors import CorruptBundle, InvalidRequest
 from ad_platform.specs import JobSpec
 from ad_platform.states import Directive
-from ad_platform.storage.checkpoints import Resumable, fetch_latest, stored_checkpoints
+from ad_platform.storage.checkpoints import Search, search, stored_checkpoints
 from ad_platform.storage.contract import Storage
 from ad_workers.boottime import boottime
 from ad_workers.exits import Exit
@@ -93,11 +92,31 @@ class Desk:
         if order is not None:
             raise Stop(CODES[order])
 
-    def resume(self) -> Resumable | None:
+    def resume(self) -> Search:
         """Fetch the newest whole checkpoint of this job, or of those it retries, into the scratch folder."""
+        broken: list[str] = []
         for job_id in self.assignment.lineage:
-            candidates: Sequence[CheckpointRecord | str] = stored_checkpoints(self.storage, job_id)
-            found = fetch_latest(self.storage, candidates, self.scratch / "resume")
-            if found is not None:
-                return found
-        return None
+            # What the store recorded counts even if it lies there no more: that it is gone is worth a word.
+            candidates: dict[str, str | None] = dict.fromkeys(stored_checkpoints(self.storage, job_id))
+            candidates |= self.assignment.recorded.get(job_id, {})
+            found = search(self.storage, candidates, self.scratch / "resume")
+            broken += found.broken
+            if found.manifest is not None:
+                return Search(manifest=found.manifest, broken=tuple(broken))
+        return Search(broken=tuple(broken))
+
+    def fetch_source(self, what_for: str) -> Path:
+        """Fetch the model of the source job and return its folder.
+
+        Raises InvalidRequest if it has none, CorruptBundle, naming it, if it is not what its job published.
+        """
+        source = self.assignment.source
+        if source is None:
+            raise InvalidRequest(
+                f"job {self.spec.source} has no fitted model to {what_for}; it must have succeeded"
+            )
+        folder = self.scratch / "model"
+        manifest = self.storage.fetch(source, folder)
+        if self.assignment.source_sha256 not in (None, manifest.sha256):
+            raise CorruptBundle(f"{source} is broken: its manifest is not the one that its job published")
+        return folder

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import signal
 import threading
 import warnings
@@ -17,6 +18,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
+from ad_platform import failpoints
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -66,6 +68,8 @@ def start(
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    for armed in failpoints.armed_by(os.environ):
+        log.warning("a test's trap is armed: %s does %s at %s", failpoints.VARIABLE, armed.action, armed.name)
     machine = look()
     for card in machine.devices.cards:
         if card.problem:
@@ -140,6 +144,7 @@ class Worker:
             drain=self.dismiss,
             idle=lambda: not self.slots.free.empty(),
             sweep=self.sweeper.want,
+            back=self._come_back,
         )
 
     def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
@@ -243,6 +248,12 @@ class Worker:
     def _tick(self) -> None:
         self.ticker.run(self.settings.tick, self.stopping)
 
+    def _come_back(self) -> None:
+        """Register again, unless this worker is about to leave: somebody took its silence for its end."""
+        if not self.slots.draining.is_set():
+            log.warning("counted as gone; registering again")
+            self._register()
+
     def _register(self) -> WorkerRecord:
         record = WorkerRecord(
             id=self.id,
@@ -254,6 +265,7 @@ class Worker:
             facts={
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
                 "adctl": package_version(),
+                "python": platform.python_version(),
                 **self.machine.to_json(),
             },
         )

@@ -28,7 +28,11 @@ class Assignment:
     threads: int
     cuda: str | None  # the UUID of the slot's GPU
     deadline: float  # boottime at which the lease ends unless renewed
+    recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each job of the lineage, the checkpoints that the store knows: prefix -> SHA-256 of the manifest."""
+    source_sha256: str | None = None  # of the source's manifest
     selected_on: str = "none"  # which images the settings were chosen by
+    batch_divisor: int = 1  # parts in which a batch is computed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with self._lock, theirs, log_file.open("ab") as output:
             token = next(self._tokens)
-            child = Child(token, Link(ours), kill=lambda: self._send({"kill": token}))
+            child = Child(token, Link(ours), kill=lambda: self._kill(token))
             self._children[token] = child
             request = {"spawn": token, "assignment": encode(assignment).decode()}
             line = json.dumps(request).encode() + b"\n"
@@ -57,6 +58,16 @@ class Nursery:
             except OSError:  # the zygote is dying
                 self._forget(child)
         return child
+
+    def _kill(self, token: int) -> None:
+        """Have a child killed; one that waits for a zygote which is still loading has ended at once."""
+        self._send(
+            {"kill": token}
+        )  # behind the request to spawn it: should it be forked yet, it dies at once
+        child = self._children.get(token)
+        if child is not None and not self.ready.is_set():
+            child.status = -signal.SIGKILL
+            self._forget(child)
 
     def close(self) -> None:
         """End the zygote and with it every child."""

@@ -19,7 +19,7 @@ def publish(desk: Desk, prefix: str, fill: Callable[[Path], None], result: Mappi
     folder.mkdir(parents=True)
     fill(folder)
     desk.guard()
-    manifest = desk.storage.publish(prefix, folder, {"job": desk.assignment.job_id})
+    manifest = desk.storage.publish(prefix, folder, {"job": desk.assignment.job_id}, desk.guard)
     desk.guard()
     place: dict[str, Json] = {
         "bundle": prefix,

@@ -11,6 +11,7 @@ import psutil
 
 from ad_detectors import cpus
 from ad_platform.errors import AdctlError
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Capabilities, Lease, Outcome
 from ad_platform.results import selected_on
 from ad_platform.settings import Settings
@@ -115,20 +116,25 @@ class Slots:
         writer = LogWriter(self.storage, lease.job_id, lease.attempt)
         output = AttemptLog(self.settings.home / "logs" / "jobs" / f"{mark}.log", writer.append)
         assignment = self._assignment(lease, device, deadline, scratch)
+        reach(Edge.FORK)
+        child = self.nursery.spawn(assignment, output.file)
+        reach(Edge.FORKED)
         return Supervisor(
             store=self.store,
             lease=lease,
-            child=self.nursery.spawn(assignment, output.file),
+            child=child,
             scratch=scratch,
             log=output,
             deadline=deadline,
             grace=self.grace,
             draining=self.draining.is_set,
-            retain=lambda held: retain_newest(self.storage, self.store.artifacts, held),
+            time_left=lease.time_left,
+            retain=lambda held: retain_newest(self.storage, self.store, held),
         )
 
     def _assignment(self, lease: Lease, device: Gpu | None, deadline: float, scratch: Path) -> Assignment:
         settings, spec = self.settings, lease.job.spec
+        lineage, (source, source_sha256) = self._lineage(lease), self._source(spec)
         return Assignment(
             job_id=lease.job_id,
             attempt=lease.attempt,
@@ -140,12 +146,15 @@ class Slots:
             cache=str(settings.home / "cache"),
             fingerprints=str(settings.home / "cache" / "fingerprints.json"),
             weights=str(settings.weights) if settings.weights else None,
-            lineage=self._lineage(lease),
-            source=self._source(spec),
+            lineage=lineage,
+            recorded={job_id: self._recorded(job_id) for job_id in lineage},
+            source=source,
+            source_sha256=source_sha256,
             threads=spec.threads or max(1, cpus.usable() // len(self.devices)),
             cuda=device.uuid if device else None,
             deadline=deadline,
             selected_on=selected_on(lease.job),
+            batch_divisor=lease.job.batch_divisor,
         )
 
     def _data(self, spec: JobSpec) -> str:
@@ -161,9 +170,15 @@ class Slots:
             origin = self.store.jobs.get(origin).retry_of
         return tuple(lineage)
 
-    def _source(self, spec: JobSpec) -> str | None:
-        """Return where the model to evaluate lies."""
+    def _recorded(self, job_id: str) -> dict[str, str]:
+        """Return the checkpoints of a job that the store knows, and the hash of each one's manifest."""
+        known = self.store.artifacts.checkpoints(job_id)
+        return {record.prefix: record.manifest_sha256 for record in known}
+
+    def _source(self, spec: JobSpec) -> tuple[str | None, str | None]:
+        """Return where the model to evaluate lies, and the hash of its manifest."""
         if spec.source is None:
-            return None
-        bundle = self.store.jobs.get(spec.source).result.get("bundle")
-        return str(bundle) if bundle else None
+            return None, None
+        result = self.store.jobs.get(spec.source).result
+        bundle, known = result.get("bundle"), result.get("manifest_sha256")
+        return (str(bundle) if bundle else None), (str(known) if known else None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ad_detectors.device import Device, choose
+from ad_platform.records import PASSED_OVER, RESUMED_FROM
 from ad_platform.specs import Json
 from ad_platform.storage.checkpoints import Resumable
 from ad_workers.desk import Desk
@@ -26,7 +27,8 @@ class Start:
 
 def start(desk: Desk) -> Start:
     """Fetch the newest whole checkpoint, settle device and threads, and tell the supervisor."""
-    resumed = desk.resume()
+    looked = desk.resume()
+    resumed = Resumable(manifest=looked.manifest) if looked.manifest else None
     device = choose(within_slot(desk.spec.device, desk.assignment.cuda))
     # As many threads as before: two against one give other bits.
     threads = number(resumed, "threads") or desk.assignment.threads
@@ -40,12 +42,14 @@ def start(desk: Desk) -> Start:
     step, folder = number(resumed, "step"), None
     if resumed is not None:
         folder = desk.scratch / "resume" / resumed.prefix.rsplit("/", 1)[1]
-        facts |= {"resumed_step": step, "resumed_from": resumed.prefix}
-        for line in resumed.broken:
-            print(f"passed over a checkpoint: {line}", flush=True)  # noqa: T201 - the attempt's log
+        facts |= {"resumed_step": step, RESUMED_FROM: resumed.prefix}
+    if looked.broken:
+        facts[PASSED_OVER] = [*looked.broken]
+    for line in looked.broken:
+        print(f"passed over a checkpoint: {line}", flush=True)  # noqa: T201 - the attempt's log
     desk.say(Note(facts=facts))
     desk.say(Report(step=step, of=number(resumed, "of"), message="reading images"))
-    print(" ".join(f"{name}={value}" for name, value in facts.items()), flush=True)  # noqa: T201
+    print(" ".join(f"{name}={value}" for name, value in facts.items() if name != PASSED_OVER), flush=True)  # noqa: T201
     return Start(device, threads, resumed, step, folder)
 
 

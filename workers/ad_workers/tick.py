@@ -27,12 +27,16 @@ class Ticker:
     drain: Callable[[], None]
     idle: Callable[[], bool]  # whether a slot is free
     sweep: Callable[[], None] = lambda: None  # has sweeps and benchmarks taken further
+    back: Callable[[], None] = lambda: None  # told that the worker counts as gone: it was held up for long
 
     def tick(self) -> None:
         """Do one round; a service that is down is left for the next one."""
         try:
-            if self.store.workers.beat(self.worker) == "draining":
+            state = self.store.workers.beat(self.worker)
+            if state == "draining":
                 self.drain()
+            elif state == "gone":
+                self.back()
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
             if self.store.studies.to_advance() or self.store.benchmarks.to_follow():

@@ -21,6 +21,16 @@ def within(low: float, high: float | None = None) -> Callable[[float | None], fl
     return check
 
 
+def length_of_time(text: str) -> float:
+    """Return the seconds of an option such as 2h."""
+    from ad_platform import durations
+
+    try:
+        return durations.seconds(text)
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
 ]
@@ -117,6 +127,16 @@ MaxAttempts = Annotated[
     int | None,
     typer.Option(
         callback=within(1, 1000), help="Failures after which it is given up. Default: 3.", show_default=False
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        parser=length_of_time,
+        metavar="TIME",
+        help="How long it may run, such as 90s, 30m or 2h; each job alone. Default: for ever.",
+        show_default=False,
     ),
 ]
 Key = Annotated[

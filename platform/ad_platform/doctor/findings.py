@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ad_platform.errors import AdctlError
 
 PATIENCE = 8.0  # seconds for all that is looked at
+PATIENCE_TO_COMPARE = 40.0  # seconds to set store, broker, MLflow, Optuna and disk against each other
 
 
 class Level(StrEnum):
@@ -20,6 +21,14 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mending:
+    """How a finding is put right; to do it twice, or on what has changed meanwhile, does no harm."""
+
+    words: str  # what it will do, as "takes the job back"
+    do: Callable[[], str]  # does it and says what it did; raises AdctlError or OSError where it cannot
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One line about one part, and what to do about it."""
 
@@ -27,6 +36,19 @@ class Finding:
     about: str
     words: str
     remedy: str = ""
+    kind: str = ""  # what is wrong, in a word that stays the same; "" where the part says it all
+    subject: str = ""  # the id, name or path of what it is about
+    mending: Mending | None = field(default=None, compare=False)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return what tells this finding from others, and is the same at the next look."""
+        return (self.kind or self.about, self.subject)
+
+    @property
+    def advice(self) -> str:
+        """Return what to do: by hand, or what `adctl doctor --fix` does."""
+        return f"--fix {self.mending.words}" if self.mending else self.remedy
 
 
 Look = Callable[[], Iterable[Finding]]
@@ -66,7 +88,7 @@ def examine(looks: Sequence[tuple[str, Look]], patience: float = PATIENCE) -> li
     return [
         finding
         for about, _ in looks
-        for finding in found.get(about) or [problem(about, late, "it is slow, or out of reach")]
+        for finding in found.get(about, [problem(about, late, "it is slow, or out of reach")])
     ]
 
 

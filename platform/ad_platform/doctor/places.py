@@ -15,6 +15,7 @@ from ad_platform.stack.places import longest_socket, too_long
 
 GB = 10**9
 LITTLE, TOO_LITTLE = 5 * GB, GB // 2  # a run writes decoded pictures, checkpoints and pictures of results
+FEW, TOO_FEW = 0.05, 1000  # the part of a disk's files, and the files, that are left
 SHARED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "lustre", "webdav")
 
 
@@ -80,7 +81,9 @@ def disks(settings: Settings) -> Iterator[Finding]:
         places.setdefault(there.stat().st_dev, (there, []))[1].append(name)
     for there, names in places.values():
         free = shutil.disk_usage(there).free
-        yield room(free, f"for {' and '.join(names)} ({there})")
+        where = f"for {' and '.join(names)} ({there})"
+        yield room(free, where)
+        yield from entries(there, where)
 
 
 def room(free: int, where: str) -> Finding:
@@ -92,6 +95,24 @@ def room(free: int, where: str) -> Finding:
     if free < LITTLE:
         return warning("disk", f"{said}, which a few runs may fill", remedy)
     return ok("disk", said)
+
+
+def entries(folder: Path, where: str) -> Iterator[Finding]:
+    """Say whether a disk is about to hold no more files, whatever room is left."""
+    if not hasattr(os, "statvfs"):
+        return
+    found = os.statvfs(folder)
+    yield from few_files(found.f_favail, found.f_files, where)
+
+
+def few_files(left: int, of: int, where: str) -> Iterator[Finding]:
+    """Judge how many more files a disk can hold; one that counts none (0 of 0) has no limit."""
+    if of <= 0 or left >= FEW * of:
+        return
+    said = f"{left:,} of {of:,} files are left {where}"
+    remedy = "remove some files: the disk counts them, whatever their size"
+    too_few = left < TOO_FEW
+    yield (problem if too_few else warning)("disk", said, remedy)
 
 
 def written(settings: Settings) -> Mapping[str, Path]:
@@ -109,6 +130,11 @@ def existing(folder: Path) -> Path:
         if one.is_dir():
             return one
     return Path(folder.anchor or ".")
+
+
+def on_network_disk(folder: Path) -> bool:
+    """Say whether a folder lies on a disk of another machine."""
+    return _filesystem(folder) in SHARED
 
 
 def _filesystem(folder: Path) -> str:

@@ -1,7 +1,6 @@
 """Looks at the store: does it answer, has it this program's schema, is it whole, what do its workers say."""
 
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,6 @@ from ad_platform.errors import AdctlError, StoreDown
 from ad_platform.records import WorkerRecord
 from ad_platform.settings import Settings
 
-SKEW = 5.0  # seconds two clocks may differ before times look odd
 CHECKED = 200 << 20  # bytes of a database that are read through in a moment
 
 
@@ -42,7 +40,6 @@ def store(settings: Settings) -> Iterator[Finding]:
         return
     with closing(opened):
         yield ok("store", f"{shown(settings.database_url)} answers, schema {HEAD} is up to date")
-        yield clock(opened.now(), time.time())
         yield from workers(opened.workers.roster(), settings.node, package_version())
 
 
@@ -58,19 +55,6 @@ def damaged(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if said == "ok" else " ".join(said.split())
-
-
-def clock(there: float, here: float) -> Finding:
-    """Compare the store's clock with that of this machine."""
-    skew = here - there
-    if abs(skew) <= SKEW:
-        return ok("clock", "this machine and the store agree")
-    side = "ahead of" if skew > 0 else "behind"
-    return warning(
-        "clock",
-        f"this machine is {abs(skew):.0f} s {side} the store, so ages and curves look wrong",
-        "set both by NTP",
-    )
 
 
 def workers(roster: Sequence[WorkerRecord], node: str, ours: str) -> Iterator[Finding]:

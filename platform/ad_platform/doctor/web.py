@@ -5,11 +5,14 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from ad_platform.addresses import shown
 from ad_platform.doctor.findings import Finding, ok, problem
 
 PATIENCE = 4.0  # seconds
+VERSION = "/version"
 QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
@@ -30,6 +33,29 @@ def ask_mlflow(uri: str, environ: Mapping[str, str], patience: float = PATIENCE)
             "start the server, or check MLFLOW_TRACKING_URI",
         )
     return ok("mlflow", f"{where} answers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greeting:
+    """What a server says of itself."""
+
+    version: str  # of MLflow; "" where it does not say
+    date: float | None  # its clock, to the second, in the middle of that second
+
+
+def greet(uri: str, environ: Mapping[str, str], patience: float = PATIENCE) -> Greeting | None:
+    """Return which MLflow a server is, and what time it is there; None where it does not answer."""
+    request = urllib.request.Request(uri.rstrip("/") + VERSION, headers=_account(environ))  # noqa: S310 - http(s)
+    try:
+        with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310
+            text, head = answer.read(100).decode(errors="replace").strip(), answer.headers
+    except urllib.error.HTTPError as error:
+        text, head = "", error.headers
+    except (OSError, ValueError):
+        return None
+    when = parsedate_to_datetime(head["Date"]) if head["Date"] else None
+    known = text if text[:1].isdigit() and len(text) < 40 else ""
+    return Greeting(version=known, date=None if when is None else when.timestamp() + 0.5)
 
 
 def _refused(where: str, code: int) -> Finding:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ad_platform.errors import BrokerDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.queue.protocol import Queue
 from ad_platform.records import OutboxEntry
 from ad_platform.store.contract import Outbox
@@ -21,7 +22,9 @@ def relay(outbox: Outbox, queue: Queue, limit: int = 100, full: int | None = Non
     try:
         for entry in owed:
             if entry.queue not in crowded:
+                reach(Edge.RING)
                 queue.ring(entry.job_id, entry.queue, entry.priority)
+                reach(Edge.RUNG)
             made.append(entry.seq)
     except BrokerDown:
         outbox.rung(made)

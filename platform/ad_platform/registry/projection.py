@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ad_platform.errors import CorruptBundle
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Champion, Job
 from ad_platform.registry.packing import complete
 from ad_platform.registry.release import release_of
@@ -93,6 +94,29 @@ def reconcile(store: Store, storage: Storage, registry: ModelRegistry) -> int:
     return _tell_all(store, storage, registry, wrong)
 
 
+def disagreement(registry: ModelRegistry, champion: Champion) -> str:
+    """Say what the registry says otherwise than the store of a decision in force, changing nothing.
+
+    Empty where they agree. Raises TrackingDown.
+    """
+    if champion.published is None:
+        return "was not told of it"
+    shown = registry.alias_of(champion)
+    if shown is None:
+        return "has no such alias"
+    return "" if shown == champion.published else f"has it on version {shown}, not {champion.published}"
+
+
+def tell(store: Store, storage: Storage, registry: ModelRegistry, champion: Champion) -> str:
+    """Have the registry say what the store says of a decision, and return the version it carries.
+
+    Raises TrackingDown, StorageDown, CorruptBundle.
+    """
+    _tell(store, storage, registry, champion)
+    newest = store.champions.current(champion.model, champion.alias)
+    return (newest and newest.published) or ""
+
+
 def _tell_all(store: Store, storage: Storage, registry: ModelRegistry, champions: Sequence[Champion]) -> int:
     done = 0
     for champion in champions:
@@ -107,7 +131,9 @@ def _tell_all(store: Store, storage: Storage, registry: ModelRegistry, champions
 
 def _tell(store: Store, storage: Storage, registry: ModelRegistry, champion: Champion) -> None:
     """Make the version of a decision, point the alias to it, and note it: each step may be the last one."""
+    reach(Edge.REGISTER)
     version = registry.version_of(champion) or _register(store, storage, registry, champion)
+    reach(Edge.REGISTERED)
     registry.set_alias(champion, version)
     _follow(store, registry, champion)
     registry.tidy(champion, version)

@@ -3,17 +3,20 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.blobs import Blobs
-from ad_platform.storage.contract import Manifest, Storage
+from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import confined
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
+_UNSEALED = 1  # manifests of this format carry no hash of their own
+_SEAL = "sha256"
 
 
 class BundleStorage(Storage):
@@ -26,7 +29,13 @@ class BundleStorage(Storage):
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+    def publish(
+        self,
+        prefix: str,
+        folder: Path,
+        meta: Mapping[str, Json] | None = None,
+        guard: Callable[[], None] = unguarded,
+    ) -> Manifest:
         """Copy a folder in, manifest last; see the contract."""
         confined(prefix)
         if not folder.is_dir():
@@ -36,7 +45,10 @@ class BundleStorage(Storage):
         try:
             files, sizes = self._copy_in(folder, place)
             content = _encode(place.rsplit("/", 1)[1], files, sizes, meta or {})
+            reach(Edge.MANIFEST)
+            guard()
             self._blobs.put(f"{prefix}/{MANIFEST}", content)
+            reach(Edge.LISTED)
         except DiskFull:
             self._blobs.clear(place)  # what was copied so far only keeps others from writing
             raise
@@ -90,6 +102,10 @@ class BundleStorage(Storage):
         """Return what lies directly below a prefix without a manifest."""
         return [below for below in self._below(prefix) if not self._blobs_has(f"{below}/{MANIFEST}")]
 
+    def folders(self, prefix: str) -> list[str]:
+        """Return the prefixes directly below `prefix`."""
+        return self._below(prefix)
+
     def write(self, path: str, content: bytes) -> str:
         """Write one blob atomically and return its SHA-256."""
         self._blobs.put(confined(path), content)
@@ -110,7 +126,9 @@ class BundleStorage(Storage):
         """Remove everything below a prefix, manifests first."""
         confined(prefix)
         manifests = [path for path in self._blobs.tree(prefix) if path.rsplit("/", 1)[-1] == MANIFEST]
+        reach(Edge.REMOVE)
         self._blobs.delete(manifests)
+        reach(Edge.UNLISTED)
         self._blobs.clear(prefix)
 
     def _copy_in(self, folder: Path, place: str) -> tuple[dict[str, str], dict[str, int]]:
@@ -163,14 +181,34 @@ class BundleStorage(Storage):
 def _encode(
     place: str, files: Mapping[str, str], sizes: Mapping[str, int], meta: Mapping[str, Json]
 ) -> bytes:
-    listed = {name: {"sha256": files[name], "size": sizes[name]} for name in files}
-    value = {"format": _FORMAT, "folder": place, "files": listed, "meta": dict(meta)}
+    listed: dict[str, Json] = {name: {"sha256": files[name], "size": sizes[name]} for name in files}
+    return _sealed({"format": _FORMAT, "folder": place, "files": listed, "meta": dict(meta)})
+
+
+def _sealed(value: Mapping[str, Json]) -> bytes:
+    """Return a manifest's bytes: what it says, and the SHA-256 of that."""
+    seal = hashlib.sha256(_text(value)).hexdigest()
+    return _text({**value, _SEAL: seal})
+
+
+def _text(value: Mapping[str, Json]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _check_seal(value: Mapping[str, Json], content: bytes) -> None:
+    """Raise ValueError unless a manifest is to the last bit what was written."""
+    if value["format"] == _UNSEALED:
+        return
+    if value["format"] != _FORMAT:
+        raise ValueError(f"format {value['format']!r} is not known to this version of adctl")
+    if _sealed({name: each for name, each in value.items() if name != _SEAL}) != content:
+        raise ValueError("it has changed since it was written")
 
 
 def _decode(prefix: str, content: bytes) -> tuple[Manifest, str]:
     try:
         value = json.loads(content)
+        _check_seal(value, content)
         listed = {confined(name): entry for name, entry in value["files"].items()}
         manifest = Manifest(
             prefix=prefix,

@@ -1,14 +1,16 @@
 """Which checkpoint a job can go on from, and which ones it no longer needs."""
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.records import CheckpointRecord
 from ad_platform.storage.contract import Manifest, Storage
 from ad_platform.storage.layout import CheckpointName, checkpoints_prefix
+from ad_platform.storage.metrics import read_segments
 
 KEEP = 2  # the newest, and the one before it in case the newest is found broken
 
@@ -24,6 +26,14 @@ class Resumable:
     def prefix(self) -> str:
         """Return the checkpoint's folder in the storage."""
         return self.manifest.prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What came of looking for a whole checkpoint."""
+
+    manifest: Manifest | None = None
+    broken: tuple[str, ...] = ()  # one line for each that was passed over: which, and what is wrong with it
 
 
 def stored_checkpoints(storage: Storage, job_id: str) -> list[str]:
@@ -46,17 +56,37 @@ def fetch_latest(
     broken one is named in the answer.
     """
     recorded = {entry.prefix: entry.manifest_sha256 for entry in candidates if not isinstance(entry, str)}
-    prefixes = {entry if isinstance(entry, str) else entry.prefix for entry in candidates}
-    broken: list[str] = []
-    for prefix in newest_first(prefixes):
+    named = {entry: None for entry in candidates if isinstance(entry, str)}
+    found = search(storage, {**named, **recorded}, folder)
+    return Resumable(manifest=found.manifest, broken=found.broken) if found.manifest else None
+
+
+def search(storage: Storage, candidates: Mapping[str, str | None], folder: Path) -> Search:
+    """Copy the newest checkpoint that is whole into `folder/<name>`, and name the broken ones before it.
+
+    Candidates are prefixes, each with the SHA-256 of its manifest where the store recorded one. One whose
+    state is whole, but not the points it alone commits, is used only where none before it is whole: those
+    points can be measured again. Raises StorageDown.
+    """
+    broken: dict[str, str] = {}
+    spare: Manifest | None = None
+    ordered = newest_first(candidates)
+    for prefix, before in zip_longest(ordered, ordered[1:]):
         try:
             manifest = storage.fetch(prefix, folder / prefix.rsplit("/", 1)[1])
-            _check_record(manifest, recorded.get(prefix))
-        except CorruptBundle as error:
-            broken.append(str(error))
+            _check_record(manifest, candidates[prefix])
+            if before is not None and spare is None:
+                _check_points(storage, manifest, before)
+        except _PointsLost as error:
+            broken[prefix], spare = str(error), manifest
             continue
-        return Resumable(manifest=manifest, broken=tuple(broken))
-    return None
+        except CorruptBundle as error:
+            broken[prefix] = str(error)
+            continue
+        return Search(manifest=manifest, broken=tuple(broken.values()))
+    if spare is not None:
+        del broken[spare.prefix]  # it is used, after all
+    return Search(manifest=spare, broken=tuple(broken.values()))
 
 
 def latest_valid(storage: Storage, candidates: Sequence[CheckpointRecord | str]) -> Resumable | None:
@@ -79,6 +109,27 @@ def superseded(
         return rest
     valid = latest_valid(storage, rest)
     return [] if valid is None else [prefix for prefix in rest if prefix != valid.prefix]
+
+
+def abandoned(prefixes: Iterable[str], attempt: int, resumed_from: str | None) -> list[str]:
+    """Return the checkpoints of earlier attempts that this attempt passed over, or had no part in.
+
+    It goes on from `resumed_from`, the newest one that was whole when it began, or from nothing: whatever an
+    earlier attempt wrote beyond that is another branch of the job.
+    """
+    earlier = [prefix for prefix in newest_first(prefixes) if CheckpointName.parse(prefix).attempt < attempt]
+    return earlier[: earlier.index(resumed_from)] if resumed_from in earlier else earlier
+
+
+class _PointsLost(CorruptBundle):
+    """The state of a checkpoint is whole, but not the points that no checkpoint before it commits."""
+
+
+def _check_points(storage: Storage, manifest: Manifest, before: str) -> None:
+    try:
+        read_segments(storage, manifest, after=CheckpointName.parse(before).step)
+    except CorruptBundle as error:
+        raise _PointsLost(f"{manifest.prefix} is broken: {error}") from error
 
 
 def _check_record(manifest: Manifest, expected: str | None) -> None:

@@ -13,7 +13,8 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
-names: so a bundle is replaced by one atomic write. `<first>` and `<last>` have 9 digits too.
+names: so a bundle is replaced by one atomic write. A manifest ends with the SHA-256 of the rest of it.
+`<first>` and `<last>` have 9 digits too.
 
 A segment line is {"step": int, "time": seconds since the epoch, "metrics": {name: float}}. A checkpoint's
 manifest carries in `meta`: step, of, done (stages), threads, and segments: [{"path", "sha256", "first",
@@ -22,7 +23,7 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,18 +46,29 @@ class Manifest:
         return sum(self.sizes.values())
 
 
+def unguarded() -> None:
+    """Let a bundle come to be whatever happened meanwhile."""
+
+
 class Storage(ABC):
     """Bundles, small blobs and log chunks. Raises StorageDown, DiskFull, CorruptBundle."""
 
     @abstractmethod
-    def publish(self, prefix: str, folder: Path, meta: Mapping[str, Json] | None = None) -> Manifest:
+    def publish(
+        self,
+        prefix: str,
+        folder: Path,
+        meta: Mapping[str, Json] | None = None,
+        guard: Callable[[], None] = unguarded,
+    ) -> Manifest:
         """Copy every file of a local folder below `prefix`, then write the manifest.
 
         Files are written, synced and renamed into place; the manifest with their SHA-256 comes last. Called
         again after an interruption it starts over. A bundle that exists already (same prefix) is replaced
         only as a whole: readers see the old one or the new one. Raises DiskFull; a bundle that was there
         before then stays, and a new one has no manifest. Raises InvalidValue for a prefix that leads out of
-        the storage.
+        the storage. `guard` is called just before the manifest is written; what it raises leaves all as it
+        was.
         """
 
     @abstractmethod
@@ -85,6 +97,10 @@ class Storage(ABC):
     @abstractmethod
     def remains(self, prefix: str) -> list[str]:
         """Return the prefixes directly below `prefix` that hold no manifest: unfinished, or being written."""
+
+    @abstractmethod
+    def folders(self, prefix: str) -> list[str]:
+        """Return the prefixes directly below `prefix`, whatever they hold, sorted."""
 
     @abstractmethod
     def write(self, path: str, content: bytes) -> str:

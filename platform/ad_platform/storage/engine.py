@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from ad_platform.errors import InvalidValue
@@ -9,6 +10,9 @@ from ad_platform.specs import Json
 from ad_platform.storage.bundles import BundleStorage
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.folder import FolderBlobs
+
+if TYPE_CHECKING:
+    from ad_platform.storage.remote import RemoteBlobs
 
 
 def open_storage(url: str) -> Storage:
@@ -23,11 +27,16 @@ def open_storage(url: str) -> Storage:
     protocol, mark, rest = url.partition("://")
     if not mark or protocol in ("file", "local"):
         return BundleStorage(FolderBlobs(Path(rest if mark else url).expanduser().absolute()))
+    return BundleStorage(remote_blobs(url))
+
+
+def remote_blobs(url: str) -> "RemoteBlobs":
+    """Open the files of an fsspec URL; raises as `open_storage` does."""
     # fsspec costs a tenth of a second that the embedded mode need not pay.
     from ad_platform.storage.remote import RemoteBlobs
 
     address, _, query = url.partition("?")
-    return BundleStorage(RemoteBlobs(address, _options(query)))
+    return RemoteBlobs(address, _options(query))
 
 
 def _options(query: str) -> dict[str, Json]:

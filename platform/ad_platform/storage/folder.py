@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ad_platform.errors import DiskFull, StorageDown
+from ad_platform.failpoints import Edge, reach
 
 TEMPORARY = ".writing-"  # files that start so are unfinished and nobody's
 _CHUNK = 1 << 20
@@ -24,7 +25,7 @@ class FolderBlobs:
 
     def put(self, path: str, content: bytes) -> None:
         """Write a file atomically and for good."""
-        self._place(path, len(content), lambda file: _write_all(file, content))
+        self._place(path, len(content), lambda file: _write_halves(file, content))
 
     def put_file(self, path: str, source: Path) -> str:
         """Copy a local file in and return its SHA-256."""
@@ -34,7 +35,7 @@ class FolderBlobs:
             with source.open("rb") as reader:
                 while chunk := reader.read(_CHUNK):
                     digest.update(chunk)
-                    _write_all(file, chunk)
+                    _write_halves(file, chunk)
 
         self._place(path, source.stat().st_size, copy)
         return digest.hexdigest()
@@ -95,9 +96,12 @@ class FolderBlobs:
             _make_folder(target.parent)
             try:
                 with temporary.open("xb", buffering=0) as file:
+                    reach(Edge.WRITING)
                     fill(file)
                     os.fsync(file.fileno())
+                reach(Edge.WRITTEN)
                 temporary.replace(target)
+                reach(Edge.RENAMED)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -151,6 +155,14 @@ def refused(error: OSError, path: str, size: int) -> DiskFull | StorageDown:
 
 def _why(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _write_halves(file: IO[bytes], content: bytes) -> None:
+    """Write a content in two parts, with an edge between."""
+    middle = len(content) // 2
+    _write_all(file, content[:middle])
+    reach(Edge.HALF)
+    _write_all(file, content[middle:])
 
 
 def _write_all(file: IO[bytes], content: bytes) -> None:

@@ -93,3 +93,19 @@ def rows_of(storage: Storage, use: Use, scratch: Path) -> Iterator[bytes]:
     if len(lines) != part.count:
         raise CorruptBundle(f"{part.prefix} is broken: {len(lines)} rows instead of {part.count}")
     yield from lines[use.skip :]
+
+
+def drop_broken(storage: Storage, parts: Iterable[Part], scratch: Path) -> list[str]:
+    """Remove the parts that are not what was published, so that their pictures are scored again.
+
+    Returns a line for each: which, and what was wrong with it. Raises StorageDown.
+    """
+    broken: list[str] = []
+    for part in parts:
+        try:
+            for _ in rows_of(storage, Use(part=part, skip=0), scratch):
+                break  # all of them were read and counted before the first
+        except CorruptBundle as error:
+            broken.append(str(error))
+            storage.remove(part.prefix)
+    return broken

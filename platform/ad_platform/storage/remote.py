@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 
 from ad_platform.errors import InvalidValue, MissingExtra, StorageDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
 from ad_platform.storage.folder import copying_out, refused
 
@@ -43,13 +44,17 @@ class RemoteBlobs:
     def put(self, path: str, content: bytes) -> None:
         """Upload a file; it appears whole when the upload ends."""
         with self._changing(path, len(content)):
+            reach(Edge.UPLOAD)
             self._fs.pipe_file(self._at(path), content)
+            reach(Edge.UPLOADED)
 
     def put_file(self, path: str, source: Path) -> str:
         """Upload a local file, in parts when it is large, and return its SHA-256."""
         digest = hash_file(source)
         with self._changing(path, source.stat().st_size):
+            reach(Edge.UPLOAD)
             self._fs.put_file(str(source), self._at(path))
+            reach(Edge.UPLOADED)
         return digest
 
     def get(self, path: str) -> bytes:
@@ -91,6 +96,14 @@ class RemoteBlobs:
         """Remove everything below a prefix."""
         with self._changing(prefix, 0), contextlib.suppress(FileNotFoundError):
             self._fs.rm(self._at(prefix), recursive=True)
+
+    def modified(self, path: str) -> float | None:
+        """Return when a file was written by the clock of the storage; None where it does not say."""
+        with self._reading(path):
+            try:
+                return float(self._fs.modified(self._at(path)).timestamp())
+            except NotImplementedError:
+                return None
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

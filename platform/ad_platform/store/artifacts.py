@@ -6,6 +6,7 @@ from dataclasses import asdict
 from sqlalchemy import delete, select
 
 from ad_platform.errors import InvalidValue
+from ad_platform.failpoints import Commit
 from ad_platform.records import CheckpointRecord, Lease, StageRecord
 from ad_platform.store import contract
 from ad_platform.store.database import Database, Transaction
@@ -26,7 +27,7 @@ class SqlArtifacts(contract.Artifacts):
                 f"attempt {lease.attempt} of job {lease.job_id} cannot record a checkpoint of"
                 f" attempt {checkpoint.attempt} of job {checkpoint.job_id}"
             )
-        self._db.write(lambda tx: _record_checkpoint(tx, lease, checkpoint))
+        self._db.write(lambda tx: _record_checkpoint(tx, lease, checkpoint), Commit.CHECKPOINT)
 
     def checkpoints(self, job_id: str) -> list[CheckpointRecord]:
         """Return the committed checkpoints of a job, the highest step first, then the newest attempt."""
@@ -36,11 +37,11 @@ class SqlArtifacts(contract.Artifacts):
 
     def forget_checkpoints(self, lease: Lease, prefixes: Sequence[str]) -> None:
         """Drop records of checkpoints about to be removed from the storage."""
-        self._db.write(lambda tx: _forget(tx, lease, prefixes))
+        self._db.write(lambda tx: _forget(tx, lease, prefixes), Commit.FORGET)
 
     def record_stage(self, lease: Lease, stage: StageRecord) -> None:
         """Remember a stage; the first record of a key stands."""
-        self._db.write(lambda tx: _record_stage(tx, lease, stage))
+        self._db.write(lambda tx: _record_stage(tx, lease, stage), Commit.STAGE)
 
     def stage(self, key: str) -> StageRecord | None:
         """Return the record of a stage, if there is one."""

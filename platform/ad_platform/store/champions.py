@@ -5,6 +5,7 @@ from dataclasses import asdict
 from sqlalchemy import ColumnElement, Row, func, select, update
 
 from ad_platform.errors import ChampionChanged, IllegalTransition
+from ad_platform.failpoints import Commit
 from ad_platform.records import Champion
 from ad_platform.states import JobState
 from ad_platform.store import contract
@@ -21,7 +22,7 @@ class SqlChampions(contract.Champions):
 
     def promote(self, champion: Champion) -> Champion:
         """Make a decision the one in force, if its revision is one more than the newest."""
-        return self._db.write(lambda tx: _promote(tx, champion))
+        return self._db.write(lambda tx: _promote(tx, champion), Commit.PROMOTE)
 
     def current(self, model: str, alias: str) -> Champion | None:
         """Return the decision in force."""
@@ -57,7 +58,8 @@ class SqlChampions(contract.Champions):
     def published(self, champion: Champion, version: str) -> None:
         """Note which registry version a decision became."""
         this = (*_of(champion), champions.c.revision == champion.revision)
-        self._db.write(lambda tx: tx.run(update(champions).where(*this).values(published=version)))
+        told = update(champions).where(*this).values(published=version)
+        self._db.write(lambda tx: tx.run(told), Commit.PUBLISHED)
 
 
 def _promote(tx: Transaction, champion: Champion) -> Champion:

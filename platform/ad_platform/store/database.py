@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
 from ad_platform.errors import DiskFull, StoreDamaged, StoreDown, StoreMismatch
+from ad_platform.failpoints import Commit, reach
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
@@ -103,9 +104,29 @@ class Database:
         """Run work that changes nothing, on one consistent view per statement."""
         return self._run(work, write=False)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run work that may write; it is run again from the start after a deadlock."""
-        return self._run(work, write=True)
+    def write(
+        self,
+        work: Callable[[Transaction], T],
+        edge: Commit | None = None,
+        wrote: Callable[[T], bool] = lambda done: True,
+    ) -> T:
+        """Run work that may write; it is run again from the start after a deadlock.
+
+        Before and after the commit an edge is reached, unless `wrote` says of the result that nothing was.
+        """
+        if edge is None:
+            return self._run(work, write=True)
+
+        def until_the_commit(tx: Transaction) -> T:
+            done = work(tx)
+            if wrote(done):
+                reach(edge.before)
+            return done
+
+        done = self._run(until_the_commit, write=True)
+        if wrote(done):
+            reach(edge.after)
+        return done
 
     def close(self) -> None:
         """Close every connection."""

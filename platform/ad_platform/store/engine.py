@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 from ad_platform.errors import InvalidValue, StoreMismatch
 from ad_platform.store import contract
 from ad_platform.store.artifacts import SqlArtifacts
+from ad_platform.store.audit import SqlAudit
 from ad_platform.store.benchmarks import SqlBenchmarks
 from ad_platform.store.champions import SqlChampions
 from ad_platform.store.database import Backend, Clock, Database
@@ -42,6 +43,7 @@ class SqlStore(contract.Store):
         self.shipments = SqlShipments(database)
         self.studies = SqlStudies(database, new_id)
         self.benchmarks = SqlBenchmarks(database, new_id)
+        self.audit = SqlAudit(database)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 from sqlalchemy import Row, func, select, update
 
 from ad_platform.errors import AmbiguousId, UnknownName
+from ad_platform.failpoints import Commit
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.requests import JobFilter
 from ad_platform.specs import Submission
@@ -32,7 +33,7 @@ class SqlJobs(contract.Jobs):
         """Remember jobs, all or none, and return them in order."""
         if not submissions:
             return []
-        return self._db.write(lambda tx: submit_all(tx, submissions, self._new_id))
+        return self._db.write(lambda tx: submit_all(tx, submissions, self._new_id), Commit.SUBMIT)
 
     def get(self, job_id: str) -> Job:
         """Return the job of this full id."""
@@ -63,11 +64,11 @@ class SqlJobs(contract.Jobs):
 
     def cancel(self, job_id: str) -> Job:
         """Ask for a job to end, and return it."""
-        return self._db.write(lambda tx: _cancel(tx, job_id))
+        return self._db.write(lambda tx: _cancel(tx, job_id), Commit.CANCEL)
 
     def prune(self, job_id: str) -> Job:
         """Ask for a trial to end since it is not worth finishing, and return its job."""
-        return self._db.write(lambda tx: _prune(tx, job_id))
+        return self._db.write(lambda tx: _prune(tx, job_id), Commit.PRUNE)
 
     def of_keys(self, keys: Sequence[str]) -> dict[str, Job]:
         """Return the jobs of these submit keys by key."""
@@ -77,7 +78,7 @@ class SqlJobs(contract.Jobs):
 
     def retry(self, job_id: str) -> Job:
         """Run an ended job again as a new one that goes on from its checkpoints, and return the new job."""
-        return self._db.write(lambda tx: retry(tx, job_id, self._new_id))
+        return self._db.write(lambda tx: retry(tx, job_id, self._new_id), Commit.RETRY)
 
     def count(self) -> Mapping[JobState, int]:
         """Return how many jobs are in each state."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from ad_platform.errors import InvalidValue, LeaseLost
+from ad_platform.failpoints import Commit
 from ad_platform.records import Capabilities, Job, Lease, Outcome, Progress, Renewal
 from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
@@ -52,11 +53,13 @@ class SqlLeases(contract.Leases):
         """Give the best eligible job to a worker, or None."""
         if not seconds > 0:
             raise InvalidValue(f"a lease must last more than 0 seconds, not {seconds}")
-        return self._db.write(lambda tx: _lease(tx, capabilities, seconds, hint))
+        return self._db.write(
+            lambda tx: _lease(tx, capabilities, seconds, hint), Commit.LEASE, lambda taken: taken is not None
+        )
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
         """Lengthen the lease, keep the progress, and say what to do next."""
-        return self._db.write(lambda tx: _renew(tx, lease, progress))
+        return self._db.write(lambda tx: _renew(tx, lease, progress), Commit.RENEW)
 
     def look(self, lease: Lease) -> Renewal:
         """Answer as `renew` does without changing anything."""
@@ -64,7 +67,7 @@ class SqlLeases(contract.Leases):
 
     def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
         """Add facts to the attempt."""
-        self._db.write(lambda tx: _note(tx, lease, facts))
+        self._db.write(lambda tx: _note(tx, lease, facts), Commit.NOTE)
 
     def finish(self, lease: Lease, outcome: Outcome) -> Job:
         """End the attempt and, unless it is worth another, the job."""
@@ -74,18 +77,18 @@ class SqlLeases(contract.Leases):
             )
         if outcome.outcome is AttemptOutcome.FAILED and outcome.failure is None:
             raise InvalidValue("an attempt that failed must name a failure class")
-        return self._db.write(lambda tx: _finish(tx, lease, outcome))
+        return self._db.write(lambda tx: _finish(tx, lease, outcome), Commit.FINISH)
 
     def give_back(self, lease: Lease, reason: str) -> Job:
         """Queue the job again, keeping its checkpoints and counting no failure."""
-        return self._db.write(lambda tx: _give_back(tx, lease, reason))
+        return self._db.write(lambda tx: _give_back(tx, lease, reason), Commit.GIVE_BACK)
 
     def reap(self) -> list[Job]:
         """Take back every running job whose lease ran out."""
         # A look first: nearly always there is nothing, and a reader waits for nobody.
         if not self._db.read(lambda tx: tx.first(select(jobs.c.id).where(*_ran_out(tx)).limit(1))):
             return []
-        return self._db.write(_reap)
+        return self._db.write(_reap, Commit.REAP, lambda lost: bool(lost))
 
 
 def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None) -> Lease | None:
@@ -120,7 +123,15 @@ def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None)
     told: dict[str, Json] = {"worker": can.worker, "seconds": seconds, "state": job.state.value}
     tell(tx, job.id, job.attempt, "leased", told)
     mark_due(tx, job.id)
-    return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds)
+    left = None if job.timeout is None else job.timeout - _spent(tx, job)
+    return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds, time_left=left)
+
+
+def _spent(tx: Transaction, job: Job) -> float:
+    """Return the seconds that the attempts of a job have run so far."""
+    ran = func.coalesce(attempts.c.ended_at, tx.now) - attempts.c.started_at
+    spent = tx.run(select(func.sum(ran)).where(attempts.c.job_id == job.id)).scalar_one()
+    return float(spent or 0.0)
 
 
 def _best(tx: Transaction, can: Capabilities, hint: str | None) -> ScalarSelect[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
 
+from ad_platform.failpoints import Commit
 from ad_platform.records import OutboxEntry
 from ad_platform.states import JobState
 from ad_platform.store import contract
@@ -26,13 +27,13 @@ class SqlOutbox(contract.Outbox):
     def rung(self, seqs: Sequence[int]) -> None:
         """Forget rings that were made."""
         if seqs:
-            self._db.write(lambda tx: _rung(tx, seqs))
+            self._db.write(lambda tx: _rung(tx, seqs), Commit.RUNG)
 
     def remind(self, silence: float) -> int:
         """Owe another ring for each eligible queued job that was last rung over `silence` seconds ago."""
-        if not self._db.read(lambda tx: tx.first(_unheard(tx, silence).limit(1))):
+        if not self._db.read(lambda tx: tx.first(unheard(tx, silence).limit(1))):
             return 0
-        return self._db.write(lambda tx: _remind(tx, silence))
+        return self._db.write(lambda tx: _remind(tx, silence), Commit.REMIND)
 
 
 def _stale() -> ColumnElement[bool]:
@@ -58,7 +59,8 @@ def _rung(tx: Transaction, seqs: Sequence[int]) -> None:
     tx.run(delete(outbox).where(outbox.c.seq.in_(seqs)))
 
 
-def _unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
+def unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
+    """Return the query of the eligible queued jobs that were last rung over `silence` seconds ago."""
     return select(jobs.c.id, jobs.c.queue, jobs.c.priority).where(
         is_state(JobState.QUEUED),
         jobs.c.not_before <= tx.now,
@@ -70,5 +72,5 @@ def _unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
 
 def _remind(tx: Transaction, silence: float) -> int:
     names = ["job_id", "queue", "priority"]
-    again = tx.insert(outbox).from_select(names, _unheard(tx, silence)).on_conflict_do_nothing()
+    again = tx.insert(outbox).from_select(names, unheard(tx, silence)).on_conflict_do_nothing()
     return len(tx.rows(again.returning(outbox.c.seq)))  # drivers do not count inserted rows alike

@@ -121,6 +121,8 @@ def submission_of(job: Job) -> Submission:
         needs=job.needs,
         max_attempts=job.max_attempts,
         stall_after=job.stall_after,
+        timeout=job.timeout,
+        batch_divisor=job.batch_divisor,  # what did not fit whole does not fit now
         retry_of=job.id,
         code=job.code,
     )

@@ -10,6 +10,7 @@ REVISIONS = (
     "0004",
     "0005",
     "0006",
+    "0007",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

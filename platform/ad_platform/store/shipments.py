@@ -2,30 +2,31 @@
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, select, update
 
 from ad_platform.errors import InvalidValue
+from ad_platform.failpoints import Commit
 from ad_platform.records import Job, Shipment
-from ad_platform.store import contract
+from ad_platform.store import shipment_contract
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.rows import jobs_of
 from ad_platform.store.tables import due, jobs, shipments
 
 
-class SqlShipments(contract.Shipments):
+class SqlShipments(shipment_contract.Shipments):
     """Shipments in a SQL database."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def claim(self, owner: str, seconds: float, limit: int = 20) -> list[Shipment]:
+    def claim(self, owner: str, seconds: float, limit: int = 20, job_id: str | None = None) -> list[Shipment]:
         """Give jobs whose tracking is behind to one shipper for `seconds`."""
         if not seconds > 0:
             raise InvalidValue(f"a claim must last more than 0 seconds, not {seconds}")
-        waiting = select(shipments.c.job_id).where(due).limit(1)
+        waiting = select(shipments.c.job_id).where(*_wanted(job_id)).limit(1)
         if not self._db.read(lambda tx: tx.first(waiting.where(shipments.c.claimed_until <= tx.now))):
             return []
-        return self._db.write(lambda tx: _claim(tx, owner, seconds, limit))
+        return self._db.write(lambda tx: _claim(tx, owner, seconds, limit, job_id))
 
     def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
         """Note what was shipped and let the claim go, unless another shipper has taken it over."""
@@ -38,7 +39,13 @@ class SqlShipments(contract.Shipments):
             owner=None,
             claimed_until=0.0,
         )
-        self._db.write(lambda tx: tx.run(told))
+        self._db.write(lambda tx: tx.run(told), Commit.SHIPPED)
+
+    def release(self, shipment: Shipment) -> None:
+        """Let a claim go with nothing shipped."""
+        mine = (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
+        free = update(shipments).where(*mine).values(owner=None, claimed_until=0.0)
+        self._db.write(lambda tx: tx.run(free))
 
     def run_of(self, job_id: str) -> str | None:
         """Return the id of the run a job was shipped to, if it ever was."""
@@ -47,10 +54,14 @@ class SqlShipments(contract.Shipments):
         return row.run_id if row is not None else None
 
 
-def _claim(tx: Transaction, owner: str, seconds: float, limit: int) -> list[Shipment]:
+def _wanted(job_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    return (due,) if job_id is None else (due, shipments.c.job_id == job_id)
+
+
+def _claim(tx: Transaction, owner: str, seconds: float, limit: int, job_id: str | None) -> list[Shipment]:
     free = (
         select(shipments.c.job_id)
-        .where(due, shipments.c.claimed_until <= tx.now)
+        .where(*_wanted(job_id), shipments.c.claimed_until <= tx.now)
         .order_by(shipments.c.claimed_until)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 from sqlalchemy import Row, exists, or_, select, update
 
 from ad_platform.errors import IllegalTransition, InvalidValue, UnknownName
+from ad_platform.failpoints import Commit
 from ad_platform.records import Job, Study, Trial
 from ad_platform.requests import GroupFilter
 from ad_platform.specs import Json, Submission
@@ -87,13 +88,15 @@ class SqlStudies(study_contract.Studies):
             claims.hold(tx, studies, trial.study_id, owner, "study")
             return trials.begin(tx, trial, submissions, self._new_id)
 
-        return self._db.write(work)
+        return self._db.write(work, Commit.BEGIN_TRIAL)
 
     def end_trial(
         self, study_id: str, number: int, state: TrialState, values: Sequence[float] | None, error: str = ""
     ) -> Trial:
         """End a trial, and return it; an ended one stands as it is."""
-        return self._db.write(lambda tx: trials.end(tx, study_id, number, state, values, error))
+        return self._db.write(
+            lambda tx: trials.end(tx, study_id, number, state, values, error), Commit.END_TRIAL
+        )
 
     def retry(self, study_id: str) -> list[Trial]:
         """Ask for every failed trial to be run once more, have the study run, and return those trials."""

@@ -81,6 +81,14 @@ def check(submission: Submission) -> None:
             0 < submission.stall_after < math.inf,
             f"stall_after must be more than 0 seconds, not {submission.stall_after}",
         ),
+        (
+            submission.timeout is None or 0 < submission.timeout < math.inf,
+            f"timeout must be more than 0 seconds, not {submission.timeout}",
+        ),
+        (
+            1 <= submission.batch_divisor <= 1024,
+            f"batch_divisor must lie in 1..1024, not {submission.batch_divisor}",
+        ),
         (math.isfinite(submission.not_before), f"not_before must be a time, not {submission.not_before}"),
         (bool(submission.queue), "the queue needs a name"),
         (bool(submission.user), "a submission needs a user; set ADCTL_USER"),
@@ -156,6 +164,8 @@ def _insert(tx: Transaction, submission: Submission, job_id: str, state: JobStat
             memory_mb=submission.memory_mb,
             max_attempts=submission.max_attempts,
             stall_after=submission.stall_after,
+            timeout=submission.timeout,
+            batch_divisor=submission.batch_divisor,
             not_before=submission.not_before,
             retry_of=submission.retry_of,
             code=dict(submission.code),

@@ -33,6 +33,7 @@ from ad_platform.states import (
     FailureClass,
     JobKind,
     JobState,
+    Sequel,
     StudyState,
     TrialOrigin,
     TrialState,
@@ -119,6 +120,8 @@ jobs = Table(
     Column("finished_at", Double),
     Column("rung_at", Double),  # when a worker was last woken for it
     Column("prune_requested", Boolean, nullable=False),
+    Column("timeout", Double),  # seconds that its attempts may run, all together
+    Column("batch_divisor", Integer, nullable=False),  # parts in which a batch is computed
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("failures <= max_attempts AND failures <= attempt", name="failures"),
     sqlite_autoincrement=True,
@@ -153,6 +156,7 @@ attempts = Table(
     Column("failure", _one_of(FailureClass, "failure")),
     Column("error", Text, nullable=False),
     Column("facts", JsonText, nullable=False),
+    Column("sequel", _one_of(Sequel, "sequel")),  # what was made of its failure
 )
 # The database itself refuses a second holder.
 _held = attempts.c.outcome == literal_column("'running'")

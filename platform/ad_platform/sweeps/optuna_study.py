@@ -12,6 +12,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from ad_platform.errors import MissingExtra, StoreDown
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Study, Trial
 from ad_platform.settings import Settings, embedded_database
 from ad_platform.specs import Json
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SCHEMA = "optuna"  # of a PostgreSQL database: its tables would clash with the store's
+STUDY = "adctl.study"  # attribute of a study that names ours
 RETRY_OF = "retry_of"  # attribute of a trial that stands in the place of a failed one
 PATIENCE = 60  # seconds a writer waits for another one on SQLite
 
@@ -123,8 +125,8 @@ class OptunaStudy:
                 pruner=optuna_methods.pruner(self.spec.pruner),
                 load_if_exists=True,
             )
-            if "adctl.study" not in self.study.user_attrs:
-                self.study.set_user_attr("adctl.study", self.record.id)
+            if STUDY not in self.study.user_attrs:
+                self.study.set_user_attr(STUDY, self.record.id)
                 self.study.set_metric_names([each.metric for each in self.spec.objectives])
 
     def rest(self) -> None:
@@ -155,6 +157,7 @@ class OptunaStudy:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 trial = self.study.ask(fixed_distributions=dict(self._distributions))
+            reach(Edge.ASKED)
             return self._asked(trial.number, trial.params, trial.user_attrs)
 
     def again(self, failed: Trial) -> Asked:
@@ -196,6 +199,7 @@ class OptunaStudy:
                 state=known.get(state, State.FAIL),
                 skip_if_finished=True,
             )
+        reach(Edge.TOLD)
 
     def report(self, number: int, rungs: Mapping[int, float]) -> bool:
         """Report what a trial has reached after each rung; say whether any of it is new."""

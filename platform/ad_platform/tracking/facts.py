@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
-from ad_platform.records import Attempt, Benchmark, Job, Study
+from ad_platform.records import PASSED_OVER, Attempt, Benchmark, Job, Study
 from ad_platform.results import leak_check_of, selected_on
 from ad_platform.specs import Json
 from ad_platform.states import JobKind, JobState
@@ -121,6 +121,7 @@ def tags(job: Job, attempts: Sequence[Attempt]) -> dict[str, str]:
         "mlflow.source.name": "adctl",
         **{f"adctl.code.{name}": value for name, value in job.code.items()},
         **{f"adctl.{name}": value for name, value in newest.items()},
+        f"adctl.{PASSED_OVER}": "; ".join(line for each in attempts for line in each.passed_over),
         **dict(job.tags),
     }
     return {name: text(value) for name, value in found.items() if value not in (None, "")}

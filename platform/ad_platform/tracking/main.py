@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -13,6 +14,10 @@ from ad_platform import settings as environment
 from ad_platform.errors import AdctlError, Unavailable
 from ad_platform.lifeline import Stop
 from ad_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ad_platform.store.contract import Store
+    from ad_platform.tracking.shipper import Shipper
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ def run(settings: Settings, stop: Stop) -> None:
         while True:
             ending = stop.asked  # a last round shows what was finished a moment ago
             try:
-                round_ = round_ or _open(settings)
+                round_ = round_ or open_shipper(settings).once
                 round_()
                 pause = PAUSE
             except Unavailable as error:
@@ -80,8 +85,8 @@ def _take(lock: FileLock, stop: Stop) -> bool:
             return True  # even if the end was asked for by now: there is a last round to make
 
 
-def _open(settings: Settings) -> Callable[[], int]:
-    """Open everything and return what makes one round; the heavy imports are here."""
+def open_shipper(settings: Settings, store: "Store | None" = None) -> "Shipper":
+    """Open everything, but the store where it is given, and return what ships; heavy imports are here."""
     from ad_platform.job_report import page_of
     from ad_platform.registry.projection import Projection
     from ad_platform.storage.engine import open_storage
@@ -92,7 +97,7 @@ def _open(settings: Settings) -> Callable[[], int]:
     from ad_platform.tracking.shipper import Shipper
     from ad_platform.tracking.studies import StudyRuns
 
-    store = open_store(settings.database_url)
+    store = open_store(settings.database_url) if store is None else store
     storage = open_storage(settings.storage_url)
     prepare(settings)
     tracker = open_tracker(settings)
@@ -107,4 +112,4 @@ def _open(settings: Settings) -> Callable[[], int]:
         [champions, studies, benchmarks],
         lambda job: studies.parent_of(job) or benchmarks.parent_of(job),
         partial(page_of, store, storage),
-    ).once
+    )

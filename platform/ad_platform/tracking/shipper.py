@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ad_platform.curves import committed
 from ad_platform.errors import Unavailable, UnknownName
+from ad_platform.failpoints import Edge, reach
 from ad_platform.job_report import PAGE
 from ad_platform.records import Job, Shipment
 from ad_platform.results import result_of
@@ -64,8 +65,8 @@ class Shipper:
     def once(self) -> int:
         """Ship what is due and return how many jobs, champions and studies that were.
 
-        Never raises Unavailable: a claim that could not be shipped runs out by itself, and is then taken up
-        again by anyone.
+        Never raises Unavailable: what could not be shipped is due again at once, in its turn, and a claim of
+        one who died runs out by itself.
         """
         count = 0
         try:
@@ -80,11 +81,19 @@ class Shipper:
             log.warning("shipping waits: %s", error)
         return count
 
+    def one(self, job_id: str) -> bool:
+        """Ship one job; False if nothing of it is due, or somebody else ships it. Raises Unavailable."""
+        claimed = self._store.shipments.claim(self._owner, CLAIM, limit=1, job_id=job_id)
+        if claimed:
+            self._ship(claimed[0])
+        return bool(claimed)
+
     def _ship_or_leave(self, shipment: Shipment) -> int:
         try:
             self._ship(shipment)
         except Unavailable:
             self._sure.pop(shipment.job.id, None)
+            self._store.shipments.release(shipment)  # an outage is to cost no minute more than it lasts
             raise
         except Exception:  # one strange job must not keep the others from being shown
             self._sure.pop(shipment.job.id, None)
@@ -97,6 +106,7 @@ class Shipper:
             # A run keeps the start it was made with, so it is made when there is one.
             self._store.shipments.done(shipment, shipment.run_id or "", shipment.shipped_step)
             return
+        reach(Edge.SHIP)
         parent = self._parent_of(job)
         run_id = self._tracker.ensure_run(job)
         shipped = shipment.shipped_step if run_id == shipment.run_id else 0
@@ -104,6 +114,7 @@ class Shipper:
         self._tracker.log_input(run_id, job)
         curve = committed(self._store, self._storage, job.id, shipped)
         self._log_points(run_id, job, shipped, curve.points)
+        reach(Edge.POINTS)
         tags = facts.tags(job, self._store.jobs.attempts(job.id))
         if parent is not None:
             tags[facts.PARENT_TAG] = parent
@@ -111,11 +122,12 @@ class Shipper:
         if problems:
             tags[facts.PROBLEM_TAG] = "; ".join(problems)
         self._tracker.log_tags(run_id, tags)
-        last = max(shipped, curve.last)
+        # Steps that cannot be read may be measured again, from the checkpoint before them on.
+        last = max(shipped, curve.whole)
         self._store.shipments.done(shipment, run_id, last)
-        self._sure[job.id] = (run_id, last)
-        if job.state.terminal:
-            self._sure.pop(job.id)
+        self._sure.pop(job.id, None)
+        if curve.whole == curve.last and not job.state.terminal:
+            self._sure[job.id] = (run_id, last)
 
     def _log_points(self, run_id: str, job: Job, shipped: int, points: Sequence[Point]) -> None:
         """Add points, leaving out the steps an earlier shipper sent before it died.
@@ -140,6 +152,7 @@ class Shipper:
             problems = [*curve.problems, *collect(job, curve.points, self._storage, Path(name))]
             problems += self._write_page(job, Path(name))
             self._tracker.log_artifacts(run_id, Path(name))
+        reach(Edge.FILES)
         self._tracker.end_run(run_id, facts.RUN_STATES[job.state], ended)
         return problems
 

@@ -1,6 +1,7 @@
 """What every storage promises about bundles, blobs and names."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,19 @@ def test_a_manifest_lists_hash_and_size_of_every_file(storage: Storage, folder: 
     assert manifest.sizes == {name: len(data) for name, data in expected.items()}
     assert manifest.size == sum(map(len, expected.values()))
     assert len(manifest.sha256) == 64
+
+
+def test_a_guard_that_says_no_keeps_a_bundle_from_coming_to_be(storage: Storage, folder: Path) -> None:
+    def refuse() -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        storage.publish(PREFIX, folder, guard=refuse)
+    assert storage.manifest(PREFIX) is None
+    before = storage.publish(PREFIX, folder, {"step": 1})
+    with pytest.raises(Died):
+        storage.publish(PREFIX, folder, {"step": 2}, refuse)
+    assert storage.manifest(PREFIX) == before
 
 
 def test_one_file_of_a_bundle_can_be_read_alone_and_is_verified(storage: Storage, folder: Path) -> None:
@@ -149,10 +163,44 @@ def test_a_forged_manifest_cannot_write_outside_the_folder(
     manifest = storage.read(f"{PREFIX}/manifest.json")
     assert manifest is not None
     forged = manifest.replace(b'"state.json"', b'"' + name.replace("\\", "\\\\").encode() + b'"')
-    storage.write(f"{PREFIX}/manifest.json", forged)
+    # As one of the first format: it carries no hash of its own that the forger would have to make anew.
+    storage.write(f"{PREFIX}/manifest.json", forged.replace(b'"format": 2', b'"format": 1'))
     with pytest.raises(CorruptBundle):
         storage.fetch(PREFIX, tmp_path / "out")
     assert not (tmp_path / "evil").exists()
+
+
+def test_a_manifest_that_differs_in_a_single_bit_is_broken(folder: Path, tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "storage"))
+    storage.publish(PREFIX, folder, {"step": 3, "segments": [{"path": "a", "first": 1}]})
+    content = storage.read(f"{PREFIX}/manifest.json")
+    assert content is not None
+    file = tmp_path / "storage" / PREFIX / "manifest.json"
+    for place in range(len(content)):
+        spoiled = bytearray(content)
+        spoiled[place] ^= 1 << place % 8
+        file.write_bytes(spoiled)
+        with pytest.raises(CorruptBundle, match=r"000000003-a1 is broken: its manifest\.json cannot be read"):
+            storage.manifest(PREFIX)
+        file.write_bytes(content[:place])
+        with pytest.raises(CorruptBundle):
+            storage.manifest(PREFIX)
+    file.write_bytes(content)
+    assert storage.manifest(PREFIX) is not None
+
+
+def test_a_manifest_of_the_first_format_is_read_and_one_of_a_later_one_refused(
+    storage: Storage, folder: Path, tmp_path: Path
+) -> None:
+    published = storage.publish(PREFIX, folder, {"step": 3})
+    content = storage.read(f"{PREFIX}/manifest.json")
+    assert content is not None
+    value = {name: each for name, each in json.loads(content).items() if name != "sha256"}
+    storage.write(f"{PREFIX}/manifest.json", json.dumps({**value, "format": 1}).encode())
+    assert storage.fetch(PREFIX, tmp_path / "out").files == published.files
+    storage.write(f"{PREFIX}/manifest.json", json.dumps({**value, "format": 3}).encode())
+    with pytest.raises(CorruptBundle, match="format 3 is not known to this version"):
+        storage.manifest(PREFIX)
 
 
 @pytest.mark.parametrize("path", ["", "/etc/x", "..", "a/../b", "a//b", "./a", "a/", "a\\b", "c:/x", "a\0b"])

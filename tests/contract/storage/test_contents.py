@@ -8,9 +8,12 @@ import pytest
 from ad_platform.errors import CorruptBundle, InvalidValue
 from ad_platform.records import CheckpointRecord
 from ad_platform.storage.checkpoints import (
+    Search,
+    abandoned,
     fetch_latest,
     latest_valid,
     newest_first,
+    search,
     stored_checkpoints,
     superseded,
 )
@@ -41,12 +44,10 @@ def record(manifest: Manifest) -> CheckpointRecord:
 
 
 def spoil(storage: Storage, prefix: str) -> None:
-    """Make a bundle's manifest promise other bytes than there are."""
+    """Put other bytes into a file of a bundle than its manifest promises."""
     content = storage.read(f"{prefix}/manifest.json")
     assert content is not None
-    value = json.loads(content)
-    value["files"]["state.json"]["sha256"] = "0" * 64
-    storage.write(f"{prefix}/manifest.json", json.dumps(value).encode())
+    storage.write(f"{prefix}/{json.loads(content)['folder']}/state.json", b"{}")
 
 
 def test_checkpoints_are_named_by_step_and_attempt() -> None:
@@ -139,6 +140,44 @@ def test_segments_come_back_exactly_and_in_order(storage: Storage, folder: Path)
     assert read_segments(storage, again) == points(1, 12)
 
 
+def test_a_checkpoint_whose_own_points_are_lost_is_passed_over_for_the_one_before_it(
+    storage: Storage, folder: Path, tmp_path: Path
+) -> None:
+    older, newer = commit(storage, folder, (1, 3)), commit(storage, folder, (1, 3), (4, 5))
+    known = {older.prefix: older.sha256, newer.prefix: newer.sha256}
+    storage.write("jobs/j1/metrics/000000004-000000005-a1.jsonl", b"{}")
+    found = search(storage, known, tmp_path / "out")
+    assert found.manifest == older
+    (line,) = found.broken
+    assert line.startswith(
+        f"{newer.prefix} is broken: jobs/j1/metrics/000000004-000000005-a1.jsonl has chang"
+    )
+    # Where none before it is whole, points that are lost do not cost the training.
+    spoil(storage, older.prefix)
+    found = search(storage, known, tmp_path / "out")
+    assert found.manifest == newer
+    (line,) = found.broken
+    assert line.startswith(f"{older.prefix} is broken: state.json has changed")
+
+
+def test_a_recorded_checkpoint_that_is_gone_is_named(storage: Storage, folder: Path, tmp_path: Path) -> None:
+    older, newer = commit(storage, folder, (1, 3)), commit(storage, folder, (1, 3), (4, 5))
+    storage.remove(newer.prefix)
+    found = search(storage, {older.prefix: None, newer.prefix: newer.sha256}, tmp_path / "out")
+    assert found.manifest == older
+    assert found.broken == (f"{newer.prefix} has no manifest.json: it was never finished, or was removed",)
+    assert search(storage, {}, tmp_path / "out") == Search()
+
+
+def test_an_attempt_abandons_what_earlier_ones_wrote_beyond_the_checkpoint_it_goes_on_from() -> None:
+    written = [checkpoint_prefix("j", step, attempt) for step, attempt in [(4, 1), (6, 1), (8, 2), (5, 3)]]
+    four, six, eight, _ = written
+    assert abandoned(written, 3, four) == [eight, six]
+    assert abandoned(written, 3, eight) == []
+    assert abandoned(written, 3, None) == [eight, six, four]
+    assert abandoned(written, 3, checkpoint_prefix("the job it retries", 9, 1)) == [eight, six, four]
+
+
 def test_a_changed_or_missing_segment_is_named(storage: Storage, folder: Path) -> None:
     manifest = commit(storage, folder, (1, 3), (4, 5))
     storage.write("jobs/j1/metrics/000000004-000000005-a1.jsonl", b"{}")
@@ -194,7 +233,9 @@ def test_a_broken_stage_counts_as_absent_and_can_be_published_anew(
 ) -> None:
     publish_stage(storage, KEY, folder)
     spoil(storage, f"stages/{KEY}")
-    assert fetch_stage(storage, KEY, tmp_path / "out") is None
+    told: list[str] = []
+    assert fetch_stage(storage, KEY, tmp_path / "out", told.append) is None
+    assert [line.partition(" (")[0] for line in told] == [f"stages/{KEY} is broken: state.json has changed"]
     publish_stage(storage, KEY, folder)
     assert fetch_stage(storage, KEY, tmp_path / "out") is not None
     storage.write(f"stages/{KEY}/manifest.json", b"{")

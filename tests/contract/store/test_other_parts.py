@@ -241,6 +241,17 @@ def test_no_two_shippers_get_the_same_job_until_the_claim_runs_out(store: Store,
     assert (after.run_id, after.shipped_step) == ("right", 1)
 
 
+def test_a_claim_let_go_is_free_for_anybody_at_once(store: Store, clock: FakeClock) -> None:
+    submit(store)
+    first = store.shipments.claim("s1", MINUTE)[0]
+    assert store.shipments.claim("s2", MINUTE) == []
+    store.shipments.release(first)
+    second = store.shipments.claim("s2", MINUTE)[0]
+    assert (second.job.id, second.version, second.shipped_step) == (first.job.id, first.version, 0)
+    store.shipments.release(first)  # it is another's by now
+    assert store.shipments.claim("s3", MINUTE) == []
+
+
 def test_a_claim_of_no_time_is_refused(store: Store) -> None:
     with pytest.raises(InvalidValue, match="more than 0 seconds"):
         store.shipments.claim("s1", 0)

@@ -133,6 +133,26 @@ def test_a_dead_zygote_takes_its_children_along_and_is_replaced(nursery, tmp_pat
     heir.link.close()
 
 
+def test_a_child_that_waits_for_a_loading_zygote_can_be_killed_at_once(tmp_path):
+    nursery = Nursery()
+    os.kill(nursery.pid, signal.SIGSTOP)  # so it loads for as long as this takes
+    child = nursery.spawn(assignment(tmp_path, hangs=True), tmp_path / "log")
+    child.kill()
+    assert child.ended.is_set()
+    assert child.status == -signal.SIGKILL
+    child.link.close()
+    os.kill(nursery.pid, signal.SIGCONT)
+    assert nursery.ready.wait(120)
+
+    (tmp_path / "next").mkdir()
+    heir = nursery.spawn(assignment(tmp_path / "next", hangs=False), tmp_path / "log")
+    assert heir.ended.wait(PATIENCE)
+    assert heir.status == 10
+    heir.link.close()
+    wait_until(lambda: not psutil.Process(nursery.pid).children(), "the killed one lives")
+    nursery.close()
+
+
 HOLDER = """
 import json, sys
 from pathlib import Path

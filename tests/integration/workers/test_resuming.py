@@ -25,27 +25,6 @@ def fill(file: Path) -> None:
             writer.write(b"x" * 65536)
 
 
-def test_a_broken_newest_checkpoint_is_passed_over_by_name_and_the_one_before_it_used(
-    land: Ground, worker, tmp_path
-):
-    gate = tmp_path / "gate"
-    job = land.submit(trouble="gate", at=7, file=str(gate))
-    land.says(job, "made step 6")
-    land.reaches(job, 6)
-    newest = land.stored(job)[0]
-    (state,) = (Path(land.platform.settings.storage_url) / newest).glob("v-*/*.safetensors")
-    content = bytearray(state.read_bytes())
-    content[-1] ^= 0xFF
-    state.write_bytes(content)
-    (child,) = land.offspring(worker)
-    child.kill()
-    gate.touch()
-    assert land.ended(job).state is JobState.SUCCEEDED
-    assert land.attempts(job)[1].facts["resumed_step"] == 4
-    assert f"passed over a checkpoint: {newest} is broken" in land.printed(job, 2)
-    assert whole_series(land, job) == list(range(1, 13))
-
-
 def test_a_retry_goes_on_from_the_checkpoints_of_the_failed_job_with_its_whole_series(land: Ground, tmp_path):
     over = tmp_path / "over"
     failed = land.submit(trouble="raise", at=8, file=str(over))

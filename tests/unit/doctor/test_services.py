@@ -41,7 +41,6 @@ def test_a_good_store_answers_with_its_clock_and_its_workers(tmp_path):
 
     assert [(each.about, each.level) for each in found] == [
         ("store", Level.OK),
-        ("clock", Level.OK),
         ("workers", Level.WARNING),
     ]
 
@@ -77,12 +76,6 @@ def test_a_store_that_does_not_answer_is_a_problem_without_its_password(tmp_path
 
     assert found.level is Level.PROBLEM
     assert "geheim" not in found.words
-
-
-def test_clocks_apart_are_told_by_how_much_and_which_is_ahead():
-    assert stores.clock(1000.0, 1003.0).level is Level.OK
-    assert "60 s ahead of the store" in stores.clock(1000.0, 1060.0).words
-    assert "60 s behind the store" in stores.clock(1060.0, 1000.0).words
 
 
 def test_a_card_elsewhere_that_cannot_be_used_is_a_problem_and_one_here_is_told_once():

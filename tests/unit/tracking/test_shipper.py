@@ -12,9 +12,11 @@ from ad_platform.errors import TrackingDown
 from ad_platform.job_report import page_of as page_of_job
 from ad_platform.records import Job, Outcome
 from ad_platform.states import AttemptOutcome, FailureClass
+from ad_platform.storage.metrics import segments
 from ad_platform.tracking.memory import MemoryTracker, Run
 from ad_platform.tracking.protocol import RunState
 from ad_platform.tracking.shipper import CLAIM, Shipper
+from ad_workers.retention import retain_newest
 from job_stories import START, Stories
 
 
@@ -75,6 +77,62 @@ def test_a_running_job_shows_exactly_its_committed_steps(stories: Stories) -> No
     assert run.points["train/loss"] >= {(2, int((START + 1002) * 1000), 0.5)}
     assert run.experiment == "mvtec/bottle"
     assert run.started_at == START
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_roll_back_neither_doubles_the_steps_that_are_shown_nor_loses_those_that_are_not(
+    stories: Stories, restarted: bool
+) -> None:
+    tracker = MemoryTracker()
+    job = stories.submit()
+    first = stories.lease(job)
+    four = stories.checkpoint(first, 4)
+    shipper = Shipper(stories.store, stories.storage, tracker, "s1")
+    stories.checkpoint(first, 6, four)
+    shipper.once()
+    (run,) = tracker.runs
+    assert steps(run) == [1, 2, 3, 4, 5, 6]
+    shown = set(run.points["train/loss"])
+    # The checkpoint of step 6 turns out broken: the next attempt goes on from step 4, in other strides.
+    stories.time += 100
+    stories.store.leases.reap()
+    second = stories.lease(job)
+    stories.store.leases.note(second, {"resumed_from": four.prefix})
+    for last in (5, 7, 8):
+        four = stories.checkpoint(second, last, four)
+        retain_newest(stories.storage, stories.store, second)
+        shipper = Shipper(stories.store, stories.storage, tracker, "s2") if restarted else shipper
+        shipper.once()
+    assert steps(run) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert shown < set(run.points["train/loss"])
+    assert "adctl.problem" not in run.tags
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_points_that_could_not_be_read_are_shown_once_they_were_measured_again(
+    stories: Stories, restarted: bool
+) -> None:
+    tracker = MemoryTracker()
+    job = stories.submit()
+    first = stories.lease(job)
+    four = stories.checkpoint(first, 4)
+    shipper = Shipper(stories.store, stories.storage, tracker, "s1")
+    shipper.once()
+    eight = stories.checkpoint(first, 8, stories.checkpoint(first, 6, four))
+    (lost,) = [each for each in segments(eight) if each.first == 5]
+    stories.storage.write(lost.path, b"{}")
+    shipper.once()
+    (run,) = tracker.runs
+    assert steps(run) == [1, 2, 3, 4, 7, 8]
+    assert "000000005-000000006-a1.jsonl has changed" in run.tags["adctl.problem"]
+    stories.time += 100
+    stories.store.leases.reap()
+    second = stories.lease(job)
+    for last in (5, 9):
+        four = stories.checkpoint(second, last, four)
+        shipper = Shipper(stories.store, stories.storage, tracker, "s2") if restarted else shipper
+        shipper.once()
+    assert steps(run) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def test_a_finished_job_shows_everything_about_it(stories: Stories) -> None:

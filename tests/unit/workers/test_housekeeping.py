@@ -108,3 +108,16 @@ def test_every_category_below_the_data_root_is_offered_but_those_that_cannot_be_
     held = {(holding.category, holding.path) for holding in table.store.workers.holdings(node="here")}
     assert held == {(name, os.fspath(root / "parts" / name)) for name in ("screw", "nut")}
     assert f"{empty.parent} is not offered" in caplog.text
+
+
+def test_a_worker_that_counts_as_gone_since_it_was_held_up_hears_of_it(table):
+    table.online()
+    made, drained = ticker(table)
+    came_back = threading.Event()
+    made.back = came_back.set
+    made.tick()
+    assert not came_back.is_set()
+    table.store.workers.leave("w1")
+    made.tick()
+    assert came_back.is_set()
+    assert not drained.is_set()

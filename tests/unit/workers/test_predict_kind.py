@@ -135,6 +135,26 @@ def test_a_drained_prediction_goes_on_behind_its_last_row_with_the_same_scores(b
     assert len(resumed) == COUNT
 
 
+def test_scores_that_were_damaged_are_named_and_made_again(
+    bureau: Bureau, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = bureau.spec()
+    predict.run(bureau.open(spec)[0])
+    rows, storage = bureau.rows(), bureau.desks.storage
+    parts = sorted(storage.bundles("jobs/p/parts"))
+    (place,) = (bureau.desks.folder / "storage" / parts[1]).glob("v-*/scores.jsonl")
+    place.write_bytes(place.read_bytes()[:-20])
+    storage.write(f"{parts[2]}/manifest.json", b"")
+    desk, link = bureau.open(spec, attempt=2)
+    predict.run(desk)
+    assert bureau.rows() == rows
+    (note,) = [one for one in link.receive() if isinstance(one, say.Note) and "passed_over" in one.facts]
+    first, second = note.facts["passed_over"]  # type: ignore[misc]
+    assert f"{parts[1]} is broken: scores.jsonl has changed" in str(first)
+    assert f"{parts[2]} is broken: its manifest.json cannot be read" in str(second)
+    assert f"scores its pictures again: {first}" in capfd.readouterr().out
+
+
 def test_a_cancelled_one_stops_at_once_and_keeps_what_is_there(bureau: Bureau) -> None:
     desk, link = bureau.open(bureau.spec())
     link.send(say.Order(directive=Directive.CANCEL))

@@ -135,9 +135,10 @@ def test_an_order_to_stop_is_obeyed_in_either_phase_and_a_later_attempt_goes_on(
     assert stopped.value.code is code
     assert len(steps) == (2 if phase == "fitting" else 6)
     kept = [each.step for each in said(supervisor, say.CheckpointMade)]
-    expected = {"fitting": [2] if order is Directive.DRAIN else [], "scoring": [6, 7]}
+    # A stage ends at 5, another at 6.
+    expected = {"fitting": [2] if order is Directive.DRAIN else [], "scoring": [5, 6, 7]}
     if order is Directive.CANCEL:
-        expected["scoring"] = [6]
+        expected["scoring"] = [5, 6]
     assert kept == expected[phase]
     again, supervisor = desks.open(spec, attempt=2)
     resumed = told(dict(trial.run(again).result))
@@ -207,8 +208,8 @@ def test_scores_made_with_a_stage_that_is_gone_are_made_again_with_it(
     again = trial.run(desk).result
     assert told(dict(again)) == whole
     assert len(steps) == 12
-    # The steps go on from those of the checkpoint: a curve has one point for a step.
-    assert [each.step for each in said(supervisor, say.CheckpointMade)] == [14, 16]
+    # The steps go on from those of the checkpoint: a curve has one point for a step. A stage ends at 13.
+    assert [each.step for each in said(supervisor, say.CheckpointMade)] == [13, 14, 16]
     assert again["steps"] == 14
 
 

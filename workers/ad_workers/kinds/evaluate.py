@@ -7,6 +7,7 @@ from typing import cast
 
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
+from ad_detectors.dividing import scores_in_parts
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
 from ad_detectors.evaluation.image_result import TEST
 from ad_detectors.evaluation.parts import parts_of
@@ -14,7 +15,6 @@ from ad_detectors.evaluation.scoring import BATCH, count_batches
 from ad_detectors.evaluation.spotcheck import SpotCheck
 from ad_detectors.report.pictures import write_pictures
 from ad_platform.benchmarks.addresses import RULES
-from ad_platform.errors import InvalidRequest
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.metrics import segments
@@ -22,6 +22,7 @@ from ad_workers.again import beforehand
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.describing import rules
 from ad_workers.desk import Desk
+from ad_workers.dividing import divide
 from ad_workers.images import open_images
 from ad_workers.messages import Done, Report
 from ad_workers.publishing import publish
@@ -34,7 +35,7 @@ def run(desk: Desk) -> Done:
     """Evaluate the model of the source job, going on from what was scored before."""
     began = time.monotonic()
     beginning = start(desk)
-    category, model = open_images(desk), _fetch_model(desk)
+    category, model = open_images(desk), desk.fetch_source("evaluate")
     images = split_images(
         category,
         int(states.about_model(model)[1]["image_size"]),
@@ -44,6 +45,7 @@ def run(desk: Desk) -> Done:
     )
     with sealed_off(desk):  # from here on the detector's code runs
         detector = states.load_model(model, beginning.device.device)
+        divide(desk, detector, can=scores_in_parts(detector))
         scored = _restored(beginning, desk.scratch)
         parts = parts_of(images.test, images.validation, images.calibration)
         at = beginning.step, count_batches(parts, detector.batch or BATCH)
@@ -95,16 +97,6 @@ def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
 def _move(made: Path, folder: Path) -> None:
     for path in made.iterdir():
         path.rename(folder / path.name)
-
-
-def _fetch_model(desk: Desk) -> Path:
-    if desk.assignment.source is None:
-        raise InvalidRequest(
-            f"job {desk.spec.source} has no fitted model to evaluate; it must have succeeded"
-        )
-    folder = desk.scratch / "model"
-    desk.storage.fetch(desk.assignment.source, folder)
-    return folder
 
 
 def _restored(beginning: Start, scratch: Path) -> PartialEvaluation:

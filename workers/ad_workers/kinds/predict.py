@@ -6,15 +6,18 @@ from functools import partial
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
+from ad_detectors.dividing import scores_in_parts
 from ad_detectors.evaluation import OperatingPoint
 from ad_platform.errors import CorruptBundle, InvalidRequest, StorageDown
+from ad_platform.records import PASSED_OVER
 from ad_platform.specs import PictureAsk
 from ad_platform.states import Directive
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.listings import read_listing
-from ad_platform.storage.parts import Use, end_of, in_a_row, whole_parts
+from ad_platform.storage.parts import Use, drop_broken, end_of, in_a_row, whole_parts
 from ad_workers.desk import CODES, Desk, Stop
-from ad_workers.messages import Done, Report
+from ad_workers.dividing import divide
+from ad_workers.messages import Done, Note, Report
 from ad_workers.predicting.deciding import Decider, Threshold
 from ad_workers.predicting.pictures import Picture
 from ad_workers.predicting.places import Makes
@@ -33,8 +36,10 @@ def run(desk: Desk) -> Done:
     if ask is None:
         raise InvalidRequest("this prediction does not say which pictures it scores; submit it again")
     beginning = start(desk)
+    _drop_broken(desk)
     pictures = _pictures(desk)
-    detector = states.load_model(_fetch_model(desk), beginning.device.device)
+    detector = states.load_model(desk.fetch_source("predict with"), beginning.device.device)
+    divide(desk, detector, can=scores_in_parts(detector))
     decider = Decider(Scorer(detector, beginning.threads), _threshold(ask))
     scored = _score(desk, ask, decider, pictures)
     uses = _uses(desk)
@@ -80,6 +85,17 @@ def _score(desk: Desk, ask: PictureAsk, decider: Decider, pictures: list[Picture
     return shards.place - first
 
 
+def _drop_broken(desk: Desk) -> None:
+    """See that what attempts before have scored is what they published, and name what is not."""
+    parts = whole_parts(desk.storage, desk.assignment.lineage)
+    desk.guard()
+    broken = drop_broken(desk.storage, parts, desk.scratch / "checked")
+    if broken:
+        desk.say(Note(facts={PASSED_OVER: [*broken]}))
+    for line in broken:
+        print(f"scores its pictures again: {line}", flush=True)  # noqa: T201 - the attempt's log
+
+
 def _uses(desk: Desk) -> list[Use]:
     """Return what attempts before have scored, of this job and of those that it retries."""
     return in_a_row(whole_parts(desk.storage, desk.assignment.lineage))
@@ -111,14 +127,6 @@ def _reachable(desk: Desk) -> None:
 def _threshold(ask: PictureAsk) -> Threshold:
     point = OperatingPoint.from_json(ask.threshold) if ask.threshold is not None else None
     return Threshold(point=point, source=ask.threshold_source, by_hand=ask.by_hand)
-
-
-def _fetch_model(desk: Desk) -> Path:
-    if desk.assignment.source is None:
-        raise InvalidRequest(f"job {desk.spec.source} has no fitted model to predict with")
-    folder = desk.scratch / "model"
-    desk.storage.fetch(desk.assignment.source, folder)
-    return folder
 
 
 def _move(made: Path, folder: Path) -> None:

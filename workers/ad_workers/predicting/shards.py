@@ -94,9 +94,9 @@ class Shards:
             file.writelines(f"{json.dumps(each.to_json())}\n" for each in self._rows)
         if self._drawn.is_dir():  # first: where there is a row, there is what was drawn
             desk.guard()
-            desk.storage.publish(drawn_prefix(job, self._first, count), self._drawn, meta)
+            desk.storage.publish(drawn_prefix(job, self._first, count), self._drawn, meta, desk.guard)
         desk.guard()
-        desk.storage.publish(part_prefix(job, self._first, count), folder, meta)
+        desk.storage.publish(part_prefix(job, self._first, count), folder, meta, desk.guard)
         shutil.rmtree(self._drawn, ignore_errors=True)
         self._first += count
         self._rows.clear()

@@ -1,0 +1,34 @@
+"""What the store promises about telling the tracking server: who does, and what it has been told."""
+
+from abc import ABC, abstractmethod
+
+from ad_platform.records import Shipment
+
+
+class Shipments(ABC):
+    """What the tracking server has not been told yet."""
+
+    @abstractmethod
+    def claim(self, owner: str, seconds: float, limit: int = 20, job_id: str | None = None) -> list[Shipment]:
+        """Give jobs whose tracking is behind to one shipper for `seconds`; no two shippers get the same.
+
+        With a job, that one alone.
+        """
+
+    @abstractmethod
+    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
+        """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
+
+        Does nothing if another shipper has taken the claim over.
+        """
+
+    @abstractmethod
+    def release(self, shipment: Shipment) -> None:
+        """Let a claim go with nothing shipped, so that anybody may take it up at once.
+
+        Does nothing if another shipper has taken the claim over.
+        """
+
+    @abstractmethod
+    def run_of(self, job_id: str) -> str | None:
+        """Return the id of the run a job was shipped to, if it ever was."""

@@ -1,0 +1,81 @@
+"""An MLflow server of our own that tests stop and start again at the same address, with what it held."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import services
+from mlflow_home import mlflow_home
+
+PATIENCE = 120.0
+
+
+@dataclass
+class MortalMlflow:
+    """`mlflow server` on loopback over a SQLite file, which outlives it."""
+
+    port: int
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        """Return the address that stays the same."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it answers."""
+        if self.process is not None:
+            return
+        command = (
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
+            *("--artifacts-destination", str(self.folder / "artifacts")),
+        )
+        with (self.folder / "mlflow.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + PATIENCE
+        while not self.answers():
+            assert self.process.poll() is None, (self.folder / "mlflow.log").read_text()[-2000:]
+            assert time.monotonic() < end, "MLflow did not start"
+            threading.Event().wait(0.2)
+
+    def answers(self) -> bool:
+        """Say whether it answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """Kill it with all its processes."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@contextmanager
+def mortal_mlflow(folder: Path) -> Iterator[MortalMlflow]:
+    """Give such a server, which does not run yet, on a database that is ready."""
+    folder.mkdir(parents=True)
+    prepared = mlflow_home()[0].home / "mlflow.db"
+    for file in prepared.parent.glob(f"{prepared.name}*"):
+        if not file.name.endswith(".lock"):
+            shutil.copyfile(file, folder / file.name)
+    server = MortalMlflow(services.free_port(), folder)
+    try:
+        yield server
+    finally:
+        server.kill()

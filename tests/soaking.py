@@ -1,0 +1,201 @@
+"""A long fight: many short jobs on several workers while everything that can die is killed at random."""
+
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from ad_platform.curves import committed
+from ad_platform.records import Job
+from ad_platform.states import AttemptOutcome, JobState
+from ground import Ground
+from mortal_mlflow import MortalMlflow
+from running_platform import family
+
+SLOTS = 2
+PAUSE = 1.5  # seconds between two blows, on average
+AWAY = 4.0  # seconds at most that the broker or MLflow stays away
+RUN_STATES = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
+
+
+@dataclass
+class Soak:
+    """The platform, who strikes it, and what was struck how often; every choice comes from one seed."""
+
+    ground: Ground
+    server: MortalMlflow
+    dice: random.Random
+    struck: Counter[str] = field(default_factory=Counter)
+    everybody: dict[int, psutil.Process] = field(default_factory=dict)
+
+    @property
+    def blows(self) -> Mapping[str, Callable[[], None]]:
+        """Return what can be struck, by name."""
+        return {
+            "child": lambda: self._strike("ad_workers.zygote", below=True),
+            "zygote": lambda: self._strike("ad_workers.zygote"),
+            "worker": self._strike_worker,
+            "drained worker": self._drain_worker,
+            "shipper": lambda: self._strike("ad_platform.tracking"),
+            "broker": self._strike_broker,
+            "messages": self.ground.broker.flush,
+            "mlflow": self._strike_mlflow,
+        }
+
+    def _submit(self, count: int) -> list[str]:
+        """Submit jobs of every kind of fate: most succeed, some are poison, some are cancelled."""
+        jobs = []
+        for number in range(count):
+            fate = number % 20
+            if fate == 7:
+                jobs.append(self.ground.submit(steps=4, trouble="raise", at=2))
+            elif fate == 13:
+                jobs.append(self.ground.submit(steps=4, trouble="abort", at=2, max_attempts=2))
+            else:
+                steps = self.dice.randint(2, 12)
+                pause = self.dice.uniform(0.02, 0.2)
+                jobs.append(self.ground.submit(steps=steps, pause=pause, max_attempts=50))
+        return jobs
+
+    def fight(self, count: int, workers: int) -> list[str]:
+        """Submit jobs, strike until every one has ended, and return them."""
+        quiet = threading.Event()
+        for _ in range(workers):
+            self.ground.platform.start_worker(SLOTS)
+        jobs = self._submit(count)
+        cancelled = set(jobs[19::40])
+        while left := self._left(jobs):
+            self._remember()
+            quiet.wait(self.dice.uniform(0.5, 1.5) * PAUSE)
+            if cancelled and self.dice.random() < 0.5:
+                self.ground.client.store.jobs.cancel(cancelled.pop())
+            if left > SLOTS * workers:  # the last ones are to end in peace
+                name = self.dice.choice(list(self.blows))
+                self.blows[name]()
+                self.struck[name] += 1
+        self._remember()
+        return jobs
+
+    def _left(self, jobs: list[str]) -> int:
+        counts = self.ground.client.store.jobs.count()
+        return len(jobs) - sum(number for state, number in counts.items() if state.terminal)
+
+    def _remember(self) -> None:
+        """Note every process there is, to look for it in the end."""
+        for worker in self.ground.platform.workers:
+            with suppress(psutil.NoSuchProcess):
+                self.everybody.update({each.pid: each for each in family(worker.pid)})
+
+    def _strike(self, module: str, *, below: bool = False) -> None:
+        workers = self.ground.platform.workers
+        for worker in self.dice.sample(workers, len(workers)):
+            with suppress(psutil.NoSuchProcess):
+                kept = [each for each in psutil.Process(worker.pid).children() if module in each.cmdline()]
+                found = [child for each in kept for child in each.children()] if below else kept
+                if found:
+                    self.dice.choice(found).send_signal(signal.SIGKILL)
+                    return
+
+    def _strike_worker(self) -> None:
+        self._replace(signal.SIGKILL)
+
+    def _drain_worker(self) -> None:
+        self._replace(signal.SIGTERM)
+
+    def _replace(self, by: signal.Signals) -> None:
+        platform = self.ground.platform
+        worker = self.dice.choice(platform.workers)
+        worker.send_signal(by)
+        worker.wait(60)
+        platform.workers.remove(worker)
+        platform.start_worker(SLOTS)
+
+    def _strike_broker(self) -> None:
+        self.ground.broker.kill()
+        threading.Event().wait(self.dice.uniform(0.0, AWAY))
+        self.ground.broker.start()
+
+    def _strike_mlflow(self) -> None:
+        self.server.kill()
+        threading.Event().wait(self.dice.uniform(0.0, AWAY))
+        self.server.start()
+
+    # What must be so in the end
+
+    def check(self, jobs: list[str]) -> dict[str, Any]:
+        """Check every job in the store and in MLflow, row by row; return figures."""
+        ground = self.ground
+        ended = [ground.job(job) for job in jobs]
+        states = Counter(job.state for job in ended)
+        assert sum(number for state, number in states.items() if state.terminal) == len(jobs)
+        for job in ended:
+            self._check_attempts(job)
+        ground.platform.wait(lambda: self._shown(ended), "MLflow shows all", 60 + len(jobs))
+        runs = self._runs()
+        assert set(runs) == set(jobs)
+        for job in ended:
+            self._check_run(job, runs[job.id])
+        ground.platform.close()
+        ground.platform.workers.clear()
+        ground.die(list(self.everybody.values()), 60)
+        attempts = Counter(one.outcome.value for job in jobs for one in ground.attempts(job))
+        return {"jobs": dict(states), "attempts": dict(attempts), "struck": dict(self.struck)}
+
+    def _check_attempts(self, job: Job) -> None:
+        attempts = self.ground.attempts(job.id)
+        assert [one.number for one in attempts] == list(range(1, job.attempt + 1))
+        effective = [one for one in attempts if one.outcome is AttemptOutcome.SUCCEEDED]
+        assert len(effective) == (job.state is JobState.SUCCEEDED), job
+        assert not any(one.outcome is AttemptOutcome.RUNNING for one in attempts), job
+        bad = [one for one in attempts if one.outcome in (AttemptOutcome.FAILED, AttemptOutcome.LOST)]
+        assert len(bad) == job.failures <= job.max_attempts, job
+        trouble = job.spec.config.get("trouble")
+        if job.state is JobState.SUCCEEDED:
+            assert trouble == "none"
+            steps = [
+                point.step
+                for point in committed(self.ground.client.store, self.ground.storage, job.id).points
+            ]
+            assert steps == list(range(1, int(str(job.spec.config["steps"])) + 1)), job
+        elif job.state is JobState.FAILED:
+            assert trouble in ("raise", "abort"), job
+
+    def _runs(self) -> dict[str, Any]:
+        """Return each job's one run."""
+        from ad_platform.tracking.mlflow import open_client
+
+        client = open_client(self.server.url)
+        runs: dict[str, Any] = {}
+        for experiment in client.search_experiments():
+            token = None
+            while True:
+                page = client.search_runs([experiment.experiment_id], page_token=token, max_results=1000)
+                for run in page:
+                    job = run.data.tags.get("adctl.job_id")
+                    if job is not None:
+                        assert job not in runs, f"job {job} has two runs"
+                        runs[job] = run
+                token = page.token
+                if not token:
+                    break
+        return runs
+
+    def _shown(self, jobs: list[Job]) -> bool:
+        runs = self._runs()
+        return all(job.id in runs and runs[job.id].info.status == RUN_STATES[job.state] for job in jobs)
+
+    def _check_run(self, job: Job, run: Any) -> None:
+        from ad_platform.tracking.mlflow import open_client
+
+        assert run.info.status == RUN_STATES[job.state]
+        assert run.data.params.get("steps") == str(job.spec.config["steps"])
+        told = open_client(self.server.url).get_metric_history(run.info.run_id, "train/loss")
+        curve = committed(self.ground.client.store, self.ground.storage, job.id)
+        mine = [(point.step, point.metrics["train/loss"]) for point in curve.points]
+        assert [(point.step, point.value) for point in told] == mine, job
