@@ -66,8 +66,8 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a PostgreSQL server that trusts everybody and forgets everything."""
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut."""
     binaries = _postgres_binaries()
     with _folder("pg") as folder:
         user = _servant(folder)
@@ -79,9 +79,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(folder),
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
+            **({} if durable else dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")),
             "max_connections": "100",
             "deadlock_timeout": "100ms",
         }

@@ -8,32 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from ad_cli import shapes
 from ad_cli.tables import Column, cut
 from ad_platform.errors import InvalidValue, UnknownName
+from ad_platform.requests import JobOrder
 from ad_platform.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ad_platform.client import Client
     from ad_platform.records import Job
     from ad_platform.requests import JobFilter
 
-PAGE = 500  # jobs of one look at the store
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-STATES = list(JobState)
-# What a list can be sorted by, beside any measure a job has ended with.
-SORTS: dict[str, Callable[[Job], tuple[str | int, ...]]] = {
-    "state": lambda job: (STATES.index(job.state),),
-    "kind": lambda job: (job.kind.value,),
-    "detector": lambda job: (job.spec.detector,),
-    "data": lambda job: (job.spec.dataset.dataset, job.spec.dataset.category),
-    "name": lambda job: (not job.name, job.name.lower()),
-    "user": lambda job: (job.user,),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,17 +46,27 @@ class Listed:
 
 def find(client: Client, wanted: Wanted) -> Listed:
     """Return the jobs that were asked for, in the order that was asked for."""
-    if wanted.sort.lower() == "age":
-        found = _newest(client, wanted, wanted.limit + 1, oldest_first=wanted.reverse)
-        return Listed(jobs=tuple(found[: wanted.limit]), more=len(found) > wanted.limit)
-    found = _newest(client, wanted, None)
-    by = SORTS.get(wanted.sort.lower())
-    if by is not None:
-        ordered, measure = sorted(found, key=by, reverse=wanted.reverse), ""
-    else:
-        measure = _measure(wanted.sort, found)
-        ordered = _by_measure(found, measure, best_last=wanted.reverse)
-    return Listed(jobs=tuple(ordered[: wanted.limit]), more=len(ordered) > wanted.limit, measure=measure)
+    asked = wanted.filter.copy()
+    asked["since"], asked["limit"] = wanted.since, wanted.limit + 1
+    by = wanted.sort.lower()
+    if by == "age":
+        asked["oldest_first"] = wanted.reverse
+        return _cut(client.jobs(**asked), wanted)
+    asked["reverse"] = wanted.reverse
+    if by in set(JobOrder):
+        asked["sort"] = JobOrder(by)
+        return _cut(client.jobs(**asked), wanted)
+    known = client.measures()
+    for measure in _meant(by, known):
+        asked["measure"] = measure
+        found = client.jobs(**asked)
+        if any(measure in shapes.result_metrics(job) for job in found[:1]):
+            return _cut(found, wanted, measure)
+    raise _unknown(wanted.sort, known)
+
+
+def _cut(found: Sequence[Job], wanted: Wanted, measure: str = "") -> Listed:
+    return Listed(jobs=tuple(found[: wanted.limit]), more=len(found) > wanted.limit, measure=measure)
 
 
 def moment_of(text: str, now: float | None = None) -> float:
@@ -155,47 +153,17 @@ def _cut_data(words: str, limit: int) -> str:
     return f"{cut(dataset, room)}/{category}" if room > 1 else cut(category, limit)
 
 
-def _newest(client: Client, wanted: Wanted, most: int | None, *, oldest_first: bool = False) -> list[Job]:
-    """Return the jobs that fit, page by page: the store knows no time of submission to search by."""
-    if wanted.since is None and most is not None:
-        return client.jobs(**_with(wanted, limit=most, oldest_first=oldest_first))
-    found: list[Job] = []
-    before: int | None = None
-    while most is None or oldest_first or len(found) < most:
-        page = client.jobs(**_with(wanted, limit=PAGE, before_seq=before))
-        young = [job for job in page if wanted.since is None or job.created_at >= wanted.since]
-        found += young
-        if len(page) < PAGE or len(young) < len(page):
-            break
-        before = page[-1].seq
-    return found[::-1][:most] if oldest_first else found[:most]
-
-
-def _with(wanted: Wanted, **more: Unpack[JobFilter]) -> JobFilter:
-    """Return the filter of a list with more to it."""
-    whole = wanted.filter.copy()
-    whole.update(more)
-    return whole
-
-
-def _measure(text: str, jobs: Sequence[Job]) -> str:
-    """Return the measure that a name stands for: whole, or without what stands before its slash."""
-    known = sorted({name for job in jobs for name in shapes.result_metrics(job)})
-    typed = text.lower().strip()
+def _meant(typed: str, known: Sequence[str]) -> list[str]:
+    """Return the measures that a name stands for: whole, or without what stands before its slash."""
+    typed = typed.strip()
     exact = [name for name in known if name.lower() == typed]
     ends = [name for name in known if name.lower().rpartition("/")[2] == typed]
     tests_first = sorted(ends, key=lambda name: (not name.startswith("test/"), name))
-    if found := exact or tests_first:
-        return found[0]
+    return list(dict.fromkeys([*exact, *tests_first]))
+
+
+def _unknown(text: str, known: Sequence[str]) -> UnknownName:
     ends_of = {name.rpartition("/")[2]: name for name in reversed(known)}
-    if near := get_close_matches(typed, ends_of, n=1):
-        raise UnknownName("order or measure", text, [ends_of[near[0]]])
-    raise UnknownName("order or measure", text, ["age", *SORTS, *known])
-
-
-def _by_measure(jobs: Sequence[Job], measure: str, *, best_last: bool) -> list[Job]:
-    """Return jobs with the highest first; those without the measure come last either way."""
-    values = {job.id: shapes.result_metrics(job).get(measure) for job in jobs}
-    having = [job for job in jobs if values[job.id] is not None]
-    ordered = sorted(having, key=lambda job: values[job.id] or 0.0, reverse=not best_last)
-    return ordered + [job for job in jobs if values[job.id] is None]
+    if near := get_close_matches(text.lower().strip(), ends_of, n=1):
+        return UnknownName("order or measure", text, [ends_of[near[0]]])
+    return UnknownName("order or measure", text, ["age", *JobOrder, *known])

@@ -31,6 +31,10 @@ class Looking(Connections):
         self._tick()
         return self.store.jobs.search(**wanted)
 
+    def measures(self) -> list[str]:
+        """Return the full names of all that jobs have measured, such as "test/image_auroc"."""
+        return self.store.jobs.measures()
+
     def job(self, job: Job | str) -> Job:
         """Return a job as it stands now: the one whose id starts with a text, or the newest for "@last"."""
         self._tick()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypedDict
 
 from ad_platform.queues import QueueState
@@ -52,10 +53,22 @@ class Submitted:
     warnings: tuple[str, ...] = ()
 
 
+class JobOrder(StrEnum):
+    """What jobs can be sorted by, beside their age and what they have measured."""
+
+    STATE = "state"  # as a job goes through them
+    KIND = "kind"
+    DETECTOR = "detector"
+    DATA = "data"  # dataset, then category
+    NAME = "name"  # those without one come last
+    USER = "user"
+
+
 class JobFilter(TypedDict, total=False):
     """What the jobs of a search have in common; what is None or empty excludes nothing.
 
-    Names of detectors, datasets and categories are compared in any case. A `name` may hold "*" for anything.
+    Names of detectors, datasets, categories and jobs are compared in any case. A `name` may hold "*" for
+    anything; of a longer name only the first 200 characters are looked at then.
     A tag's value of None asks for the tag alone, whatever its value.
     """
 
@@ -72,9 +85,29 @@ class JobFilter(TypedDict, total=False):
     tags: Mapping[str, str | None]
     needs: str | None  # those that depend on the job of this id
     without_sweeps: bool  # none that a sweep or benchmark has submitted
+    since: float | None  # submitted since then, in seconds since the epoch by the store's clock
     before_seq: int | None
     limit: int  # 100 unless given
     oldest_first: bool
+    sort: JobOrder | None  # instead of by age; of equal ones the newest first
+    measure: str | None  # by what was measured under this full name, the highest first; others come last
+    reverse: bool  # the other way round; those without the measure come last all the same
+
+
+class GroupFilter(TypedDict, total=False):
+    """What the sweeps or benchmarks of a search have in common; what is None excludes nothing.
+
+    All of a detector, dataset and category are kept, in any case, and some others may be.
+    """
+
+    user: str | None
+    detector: str | None
+    dataset: str | None
+    category: str | None
+    since: float | None  # submitted since then, in seconds since the epoch by the store's clock
+    beyond: tuple[float, str] | None  # those after the one of this time and name
+    oldest_first: bool
+    limit: int  # 100 unless given
 
 
 @dataclass(frozen=True, kw_only=True)

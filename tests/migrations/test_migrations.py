@@ -10,13 +10,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 import ad_migrations
 from ad_migrations.steps import _config
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch, UnknownName
+from ad_platform.records import Outcome
 from ad_platform.specs import PictureAsk
-from ad_platform.states import Directive, FailureClass, JobKind
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
 from ad_platform.store.tables import metadata
@@ -225,6 +226,32 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
         ad_migrations.upgrade("postgresql://a:secret@127.0.0.1:1/x")
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_what_jobs_are_found_by_is_read_from_those_that_are_there(empty_url: str) -> None:
+    names = ("facets", "tags", "measures")
+
+    def rows() -> dict[str, list[tuple[object, ...]]]:
+        with connected(empty_url) as connection:
+            tables = {name: metadata.tables[name] for name in names}
+            return {name: sorted(map(tuple, connection.execute(select(of)))) for name, of in tables.items()}
+
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        store.workers.hold([holding()])
+        spec = replace(SPEC, dataset=replace(SPEC.dataset, dataset="MVTec", category='nu"T%'))
+        submit(store, spec=spec, name="Night " + "x" * 300, tags={"a": "1", "benchmark": "b"}, group="g")
+        submit(store, key="sweep/1/2/0", user="Zoë", queue="gold")
+        lease = take(store)
+        result = {"metrics": {"test/image_auroc": 0.9, "rate": float("nan")}, "images": 3}
+        store.leases.finish(lease, Outcome(outcome=AttemptOutcome.SUCCEEDED, result=result))
+    before = rows()
+    assert [len(before[name]) for name in names] == [2, 2, 1]
+
+    ad_migrations.downgrade(empty_url, "0005")
+    ad_migrations.upgrade(empty_url)
+
+    assert rows() == before
 
 
 def test_a_job_whose_time_was_up_counts_as_stalled_on_the_way_down(empty_url: str) -> None:

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ad_cli import shapes
+from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec
 
 if TYPE_CHECKING:
-    from ad_cli.listing import Listed, Wanted
+    from ad_cli.listing import Listed
     from ad_platform.benchmarks.steering import Benchmarks
-    from ad_platform.benchmarks.viewing import BenchmarkView
+    from ad_platform.records import Benchmark
+    from ad_platform.requests import GroupFilter
 
 
-def rows(benchmarks: Benchmarks, wanted: Wanted, listed: Listed) -> list[tuple[float, tuple[str, ...]]]:
-    """Return when each benchmark that fits was submitted, and its cells below the columns of jobs."""
-    young = [one for one in benchmarks.list() if wanted.since is None or one.created_at >= wanted.since]
-    views = [view for one in young[: wanted.limit] if _fits(view := benchmarks.view(one), wanted)]
-    return [(view.benchmark.created_at, _cells(view, listed)) for view in views]
+def rows(
+    benchmarks: Benchmarks, wanted: GroupFilter, limit: int, listed: Listed
+) -> list[tuple[float, tuple[str, ...]]]:
+    """Return when each of the first that fit was submitted, and its cells below the columns of jobs."""
+    every = ((one, BenchmarkSpec.from_json(one.spec)) for one in benchmarks.each(**wanted))
+    fitting = ((one, spec) for one, spec in every if _fits(spec, wanted))
+    return [(one.created_at, _cells(benchmarks, one, spec, listed)) for one, spec in islice(fitting, limit)]
 
 
-def _fits(view: BenchmarkView, wanted: Wanted) -> bool:
-    asked = wanted.filter
+def _fits(spec: BenchmarkSpec, wanted: GroupFilter) -> bool:
     pairs = (
-        (asked.get("detector"), [one.detector for one in view.models]),
-        (asked.get("dataset"), [one.data.dataset for one in view.categories]),
-        (asked.get("category"), [one.data.category for one in view.categories]),
+        (wanted.get("detector"), [one.detector for one in spec.models]),
+        (wanted.get("dataset"), [one.data.dataset for one in spec.categories]),
+        (wanted.get("category"), [one.data.category for one in spec.categories]),
     )
-    alike = all(want is None or want.casefold() in map(str.casefold, have) for want, have in pairs)
-    return alike and asked.get("user") in (None, view.benchmark.user)
+    return all(want is None or want.casefold() in map(str.casefold, have) for want, have in pairs)
 
 
-def _cells(view: BenchmarkView, listed: Listed) -> tuple[str, ...]:
-    benchmark, categories = view.benchmark, view.categories
+def _cells(
+    benchmarks: Benchmarks, benchmark: Benchmark, spec: BenchmarkSpec, listed: Listed
+) -> tuple[str, ...]:
+    standing, categories = benchmarks.standing(benchmark), spec.categories
     inside = categories[0].label if len(categories) == 1 else f"{len(categories)} categories"
     return (
         benchmark.id[: shapes.shortest(job.id for job in listed.jobs)],
-        view.state,
+        standing.state,
         "benchmark",
-        "+".join(dict.fromkeys(one.detector for one in view.models)),
-        f"{'+'.join(view.spec.datasets)}/{inside}",
-        f"{view.done}/{len(view.cells)}" + (f" {view.failed} failed" if view.failed else ""),
+        "+".join(dict.fromkeys(one.detector for one in spec.models)),
+        f"{'+'.join(spec.datasets)}/{inside}",
+        f"{standing.done}/{standing.cells}" + (f" {standing.failed} failed" if standing.failed else ""),
         shapes.coarse(time.time() - benchmark.created_at),
         benchmark.name,
     )

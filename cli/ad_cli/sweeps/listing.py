@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ad_cli import listing, shapes
 from ad_cli.benchmarks import listing as benchmark_listing
 from ad_cli.sweeps import words
 from ad_platform.states import StudyState
+from ad_platform.sweeps.study_spec import StudySpec
 
 if TYPE_CHECKING:
     from ad_cli.listing import Listed, Wanted
     from ad_cli.tables import Column
     from ad_platform.benchmarks.steering import Benchmarks
     from ad_platform.client import Client
+    from ad_platform.requests import GroupFilter
     from ad_platform.sweeps.steering import Sweeps
     from ad_platform.sweeps.viewing import SweepView
 
@@ -42,33 +45,45 @@ def fits(wanted: Wanted) -> bool:
 
 def together(client: Client, sweeps: Sweeps, benchmarks: Benchmarks, wanted: Wanted) -> Together:
     """Return the jobs that were asked for, and in the place of those of a sweep or benchmark that."""
-    views = [view for view in sweeps.list() if _fits(view, wanted)]
+    groups = _group_filter(wanted)
+    every = (study for study in sweeps.each(**groups) if _fits(StudySpec.from_json(study.spec), groups))
+    views = [sweeps.brief(study) for study in islice(every, wanted.limit + 1)]
     without = wanted.filter.copy()
     without["without_sweeps"] = True
     listed = listing.find(client, replace(wanted, filter=without))
     aged = [(job.created_at, listing.cells(job, listed)) for job in listed.jobs]
-    groups = [(view.study.created_at, _cells(view, listed)) for view in views]
-    groups += benchmark_listing.rows(benchmarks, wanted, listed)
-    aged += groups
+    found = [(view.study.created_at, _cells(view, listed)) for view in views]
+    found += benchmark_listing.rows(benchmarks, groups, wanted.limit + 1, listed)
+    aged += found
     aged.sort(key=lambda one: one[0], reverse=not wanted.reverse)
     return Together(
         columns=listing.columns(listed),
         rows=[cells for _, cells in aged[: wanted.limit]],
         more=listed.more or len(aged) > wanted.limit,
-        groups=len(groups),
+        groups=len(found),
     )
 
 
-def _fits(view: SweepView, wanted: Wanted) -> bool:
-    data, asked = view.spec.job.dataset, wanted.filter
+def _group_filter(wanted: Wanted) -> GroupFilter:
+    asked = wanted.filter
+    return {
+        "user": asked.get("user"),
+        "detector": asked.get("detector"),
+        "dataset": asked.get("dataset"),
+        "category": asked.get("category"),
+        "since": wanted.since,
+        "oldest_first": wanted.reverse,
+    }
+
+
+def _fits(spec: StudySpec, wanted: GroupFilter) -> bool:
+    data = spec.job.dataset
     pairs = (
-        (asked.get("detector"), view.spec.job.detector),
-        (asked.get("dataset"), data.dataset),
-        (asked.get("category"), data.category),
+        (wanted.get("detector"), spec.job.detector),
+        (wanted.get("dataset"), data.dataset),
+        (wanted.get("category"), data.category),
     )
-    alike = all(want is None or want.casefold() == have.casefold() for want, have in pairs)
-    young = wanted.since is None or view.study.created_at >= wanted.since
-    return alike and young and asked.get("user") in (None, view.study.user)
+    return all(want is None or want.casefold() == have.casefold() for want, have in pairs)
 
 
 def _cells(view: SweepView, listed: Listed) -> tuple[str, ...]:

@@ -1,19 +1,22 @@
 """What a person can do with benchmarks: plan, submit, look, end, and run again what failed."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ad_platform.benchmarks import asking, viewing
 from ad_platform.benchmarks.addresses import rules_of
 from ad_platform.benchmarks.asking import BenchmarkRequest, Wanted
 from ad_platform.benchmarks.benchmark_spec import BenchmarkSpec, Cell, Place, cell_keys
 from ad_platform.benchmarks.known import Known
+from ad_platform.benchmarks.standing import Standing, kept_standing, standing_of
 from ad_platform.benchmarks.viewing import BenchmarkView
 from ad_platform.errors import Conflict, UnknownName
 from ad_platform.naming import LAST, checked, free
+from ad_platform.paging import paged
 from ad_platform.records import Benchmark, Job
+from ad_platform.requests import GroupFilter
 from ad_platform.specs import Submission
 from ad_platform.states import JobState
 
@@ -104,6 +107,16 @@ class Benchmarks:
         """Return the benchmarks, newest first."""
         return self._store.benchmarks.search(limit=MOST)
 
+    def each(self, **wanted: Unpack[GroupFilter]) -> Iterator[Benchmark]:
+        """Yield the benchmarks that a filter keeps, newest first unless told otherwise; it may keep more."""
+        yield from paged(self._store.benchmarks.find, wanted)
+
+    def standing(self, benchmark: Benchmark) -> Standing:
+        """Return how many cells stand how; of an ended benchmark without a look at its jobs."""
+        if (kept := kept_standing(benchmark)) is not None and self._store.benchmarks.settled(benchmark.id):
+            return kept
+        return standing_of(self.view(benchmark))
+
     def find(self, text: str) -> Benchmark:
         """Return a benchmark by name, id, the beginning of its id, or "@last"; raise UnknownName."""
         if text.lower() == LAST:
@@ -187,12 +200,12 @@ class Benchmarks:
         return next((one for one in self.list() if _means(one, spec)), None)
 
     def _named(self, name: str, places: Sequence[Place]) -> str:
-        studies = {study.name for study in self._store.studies.search(limit=EVERY)}
+        studies = self._store.studies.names()
         if name:
             if checked("benchmark", name) in studies:
                 raise Conflict(f"there is a sweep named '{name}' already; give another --name")
             return name
-        taken = studies | {one.name for one in self._store.benchmarks.search(limit=EVERY)}
+        taken = studies | self._store.benchmarks.names()
         return free("-".join(dict.fromkeys(place.data.dataset for place in places)), taken, "benchmark")
 
 

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from ad_platform.records import Benchmark, Job
+from ad_platform.requests import GroupFilter
 from ad_platform.specs import Json, Submission
 
 
@@ -29,6 +31,18 @@ class Benchmarks(ABC):
     @abstractmethod
     def search(self, limit: int = 100) -> list[Benchmark]:
         """Return benchmarks, newest first."""
+
+    @abstractmethod
+    def find(self, **wanted: Unpack[GroupFilter]) -> list[Benchmark]:
+        """Return the benchmarks that a filter keeps, newest first unless told otherwise."""
+
+    @abstractmethod
+    def names(self) -> set[str]:
+        """Return the names of all benchmarks."""
+
+    @abstractmethod
+    def settled(self, benchmark_id: str) -> bool:
+        """Say whether a benchmark's results are put together, and none of its jobs was submitted since."""
 
     @abstractmethod
     def to_follow(self) -> list[Benchmark]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Unpack
 
-from sqlalchemy import Row, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, exists, or_, select, update
 
 from ad_platform.records import Benchmark, Job
+from ad_platform.requests import GroupFilter
 from ad_platform.specs import Json, Submission
-from ad_platform.store import benchmark_contract, claims
+from ad_platform.store import benchmark_contract, claims, groups
 from ad_platform.store.collected import refuse
 from ad_platform.store.database import Database, Transaction
+from ad_platform.store.facets import facets
 from ad_platform.store.submissions import NewId, submit_all
-from ad_platform.store.tables import benchmarks, jobs
+from ad_platform.store.tables import benchmarks
 
 _NAMES = [field.name for field in fields(Benchmark)]
 
@@ -38,13 +40,27 @@ class SqlBenchmarks(benchmark_contract.Benchmarks):
 
     def search(self, limit: int = 100) -> list[Benchmark]:
         """Return benchmarks, newest first."""
-        found = select(benchmarks).order_by(benchmarks.c.created_at.desc(), benchmarks.c.name).limit(limit)
+        return self.find(limit=limit)
+
+    def find(self, **wanted: Unpack[GroupFilter]) -> list[Benchmark]:
+        """Return the benchmarks that a filter keeps, newest first unless told otherwise."""
+        found = groups.statement(benchmarks, **wanted)
         return self._db.read(lambda tx: [_benchmark(row) for row in tx.rows(found)])
+
+    def names(self) -> set[str]:
+        """Return the names of all benchmarks."""
+        return self._db.read(lambda tx: {row.name for row in tx.rows(select(benchmarks.c.name))})
+
+    def settled(self, benchmark_id: str) -> bool:
+        """Say whether a benchmark's results are put together, and none of its jobs was submitted since."""
+        settled = select(benchmarks.c.id).where(
+            benchmarks.c.id == benchmark_id, benchmarks.c.finished_at.is_not(None), ~_opened_again()
+        )
+        return self._db.read(lambda tx: tx.first(settled)) is not None
 
     def to_follow(self) -> list[Benchmark]:
         """Return those whose results are not put together, or of which a job was submitted since."""
-        later = exists().where(jobs.c.group == benchmarks.c.name, jobs.c.seq > benchmarks.c.seen_seq)
-        found = select(benchmarks).where(or_(benchmarks.c.finished_at.is_(None), later))
+        found = select(benchmarks).where(or_(benchmarks.c.finished_at.is_(None), _opened_again()))
         ordered = found.order_by(benchmarks.c.created_at)
         return self._db.read(lambda tx: [_benchmark(row) for row in tx.rows(ordered)])
 
@@ -73,6 +89,11 @@ class SqlBenchmarks(benchmark_contract.Benchmarks):
         older = (benchmarks.c.id == benchmark.id, benchmarks.c.shipped_version <= benchmark.version)
         known = update(benchmarks).where(*older)
         self._db.write(lambda tx: tx.run(known.values(run_id=run_id, shipped_version=benchmark.version)))
+
+
+def _opened_again() -> ColumnElement[bool]:
+    """Return the condition that a job of a benchmark was submitted since its results were put together."""
+    return exists().where(facets.c.group == benchmarks.c.name, facets.c.seq > benchmarks.c.seen_seq)
 
 
 def _create(

@@ -75,7 +75,11 @@ class Jobs(ABC):
 
     @abstractmethod
     def search(self, **wanted: Unpack[JobFilter]) -> list[Job]:
-        """Return the jobs that a filter keeps, newest first unless told otherwise."""
+        """Return the jobs that a filter keeps, newest first unless told otherwise; none reads all."""
+
+    @abstractmethod
+    def measures(self) -> list[str]:
+        """Return the names of all that jobs have measured."""
 
     @abstractmethod
     def attempts(self, job_id: str) -> list[Attempt]:

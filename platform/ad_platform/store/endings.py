@@ -9,6 +9,7 @@ from ad_platform.records import Job, Outcome
 from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, FailureClass, JobState, Sequel
 from ad_platform.store.database import Transaction
+from ad_platform.store.facets import remember_measures
 from ad_platform.store.rows import get_job, jobs_of, storable
 from ad_platform.store.tables import attempts, edges, is_state, jobs
 from ad_platform.store.transitions import move
@@ -41,6 +42,7 @@ def succeed(tx: Transaction, job: Job, outcome: Outcome) -> None:
         failure=None,
         error="",
     )
+    remember_measures(tx, job, outcome.result)
     for dependent in _waiting_for(tx, job.id):
         if not _unmet(tx, dependent.id):
             move(tx, dependent, JobState.QUEUED, "queued", {"because": job.id})

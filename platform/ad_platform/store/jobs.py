@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 
 from ad_platform.errors import AmbiguousId, UnknownName
 from ad_platform.failpoints import Commit
@@ -45,8 +45,11 @@ class SqlJobs(contract.Jobs):
 
     def search(self, **wanted: Unpack[JobFilter]) -> list[Job]:
         """Return jobs, newest first."""
-        found = searching.statement(**wanted)
-        return self._db.read(lambda tx: jobs_of(tx, tx.rows(found)))
+        return self._db.read(lambda tx: _search(tx, wanted))
+
+    def measures(self) -> list[str]:
+        """Return the names of all that jobs have measured."""
+        return self._db.read(lambda tx: [row.name for row in tx.rows(searching.names_of_measures())])
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts of a job in order."""
@@ -82,6 +85,22 @@ class SqlJobs(contract.Jobs):
         counted = select(jobs.c.state, func.count().label("number")).group_by(jobs.c.state)
         found = {row.state: row.number for row in self._db.read(lambda tx: tx.rows(counted))}
         return {state: found.get(state, 0) for state in JobState}
+
+
+def _search(tx: Transaction, wanted: JobFilter) -> list[Job]:
+    """Run the queries of a search, one after the other until there are enough jobs."""
+    left, found = wanted.get("limit", searching.LIMIT), list[Row[Any]]()
+    parts = searching.statements(wanted)
+    part = next(parts, None)
+    while part is not None and left > 0:
+        rows = tx.rows(part(left))
+        found += rows
+        left -= len(rows)
+        try:
+            part = parts.send(len(rows))
+        except StopIteration:
+            break
+    return jobs_of(tx, found)
 
 
 def _find(tx: Transaction, text: str) -> Job:

@@ -78,4 +78,4 @@ def _loads(tx: Transaction) -> list[QueueLoad]:
 
 
 def _line(tx: Transaction, can: Capabilities, limit: int) -> list[Standing]:
-    return [Standing(**row._mapping) for row in tx.rows(in_line(tx, can, jobs.alias("job")).limit(limit))]
+    return [Standing(**row._mapping) for row in tx.rows(in_line(tx, can).limit(limit))]

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Row, exists, or_, select, update
 
 from ad_platform.errors import IllegalTransition, InvalidValue, UnknownName
 from ad_platform.failpoints import Commit
 from ad_platform.records import Job, Study, Trial
+from ad_platform.requests import GroupFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import STUDY_ALLOWED, StudyState, TrialOrigin, TrialState
-from ad_platform.store import claims, study_contract, trials
+from ad_platform.store import claims, groups, study_contract, trials
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.submissions import NewId
 from ad_platform.store.tables import studies
@@ -36,10 +37,19 @@ class SqlStudies(study_contract.Studies):
 
     def search(self, states: Sequence[StudyState] = (), limit: int = 100) -> list[Study]:
         """Return the studies in these states, newest first."""
-        found = select(studies).order_by(studies.c.created_at.desc(), studies.c.name).limit(limit)
+        found = groups.statement(studies, limit=limit)
         if states:
             found = found.where(studies.c.state.in_(states))
         return self._db.read(lambda tx: [_study(row) for row in tx.rows(found)])
+
+    def find(self, **wanted: Unpack[GroupFilter]) -> list[Study]:
+        """Return the studies that a filter keeps, newest first unless told otherwise."""
+        found = groups.statement(studies, **wanted)
+        return self._db.read(lambda tx: [_study(row) for row in tx.rows(found)])
+
+    def names(self) -> set[str]:
+        """Return the names of all studies."""
+        return self._db.read(lambda tx: {row.name for row in tx.rows(select(studies.c.name))})
 
     def to_advance(self) -> list[Study]:
         """Return studies that run, and others with trials that have not ended."""

@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from ad_platform.records import Job, Study, Trial
+from ad_platform.requests import GroupFilter
 from ad_platform.specs import Json, Submission
 from ad_platform.states import StudyState, TrialOrigin, TrialState
 
@@ -22,6 +24,14 @@ class Studies(ABC):
     @abstractmethod
     def search(self, states: Sequence[StudyState] = (), limit: int = 100) -> list[Study]:
         """Return the studies in these states, in any if none is named, newest first."""
+
+    @abstractmethod
+    def find(self, **wanted: Unpack[GroupFilter]) -> list[Study]:
+        """Return the studies that a filter keeps, newest first unless told otherwise."""
+
+    @abstractmethod
+    def names(self) -> set[str]:
+        """Return the names of all studies."""
 
     @abstractmethod
     def to_advance(self) -> list[Study]:

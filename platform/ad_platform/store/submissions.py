@@ -14,6 +14,7 @@ from ad_platform.states import FailureClass, JobState
 from ad_platform.store import endings
 from ad_platform.store.collected import refuse
 from ad_platform.store.database import Transaction
+from ad_platform.store.facets import remember
 from ad_platform.store.rows import job_of, jobs_of, newest_ids, progress_json
 from ad_platform.store.tables import edges, jobs
 from ad_platform.store.transitions import mark_due, owe_ring, tell
@@ -56,6 +57,7 @@ def submit_one(tx: Transaction, submission: Submission, new_id: NewId) -> Job:
             insert(edges),
             [{"job_id": job.id, "need_id": need.id, "position": n} for n, need in enumerate(needs)],
         )
+    remember(tx, job)
     tell(tx, job.id, 0, "submitted", {"user": job.user, "state": state.value})
     mark_due(tx, job.id)
     if state is JobState.QUEUED:

@@ -142,8 +142,7 @@ for _state, _name, _columns in (
 ):
     Index(_name, *_columns, sqlite_where=is_state(_state))
 Index("ix_jobs_state", jobs.c.state, jobs.c.seq)
-Index("ix_jobs_user", jobs.c.user, jobs.c.seq)
-Index("ix_jobs_group", jobs.c.group, jobs.c.seq)
+Index("ix_jobs_worker", jobs.c.worker, jobs.c.seq)
 Index("ix_jobs_retry_of", jobs.c.retry_of)
 
 attempts = Table(
@@ -290,6 +289,7 @@ studies = Table(
     Column("shipped_version", BigInteger, nullable=False),  # up to which the tracking server was told
     Column("run_id", Text),
     CheckConstraint("wanted >= 0 AND parallel >= 1", name="sizes"),
+    Index("ix_studies_created_at", "created_at"),
 )
 
 trials = Table(
@@ -330,6 +330,7 @@ benchmarks = Table(
     Column("version", BigInteger, nullable=False),  # grows with every change worth shipping
     Column("shipped_version", BigInteger, nullable=False),  # up to which the tracking server was told
     Column("run_id", Text),
+    Index("ix_benchmarks_created_at", "created_at"),
 )
 
 champions = Table(

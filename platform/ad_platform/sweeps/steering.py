@@ -2,14 +2,16 @@
 
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from ad_platform.errors import Conflict, InvalidRequest, InvalidValue
 from ad_platform.naming import LAST, checked, free
+from ad_platform.paging import paged
 from ad_platform.records import Study, Trial
-from ad_platform.requests import Promotion
+from ad_platform.requests import GroupFilter, Promotion
 from ad_platform.states import JobState, StudyState, TrialOrigin, TrialState
 from ad_platform.sweeps import asking, space, viewing
 from ad_platform.sweeps.asking import SweepPlan, SweepRequest
@@ -73,6 +75,14 @@ class Sweeps:
         """Return the sweeps, newest first."""
         studies = self._store.studies.search(limit=MOST)
         return [viewing.sweep_view(self._store, study, brief=True) for study in studies]
+
+    def each(self, **wanted: Unpack[GroupFilter]) -> Iterator[Study]:
+        """Yield the sweeps that a filter keeps, newest first unless told otherwise; it may keep more."""
+        yield from paged(self._store.studies.find, wanted)
+
+    def brief(self, study: Study) -> SweepView:
+        """Return how a sweep stands, one of many: without its jobs and how long it will take."""
+        return viewing.sweep_view(self._store, study, row=True)
 
     def find(self, text: str) -> Study:
         """Return a sweep by name, id, the beginning of its id, or "@last"; raise UnknownName."""
@@ -230,15 +240,13 @@ class Sweeps:
     def _checked(self, name: str) -> str:
         """Return a name that no benchmark has; raise InvalidValue or Conflict."""
         checked("sweep", name)
-        if name in {one.name for one in self._store.benchmarks.search(limit=100_000)}:
+        if name in self._store.benchmarks.names():
             raise Conflict(f"there is a benchmark named '{name}' already; give another --name")
         return name
 
     def _free(self, start: str) -> str:
         """Return the first free name of a row: ddad-screw-1, ddad-screw-2."""
-        studies = {one.name for one in self._store.studies.search(limit=100_000)}
-        benchmarks = {one.name for one in self._store.benchmarks.search(limit=100_000)}
-        return free(start, studies | benchmarks, "sweep")
+        return free(start, self._store.studies.names() | self._store.benchmarks.names(), "sweep")
 
     def _warmed(self, spec: StudySpec, other: Study) -> tuple[StudySpec, tuple[str, ...]]:
         """Return a spec that begins with the trials of another study, and what is to be said of them."""

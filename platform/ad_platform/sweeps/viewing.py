@@ -47,8 +47,11 @@ class SweepView:
     final: Mapping[str, Json] = field(default_factory=dict)  # what came of the best and of the preset
 
 
-def sweep_view(store: Store, study: Study, *, brief: bool = False) -> SweepView:
-    """Return how a sweep stands; a `brief` view, one of many, does not count its trainings."""
+def sweep_view(store: Store, study: Study, *, brief: bool = False, row: bool = False) -> SweepView:
+    """Return how a sweep stands; a `brief` view, one of many, does not count its trainings.
+
+    A `row` of a list has neither the jobs of the best trial nor how long the sweep will take.
+    """
     spec, counts = StudySpec.from_json(study.spec), store.studies.counts(study.id)
     computed = {state: sum(counts.get((origin, state), 0) for origin in COMPUTED) for state in TrialState}
     of_origin = {
@@ -70,23 +73,25 @@ def sweep_view(store: Store, study: Study, *, brief: bool = False) -> SweepView:
         ruled_out=of_origin[TrialOrigin.RULED_OUT],
         warm=of_origin[TrialOrigin.WARM],
         wanted=wanted,
-        best=best_of(store, study, spec),
+        best=best_of(store, study, spec, alone=row),
         front=tuple(sorted(map(int, front))) if isinstance(front, dict) else (),
         ties=_whole(summary.get("ties")),
         saturated=_whole(summary.get("saturated")),
-        trainings=0 if brief else _trainings(store, study),
-        seconds_left=_seconds_left(store, study, wanted - of_origin[TrialOrigin.ASKED]),
+        trainings=0 if brief or row else _trainings(store, study),
+        seconds_left=None if row else _seconds_left(store, study, wanted - of_origin[TrialOrigin.ASKED]),
         final=dict(final) if isinstance(final, dict) else {},
     )
 
 
-def best_of(store: Store, study: Study, spec: StudySpec) -> TrialView | None:
-    """Return the best trial so far by the first objective; of equal ones the first."""
+def best_of(store: Store, study: Study, spec: StudySpec, *, alone: bool = False) -> TrialView | None:
+    """Return the best trial by the first objective, `alone` without its jobs; of equal ones the first."""
     best = study.summary.get("best")
     number = best.get("number") if isinstance(best, dict) else None
     if not isinstance(number, int):
         return None
     found = store.studies.trials(study.id, after=number - 1, limit=1)
+    if alone:
+        return TrialView(trial=found[0], jobs=()) if found else None
     return trial_views(store, study, spec, found)[0] if found else None
 
 

@@ -11,6 +11,7 @@ from ad_platform.benchmarks import formats
 from ad_platform.benchmarks.board import boards
 from ad_platform.benchmarks.comparisons import ACROSS, COMPARISONS, METRICS, pairs
 from ad_platform.benchmarks.results_table import NAME, results_csv
+from ad_platform.benchmarks.standing import SUMS, standing_of
 from ad_platform.benchmarks.viewing import BUNDLE, BenchmarkView, benchmark_view
 from ad_platform.errors import ClaimLost
 from ad_platform.records import Benchmark
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 CLAIM = 120.0  # seconds; a comparison may take some
 SHARE = 10  # times as long as a look takes passes between two looks: one of many jobs is not cheap
 TURN = 3.0  # seconds of comparing after which sweeps and others have their turn
-COMPARED, SUMS = "compared", "sums"  # in a benchmark's summary
+COMPARED = "compared"  # in a benchmark's summary
 MARKDOWN, TABLE = "leaderboard.md", "leaderboard.csv"
 
 
@@ -67,7 +68,7 @@ class Follower:
         seen = self._newest(benchmark)  # before the jobs are looked at: one that comes later opens it again
         view = benchmark_view(self.store, benchmark)
         summary, more = self._compared(view)
-        summary[SUMS] = _sums(view)
+        summary[SUMS] = standing_of(view).to_json()  # a change of it is worth showing
         if not view.open and not more:
             kept = self._published(benchmark, summary)
             self.store.benchmarks.summarise(benchmark.id, self.owner, kept, seen)
@@ -143,18 +144,6 @@ def _ready(view: BenchmarkView) -> list[Pair]:
         for first, second in pairs(names)
     ]
     return [pair for pair in found if pair is not None]
-
-
-def _sums(view: BenchmarkView) -> dict[str, Json]:
-    """Return how many cells stand how: a change of it is worth showing."""
-    return {
-        "state": view.state,
-        "cells": len(view.cells),
-        "done": view.done,
-        "known": view.known,
-        "failed": view.failed,
-        "open": view.open,
-    }
 
 
 def _place(value: Mapping[str, Json]) -> tuple[str, str]:
