@@ -125,7 +125,6 @@ LIVE = {
     "running": "SELECT id FROM jobs WHERE state = 'running' AND lease_until < 5",
     "newest": "SELECT id FROM jobs ORDER BY seq DESC LIMIT 10",
     "of a state": "SELECT id FROM jobs WHERE state IN ('failed') ORDER BY seq DESC LIMIT 10",
-    "of a user": 'SELECT id FROM jobs WHERE "user" = ? ORDER BY seq DESC LIMIT 10',
     "of an id": "SELECT id FROM jobs WHERE id >= 'ab' AND id < 'abg' ORDER BY id LIMIT 10",
     "dependents": "SELECT job_id FROM edges WHERE need_id = 'x'",
     "shipments": "SELECT job_id FROM shipments WHERE version > done_version AND claimed_until <= 5"
@@ -137,9 +136,7 @@ LIVE = {
 @pytest.mark.parametrize("what", LIVE)
 def test_what_is_asked_for_often_is_found_by_an_index_without_sorting(file: Path, what: str) -> None:
     with sqlite3.connect(file) as connection:
-        statement = LIVE[what]
-        parameters = ("ann",) * statement.count("?")
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LIVE[what]}")]
     connection.close()
     assert not any("TEMP B-TREE" in step for step in plan), plan
     assert all("INDEX" in step or step == "SCAN jobs" for step in plan), plan

@@ -181,6 +181,7 @@ class StoreMachine(RuleBasedStateMachine):
             job.cancelled = True
         elif job.state in (JobState.WAITING, JobState.QUEUED):
             self.put(job_id, JobState.CANCELLED)
+            job.failure = None  # whatever befell it before, it has not failed
 
     @rule(target=submitted, job_id=submitted)
     def retry(self, job_id: str) -> object:
