@@ -21,6 +21,18 @@ from running_platform import family
 SLOTS = 2
 PAUSE = 1.5  # seconds between two blows, on average
 AWAY = 4.0  # seconds at most that the broker or MLflow stays away
+CANCELLED = 0.3  # of the blows come with a cancel
+WEIGHTS = {  # MLflow takes long to come back
+    "child": 5,
+    "zygote": 1,
+    "worker": 3,
+    "drained worker": 2,
+    "shipper": 1,
+    "broker": 2,
+    "messages": 2,
+    "mlflow": 1,
+}
+AHEAD = 20  # jobs that wait at a time
 RUN_STATES = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
 
 
@@ -48,9 +60,30 @@ class Soak:
             "mlflow": self._strike_mlflow,
         }
 
-    def _submit(self, count: int) -> list[str]:
-        """Submit jobs of every kind of fate: most succeed, some are poison, some are cancelled."""
-        jobs = []
+    def fight(self, count: int, workers: int) -> list[str]:
+        """Submit jobs while everything is struck, until every one has ended; return them."""
+        quiet = threading.Event()
+        for _ in range(workers):
+            self.ground.platform.start_worker(SLOTS)
+        jobs: list[str] = []
+        asking = threading.Thread(target=self._submit, args=(jobs, count, random.Random(self.dice.random())))
+        asking.start()
+        while asking.is_alive() or self._left(jobs):
+            self._remember()
+            quiet.wait(self.dice.uniform(0.5, 1.5) * PAUSE)
+            if jobs and self.dice.random() < CANCELLED:
+                self.ground.client.store.jobs.cancel(jobs[-1])
+            if asking.is_alive() or self._left(jobs) > SLOTS * workers:  # the last ones are to end in peace
+                (name,) = self.dice.choices(list(WEIGHTS), list(WEIGHTS.values()))
+                self.blows[name]()
+                self.struck[name] += 1
+        self._remember()
+        assert len(jobs) == count
+        return jobs
+
+    def _submit(self, jobs: list[str], count: int, dice: random.Random) -> None:
+        """Submit jobs of every kind of fate, as fast as they run: most succeed, some are poison."""
+        quiet = threading.Event()
         for number in range(count):
             fate = number % 20
             if fate == 7:
@@ -58,29 +91,10 @@ class Soak:
             elif fate == 13:
                 jobs.append(self.ground.submit(steps=4, trouble="abort", at=2, max_attempts=2))
             else:
-                steps = self.dice.randint(2, 12)
-                pause = self.dice.uniform(0.02, 0.2)
+                steps, pause = dice.randint(2, 12), dice.uniform(0.02, 0.2)
                 jobs.append(self.ground.submit(steps=steps, pause=pause, max_attempts=50))
-        return jobs
-
-    def fight(self, count: int, workers: int) -> list[str]:
-        """Submit jobs, strike until every one has ended, and return them."""
-        quiet = threading.Event()
-        for _ in range(workers):
-            self.ground.platform.start_worker(SLOTS)
-        jobs = self._submit(count)
-        cancelled = set(jobs[19::40])
-        while left := self._left(jobs):
-            self._remember()
-            quiet.wait(self.dice.uniform(0.5, 1.5) * PAUSE)
-            if cancelled and self.dice.random() < 0.5:
-                self.ground.client.store.jobs.cancel(cancelled.pop())
-            if left > SLOTS * workers:  # the last ones are to end in peace
-                name = self.dice.choice(list(self.blows))
-                self.blows[name]()
-                self.struck[name] += 1
-        self._remember()
-        return jobs
+            while self._left(jobs) > AHEAD:
+                quiet.wait(0.2)
 
     def _left(self, jobs: list[str]) -> int:
         counts = self.ground.client.store.jobs.count()
