@@ -91,6 +91,8 @@ class Edge(StrEnum):
     FILES = "ship.after-files"  # MLflow has its files too
     REGISTER = "register.before"  # a champion is decided, and MLflow has no version of it
     REGISTERED = "register.after"  # it has one, and the alias points elsewhere
+    DECIDE = "promote.before"  # the gates were asked, and the store decides next
+    ASK = "trial.before-ask"  # the study is claimed, and a trial is wanted
     ASKED = "trial.after-ask"  # Optuna has a trial that the store does not know
     TOLD = "trial.after-tell"  # Optuna knows the end of a trial, and the store does not
 
