@@ -9,7 +9,7 @@ ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$
 SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart install test check lint fmt up down slow chaos soak bench
+.PHONY: help quickstart install test check lint fmt up down slow chaos soak mutants bench
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -30,7 +30,7 @@ test: install ## Install, then check: what CI runs
 	@$(MAKE) --no-print-directory check
 
 # The checkout's own roots come first, so that one virtual environment can serve several checkouts.
-check lint slow chaos soak bench: export PYTHONPATH = $(ROOTS)
+check lint slow chaos soak mutants bench: export PYTHONPATH = $(ROOTS)
 
 check: lint ## Lint, types, imports and tests
 	"$(BIN)/python" -m pytest $(SIDE_BY_SIDE)
@@ -60,6 +60,9 @@ chaos: ## Try to break every promise, on both stacks
 
 soak: ## Fight for 1,000 jobs while everything is killed at random (ADCTL_SOAK_JOBS, _WORKERS, _SEED)
 	"$(BIN)/python" -m pytest -s -m slow tests/chaos/test_soak.py -k "long_fight and clustered"
+
+mutants: ## Take each promise's guard away and see its test turn red (ONLY="1 7": those)
+	"$(BIN)/python" tests/mutants/mutate.py $(ONLY)
 
 bench: ## Measure (about 8 minutes); figures go on top of benchmarks/RESULTS.md
 	"$(BIN)/python" benchmarks/platform.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,22 @@ class SkipsAStep(GradualMean):
         ctx.report = lambda step, of, **metrics: report(step, of + step, **metrics)  # type: ignore[method-assign]
         super()._learn(data, ctx)
         ctx.report = report  # type: ignore[method-assign]
+
+
+class MakesHalfTheStepsInHalves(GradualMean):
+    divides = True
+
+    def fit(self, data: Images, ctx: FitContext) -> None:
+        self.config = replace(self.config, steps=self.config.steps // self.batch_divisor)
+        super().fit(data, ctx)
+
+
+class ScoresOtherwiseInHalves(GradualMean):
+    divides = True
+
+    def score(self, images: Tensor) -> Scores:
+        scores = super().score(images)
+        return Scores(scores.images * (1 + 1e-6 * (self.batch_divisor - 1)), scores.maps)
 
 
 class NeedsFourPictures(GradualMean):

@@ -63,6 +63,7 @@ class Desks:
         source: str | None = None,
         attempt: int = 1,
         storage: Storage | None = None,
+        batch_divisor: int = 1,
     ) -> tuple[Desk, Link]:
         """Return a desk for an attempt, and the supervisor's end of its line."""
         scratch = self.folder / f"scratch-{self.job}-{len(self.links)}"
@@ -83,6 +84,7 @@ class Desks:
             threads=1,
             cuda=None,
             deadline=boottime() + 600,
+            batch_divisor=batch_divisor,
         )
         ours, theirs = socket.socketpair()
         self.links += [Link(ours), Link(theirs)]

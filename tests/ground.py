@@ -55,19 +55,20 @@ class Ground:
         *,
         pictures: Path | None = None,
         stall_after: float = 600.0,
+        timeout: float | None = None,
         max_attempts: int = 3,
         every: int | None = 2,
         **settings: Json,
     ) -> str:
         """Submit a fit of the troublesome detector and return its id."""
         ask = self.asked(pictures or self.pictures(), max_attempts, every, settings)
-        return self.send(ask, stall_after).jobs[0].id
+        return self.send(ask, stall_after, timeout).jobs[0].id
 
-    def send(self, ask: TrainRequest, stall_after: float = 600.0) -> Submitted:
+    def send(self, ask: TrainRequest, stall_after: float = 600.0, timeout: float | None = None) -> Submitted:
         """Submit a request."""
         self.client.hold(ask.dataset)
         (planned,) = self.client.plan_train(ask)
-        return self.client.submit([replace(planned, stall_after=stall_after)])
+        return self.client.submit([replace(planned, stall_after=stall_after, timeout=timeout)])
 
     def asked(
         self,

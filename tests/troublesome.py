@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from ad_detectors.api import State
 
 
+def _allocate_beyond_the_limit() -> None:
+    """Ask for a gigabyte where the kernel gives 64 MiB more at most."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
+    torch.zeros(2**30, dtype=torch.uint8)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Settings."""
@@ -28,16 +37,19 @@ class Config:
     pause: Annotated[float, Field(ge=0.0, description="seconds that a step takes")] = 0.02
     trouble: Literal[
         *("none", "abort", "memory", "raise", "nan", "hang", "offspring", "gate"),
+        *("segfault", "exit", "limit", "card"),
         *("scoring gate", "scoring hang", "scoring slowly"),
     ] = "none"
     at: Annotated[int, Field(ge=1, description="the step, or call of score, of the trouble")] = 5
     file: Annotated[str, Field(description="the trouble is over once this file exists")] = ""
+    fits: Annotated[int, Field(ge=0, description="pictures that the card of that trouble holds at once")] = 0
 
 
 class Troublesome(Detector):
     """Distance to the mean of the normal images, plus a number that grows with every step."""
 
     Config = Config
+    divides = True
     config: Config
 
     def __init__(self, config: Config) -> None:
@@ -51,13 +63,23 @@ class Troublesome(Detector):
             step = self.step + 1
             threading.Event().wait(self.config.pause)
             if step == self.config.at and not (self.config.file and Path(self.config.file).exists()):
-                self._misbehave(ctx)
+                self._misbehave(ctx, len(data))
             self.total, self.step = self.total + 1 / step, step
             print(f"pid {os.getpid()} made step {step}", flush=True)
             ctx.report(step, of=self.config.steps, **{"train/loss": 1 / step})
 
-    def _misbehave(self, ctx: FitContext) -> None:
+    def _misbehave(self, ctx: FitContext, batch: int) -> None:
         match self.config.trouble:
+            case "segfault":
+                ctypes.string_at(0)
+            case "exit":
+                os._exit(3)
+            case "limit":
+                _allocate_beyond_the_limit()
+            case "card":
+                held = -(-batch // self.batch_divisor)
+                if held > self.config.fits:
+                    raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to hold {held} pictures")
             case "abort":
                 os.abort()
             case "memory":

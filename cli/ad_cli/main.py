@@ -1,6 +1,6 @@
 """What a person can ask: the commands of adctl, and the one place where errors become exit codes."""
 
-import gc
+import gc as garbage
 import io
 import os
 import sys
@@ -21,6 +21,7 @@ from ad_cli.commands import (
     doctor,
     export,
     follow,
+    gc,
     jobs,
     leaderboard,
     models,
@@ -149,6 +150,7 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
+app.add_typer(gc.app, name="gc")
 arrange(app)
 
 
@@ -197,7 +199,7 @@ def main() -> None:
     """Run adctl as a program."""
     _hold_standard_files()
     # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
-    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+    garbage.set_threshold(50_000, *garbage.get_threshold()[1:])
     if "_ADCTL_COMPLETE" in os.environ:
         from ad_cli import tree
         from ad_cli.completion.shells import answer

@@ -30,7 +30,7 @@ def sent(given: Given, *, tags: Mapping[str, str]) -> Sent:
     from ad_platform.wishes import Wish, scheduled
     from ad_workers.predicting.submitting import Sent
 
-    names = ("name", "group", "queue", "priority", "max_attempts", "key")
+    names = ("name", "group", "queue", "priority", "max_attempts", "timeout", "key")
     said: dict[str, Any] = {name: given[f"--{name.replace('_', '-')}"] for name in names}
     shard = given["--shard"]
     return Sent(

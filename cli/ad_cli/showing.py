@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from ad_cli import measures, out, shapes
 from ad_platform.addresses import shown
+from ad_platform.durations import exact
 from ad_platform.errors import InvalidRequest, Unavailable
+from ad_platform.policies import SEQUELS
 from ad_platform.records import Attempt, Event, Job
 from ad_platform.specs import Json
 from ad_platform.states import JobState
@@ -133,6 +135,8 @@ def _facts(whole: Whole) -> dict[str, str]:
         "queue": f"{job.queue}, priority {job.priority}",
         "group": job.group or "",
         "failures": f"{job.failures} of {job.max_attempts}" if job.failures else "",
+        "time limit": exact(job.timeout) if job.timeout is not None else "",
+        "batches": f"computed in {job.batch_divisor} parts" if job.batch_divisor > 1 else "",
         "worker" if job.state is not JobState.QUEUED else "last worker": job.worker or "",
         "needs": " ".join(job.needs),
         "needed by": " ".join(f"{other.id} ({other.kind}, {other.state})" for other in whole.dependents),
@@ -170,8 +174,12 @@ def _attempt(attempt: Attempt) -> str:
     outcome = attempt.outcome.replace("_", " ")
     failure = attempt.failure.value if attempt.failure else ""
     # "lost" is the name of both, and "failed: lost" would say less than either.
-    why = " ".join(part for part in (failure if failure != outcome else "", attempt.error) if part)
-    return f"{outcome}{took} on {attempt.worker}" + (f": {why}" if why else "")
+    how = f"{outcome} ({failure})" if failure not in ("", outcome) else outcome
+    line = f"{how}{took} on {attempt.worker}" + (f": {attempt.error}" if attempt.error else "")
+    parts = attempt.facts.get("batch_divisor", 1)
+    halved = f"; its batches were computed in {parts} parts" if parts != 1 else ""
+    made = f"; {SEQUELS[attempt.sequel]}" if attempt.sequel is not None else ""
+    return f"{line}{halved}{made}"
 
 
 def _details(event: Event) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ad_cli import out, shapes
+from ad_platform.durations import exact
 from ad_platform.states import JobKind
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _planned_json(submission: Submission) -> dict[str, Json]:
             "queue": submission.queue,
             "priority": submission.priority,
             "max_attempts": submission.max_attempts,
+            "timeout": submission.timeout,
         },
     }
 
@@ -160,5 +162,6 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "tags": " ".join(f"{name}={value}" for name, value in submission.tags.items()),
         "group": submission.group or "",
         "queue": f"{submission.queue}, priority {submission.priority}",
+        "time limit": exact(submission.timeout) if submission.timeout is not None else "",
     }
     return {name: value for name, value in said.items() if value}

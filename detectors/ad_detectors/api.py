@@ -90,6 +90,11 @@ class Detector(ABC):
 
     Config: ClassVar[type[Any]]
     config: Any
+    # Whether `fit` computes its batches in `batch_divisor` parts. One that cannot is tried again as it was.
+    divides: ClassVar[bool] = False
+    # Set before `fit` and `score` by whoever saw memory not suffice: in how many parts to compute what would
+    # be computed at once. It decides nothing but rounding: same steps, same order, same batches.
+    batch_divisor: int = 1
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -70,16 +70,18 @@ def step_seed(seed: int, step: int) -> None:
 
 
 def microbatched(
-    fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, size: int = MICROBATCH
+    fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, size: int = MICROBATCH, divisor: int = 1
 ) -> tuple[Tensor, ...]:
     """Apply `fn` to batches of exactly `size` images and return its results for each image.
 
-    A short batch is filled up by repeating its last image: torch convolves a single small image by other
-    code than several. So an image's result is the same to the bit whether it comes alone, permuted or among
-    others, as long as `fn` does not mix images.
+    With a `divisor` the batches are so much smaller, for want of memory; on a GPU rounding may then differ in
+    the last digits. A short batch is filled up by repeating its last image: torch convolves a single small
+    image by other code than several. So an image's result is the same to the bit whether it comes alone,
+    permuted or among others, as long as `fn` does not mix images.
     """
     if len(images) == 0:
         raise ValueError("there are no images in this batch")
+    size = max(1, size // divisor)
     parts: list[tuple[Tensor, ...]] = []
     with PictureByPicture():
         for start in range(0, len(images), size):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ad_platform.benchmarks.outlook import Outlook
     from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
     from ad_platform.registry.promotion import Proposal, Wish
+    from ad_platform.retention.collecting import Collector
     from ad_platform.sweeps.steering import Sweeps
 
 FIRST = "#0"  # stands for the first job of the same submit
@@ -99,6 +100,13 @@ class Client(Following):
         from ad_platform.benchmarks.outlook import outlook
 
         return outlook(self.store, plan, images)
+
+    @cached_property
+    def collector(self) -> "Collector":
+        """Return what takes files away that nothing needs, and brings them back."""
+        from ad_platform.retention.collecting import Collector
+
+        return Collector(self.store, self.storage, self.settings, self._monotonic, self._pause)
 
     @cached_property
     def sweeps(self) -> "Sweeps":
@@ -287,6 +295,7 @@ class Client(Following):
             gpus=planning.gpus(spec.device),
             needs=needs,
             max_attempts=scheduling.max_attempts,
+            timeout=scheduling.timeout,
             code=self.code,
         )
 

@@ -1,11 +1,15 @@
 """The curve of a job: the points that its newest whole checkpoint names, so that none is there twice."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ad_platform.errors import CorruptBundle
 from ad_platform.records import CheckpointRecord
+from ad_platform.states import CollectedState
 from ad_platform.storage.contract import Manifest, Storage
-from ad_platform.storage.metrics import Point, read_segment, segments
+from ad_platform.storage.layout import curve_path
+from ad_platform.storage.metrics import Point, Segment, read_segment, segments, segments_from
 from ad_platform.store.contract import Store
 
 
@@ -28,8 +32,48 @@ def committed(store: Store, storage: Storage, job_id: str, after: int = 0) -> Cu
         except CorruptBundle as error:
             problems.append(str(error))
             continue
-        return _read(storage, manifest, max(after, 0), record.step, problems)
+        return _read(storage, segments(manifest), max(after, 0), record.step, problems)
+    kept = _kept(storage, job_id)
+    if kept is not None:  # the checkpoints were collected, and are not missed
+        return _read(storage, kept[1], max(after, 0), kept[0], [])
     return Curve(problems=tuple(problems))
+
+
+def keep_curve(store: Store, storage: Storage, job_id: str) -> None:
+    """Write down the segments that the newest checkpoint of an ended job names, so that it may go.
+
+    A curve that is kept already stands; one that cannot be read is left. Raises StorageDown.
+    """
+    if storage.read(curve_path(job_id)) is not None:
+        return
+    for record in store.artifacts.checkpoints(job_id):
+        try:
+            found = segments(_manifest(storage, record))
+        except CorruptBundle:
+            continue
+        value = {"step": record.step, "segments": [segment.to_json() for segment in found]}
+        storage.write(curve_path(job_id), json.dumps(value, indent=1).encode())
+        return
+
+
+def was_collected(store: Store, storage: Storage, job_id: str) -> bool:
+    """Say whether a job's checkpoints are missed because a collection took them: no harm was done."""
+    if storage.read(curve_path(job_id)) is not None:
+        return True
+    mark = store.retention.marks().get(f"jobs/{job_id}")
+    return mark is not None and mark.state is not CollectedState.RESTORED
+
+
+def _kept(storage: Storage, job_id: str) -> tuple[int, list[Segment]] | None:
+    """Return the last step and the segments of a curve that was kept."""
+    content = storage.read(curve_path(job_id))
+    if content is None:
+        return None
+    try:
+        value = json.loads(content)
+        return int(value["step"]), segments_from(value["segments"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _manifest(storage: Storage, record: CheckpointRecord) -> Manifest:
@@ -41,10 +85,10 @@ def _manifest(storage: Storage, record: CheckpointRecord) -> Manifest:
     return manifest
 
 
-def _read(storage: Storage, manifest: Manifest, after: int, last: int, problems: list[str]) -> Curve:
+def _read(storage: Storage, found: Iterable[Segment], after: int, last: int, problems: list[str]) -> Curve:
     points: list[Point] = []
     whole = last
-    for segment in segments(manifest):
+    for segment in found:
         if segment.last <= after:
             continue
         try:

@@ -12,6 +12,7 @@ AdctlError                 something a person or a program can act on
 │   ├── IllegalTransition  a job or study cannot go from one state to the other
 │   ├── NotSucceeded       a job that was waited for failed or was cancelled
 │   ├── GateRefused        a promotion gate said no
+│   ├── Collected          what is needed was collected, and lies in the trash or is gone
 │   └── ChampionChanged    somebody else promoted in between
 ├── Unavailable            a service or file cannot be reached now
 │   ├── BrokerDown
@@ -104,6 +105,10 @@ class NotSucceeded(Conflict):
 
 class GateRefused(Conflict):
     """A promotion gate said no."""
+
+
+class Collected(Conflict):
+    """The files that this needs were collected: they lie in the trash, or are gone."""
 
 
 class ChampionChanged(Conflict):

@@ -53,6 +53,8 @@ class Commit(StrEnum):
     SHIPPED = "shipped"  # the note that the tracking server was told
     BEGIN_TRIAL = "begin-trial"
     END_TRIAL = "end-trial"
+    CONDEMN = "condemn"  # the mark on jobs whose files are about to go
+    SETTLE = "settle"  # the note of what became of such files
 
     @property
     def before(self) -> str:
@@ -94,6 +96,9 @@ class Edge(StrEnum):
     DECIDE = "promote.before"  # the gates were asked, and the store decides next
     ASK = "trial.before-ask"  # the study is claimed, and a trial is wanted
     ASKED = "trial.after-ask"  # Optuna has a trial that the store does not know
+    COPIED = "throw.before-entry"  # what is taken lies in the trash too, and nothing says so
+    THROWN = "throw.after-entry"  # it is an entry, and lies in its place still
+    BACK = "restore.before-drop"  # it is back in its place, and an entry still
     TOLD = "trial.after-tell"  # Optuna knows the end of a trial, and the store does not
 
 

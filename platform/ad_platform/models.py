@@ -81,7 +81,7 @@ def find(client: Client, text: str) -> Model:
 def of_job(client: Client, job: Job) -> Model:
     """Return the model of a train job, or of the train job that an evaluation scored.
 
-    Raises Conflict for one that left none, InvalidRequest for a trial.
+    Raises Conflict for one that left none, Collected where it was taken away, InvalidRequest for a trial.
     """
     if job.kind is JobKind.TRIAL:
         raise InvalidRequest(no_model(job))
@@ -91,6 +91,7 @@ def of_job(client: Client, job: Job) -> Model:
     result = result_of(train)
     if result.bundle is None:
         raise Conflict(f"job {train.id} left no model; fit it again with: adctl submit train")
+    client.store.retention.check(train.id)
     return Model(
         name=model_name(train),
         job=train,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ad_platform import catalogue, holdout
+from ad_platform import catalogue, durations, holdout
 from ad_platform.errors import InvalidValue
 from ad_platform.records import Job
 from ad_platform.requests import Scheduling, TrainRequest
@@ -67,11 +67,13 @@ def inherited(scheduling: Scheduling, source: Job) -> Scheduling:
 
 
 def check(scheduling: Scheduling) -> None:
-    """Raise InvalidValue for a priority, a number of attempts or a queue's name that cannot be."""
+    """Raise InvalidValue for a priority, a number of attempts, a time or a queue's name that cannot be."""
     if scheduling.priority not in PRIORITIES:
         raise InvalidValue(f"priority must be an integer from -100 to 100, not {scheduling.priority}")
     if scheduling.max_attempts < 1:
         raise InvalidValue(f"max_attempts must be an integer of at least 1, not {scheduling.max_attempts}")
+    if scheduling.timeout is not None:
+        durations.within(scheduling.timeout)
     check_queue(scheduling.queue)
 
 

@@ -116,6 +116,7 @@ def plan(client: Client, request: PredictRequest) -> Submission:
         priority=scheduling.priority,
         gpus=planning.gpus(request.device),
         max_attempts=scheduling.max_attempts,
+        timeout=scheduling.timeout,
         code=client.code,
     )
 

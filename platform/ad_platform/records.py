@@ -10,6 +10,7 @@ from ad_platform.states import (
     FailureClass,
     JobKind,
     JobState,
+    Sequel,
     StudyState,
     TrialOrigin,
     TrialState,
@@ -49,6 +50,8 @@ class Job:
     memory_mb: int = 0
     max_attempts: int = 3
     stall_after: float = 600.0
+    timeout: float | None = None  # seconds that its attempts may run, all together
+    batch_divisor: int = 1  # parts in which a batch is computed: 2 once memory did not suffice
     not_before: float = 0.0
     retry_of: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class Attempt:
     ended_at: float | None = None
     failure: FailureClass | None = None
     error: str = ""
+    sequel: Sequel | None = None  # what was made of its failure
     facts: Mapping[str, Json] = field(default_factory=dict)  # host, device, threads, resumed step
 
     @property
@@ -124,6 +128,7 @@ class Lease:
     attempt: int
     worker: str
     seconds: float
+    time_left: float | None = None  # seconds that the attempt may run, by the job's timeout
 
     @property
     def job_id(self) -> str:

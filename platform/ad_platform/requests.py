@@ -20,6 +20,7 @@ class Scheduling:
     queue: str = "default"
     priority: int = 0
     max_attempts: int = 3
+    timeout: float | None = None  # seconds that the attempts of each job may run, all together
     key: str | None = None  # the same key twice gives one job
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ad_platform import catalogue, holdout, planning
+from ad_platform import catalogue, durations, holdout, planning
 from ad_platform.errors import InvalidRequest, InvalidValue, UnknownName
 from ad_platform.naming import match
 from ad_platform.records import Job
@@ -29,7 +29,7 @@ NUMBERS: Mapping[str, tuple[int, int]] = {
 DATA = ("dataset", "category", "path", "fingerprint")
 NAMES = (
     *("detector", "preset", "data", "seed", "device", "holdout", "checkpoint_every", "threads", "evaluate"),
-    *("name", "tags", "group", "queue", "priority", "max_attempts"),
+    *("name", "tags", "group", "queue", "priority", "max_attempts", "timeout"),
     "settings",
 )
 # What somebody may write who knows the options better than the file.
@@ -82,6 +82,7 @@ def dump(asked: Job | JobSpec) -> str:
     data = wish.data
     whole: dict[str, Json] = {name: getattr(wish, name) for name in NAMES if name not in {"data", "settings"}}
     whole |= {"tags": dict(wish.tags) or None, "evaluate": None}
+    whole["timeout"] = None if wish.timeout is None else durations.exact(wish.timeout)
     whole["data"] = {name: getattr(data, name) for name in DATA}
     whole["settings"] = dict(wish.base)
     # Through JSON: YAML would write a list that is there twice as a reference to the first.
@@ -101,6 +102,8 @@ def load(path: Path) -> RunFile:
             values[name] = _word(name, entry)
         elif name in NUMBERS:
             values[name] = _number(name, entry)
+        elif name == "timeout":
+            values[name] = _time(entry)
         elif name == "evaluate":
             values[name] = _flag(name, entry)
         elif name == "tags":
@@ -192,6 +195,14 @@ def _number(name: str, entry: Entry) -> int:
     if not low <= value <= high:
         raise InvalidValue(f"{entry.place}: {name} must be from {low} to {high}, not {value}")
     return value
+
+
+def _time(entry: Entry) -> float:
+    text = _word("timeout", entry)
+    try:
+        return durations.seconds(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"{entry.place}: timeout: {error}") from error
 
 
 def _flag(name: str, entry: Entry) -> bool:

@@ -112,6 +112,8 @@ class Submission:
     needs: tuple[str, ...] = ()  # ids of jobs that must succeed first
     max_attempts: int = 3  # failures after which no further attempt is made
     stall_after: float = 600.0  # seconds without a report before the attempt counts as hung
+    timeout: float | None = None  # seconds that its attempts may run, all together
+    batch_divisor: int = 1  # parts in which a batch is computed
     not_before: float = 0.0  # seconds since the epoch, by the store's clock
     retry_of: str | None = None  # the ended job whose checkpoints this one goes on from
     code: Mapping[str, str] = field(default_factory=dict)  # version, commit, hash of uncommitted changes

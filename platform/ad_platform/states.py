@@ -60,6 +60,7 @@ class FailureClass(StrEnum):
     INFRA = "infra"  # the platform's own machinery: storage away, zygote dead
     LOST = "lost"  # its lease ran out
     STALLED = "stalled"  # no report within stall_after
+    TIMEOUT = "timeout"  # its attempts ran longer than the job may
     NAN = "nan"  # the numbers left the reals
     DATA = "data"  # images missing, broken or changed
     CONFIG = "config"  # a setting that cannot work
@@ -68,10 +69,13 @@ class FailureClass(StrEnum):
     NEEDS = "needs"  # a job it needs did not succeed
 
 
-# Repeating these may help; the others would fail the same way again, so they stop at once.
-RETRYABLE = frozenset(
-    {FailureClass.OOM, FailureClass.CRASH, FailureClass.INFRA, FailureClass.LOST, FailureClass.STALLED},
-)
+class Sequel(StrEnum):
+    """What was made of a failed attempt; `policies` says which class of failure calls for which."""
+
+    RETRY = "retry"  # another attempt, as it was
+    HALVE = "halve"  # another attempt, which computes its batches in halves
+    STOP = "stop"  # none: it would fail the same way again
+    EXHAUSTED = "exhausted"  # none: max_attempts have failed
 
 
 class Directive(StrEnum):
@@ -82,6 +86,15 @@ class Directive(StrEnum):
     DRAIN = "drain"  # checkpoint, give the job back
     PRUNE = "prune"  # stop, the trial is not worth finishing
     LOST = "lost"  # the lease is gone: stop without writing anything
+
+
+class CollectedState(StrEnum):
+    """What a collection has done to the files of something."""
+
+    CONDEMNED = "condemned"  # about to be moved to the trash
+    TRASHED = "trashed"  # in the trash, to be restored until it expires
+    PURGED = "purged"  # removed for good
+    RESTORED = "restored"  # back where it was, by somebody's wish
 
 
 class StudyState(StrEnum):

@@ -46,6 +46,7 @@ class Wish:
     queue: str | None = None
     priority: int | None = None
     max_attempts: int | None = None
+    timeout: float | None = None
     key: str | None = None
 
     def over(self, below: "Wish") -> "Wish":
@@ -112,6 +113,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
         queue=job.queue,
         priority=job.priority,
         max_attempts=job.max_attempts,
+        timeout=job.timeout,
     )
 
 
@@ -151,7 +153,7 @@ def scheduled(wish: Wish, usual: Scheduling) -> Scheduling:
         tags={**usual.tags, **wish.tags},
         **{
             name: getattr(wish, name)
-            for name in ("name", "group", "queue", "priority", "max_attempts", "key")
+            for name in ("name", "group", "queue", "priority", "max_attempts", "timeout", "key")
             if _said(wish, name)
         },
     )

@@ -140,6 +140,7 @@ def test_the_main_job_survives_two_kills_on_one_machine(home: Path, bottle: Path
         platform("down")
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_main_job_survives_two_kills_on_postgresql_and_redis(
     home: Path, bottle: Path, postgres_url: str, redis_url: str

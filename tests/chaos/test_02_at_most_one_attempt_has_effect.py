@@ -132,6 +132,28 @@ def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none
         assert [effects(land, job) for job in jobs] == before
 
 
+def test_who_goes_on_while_its_heir_runs_cannot_end_the_job(
+    land: Ground, worker: Worker, tmp_path: Path
+) -> None:
+    """Its child has succeeded, it only has to say so: nothing but the store's fence is in its way."""
+    with ExitStack() as stack:
+        stack.enter_context(stopped(worker))
+        slow = stack.enter_context(slow_worker(land, f"{Edge.ENDED}:stop={tmp_path / 'slow'}"))
+        job = land.submit(steps=6)
+        land.platform.wait(lambda: is_stopped(slow.pid), "it is about to say that it has succeeded", 60)
+        heir = stack.enter_context(slow_worker(land, f"child/{Edge.SAVE}:stop={tmp_path / 'heir'}"))
+        land.platform.wait((tmp_path / "heir").exists, "its heir runs", 60)
+        assert land.job(job).attempt == 2
+        slow.send_signal(signal.SIGCONT)
+        find_out(land, [(job, 1)], [slow])
+        still = land.job(job)
+        assert (still.state, still.attempt) == (JobState.RUNNING, 2)
+        for child in attempt_processes(heir.pid):
+            child.send_signal(signal.SIGCONT)
+        assert land.ended(job).state is JobState.SUCCEEDED
+        assert land.outcomes(job) == ["lost", "succeeded"]
+
+
 def overtaken(land: Ground, jobs: list[str]) -> list[tuple[str, int]]:
     """Wait until the jobs have succeeded; return the attempts that were lost, and check the others."""
     lost: list[tuple[str, int]] = []

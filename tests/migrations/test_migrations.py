@@ -16,11 +16,11 @@ import ad_migrations
 from ad_migrations.steps import _config
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch, UnknownName
 from ad_platform.specs import PictureAsk
-from ad_platform.states import Directive, JobKind
+from ad_platform.states import Directive, FailureClass, JobKind
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
 from ad_platform.store.tables import metadata
-from store_cases import SPEC, holding, submit, take
+from store_cases import SPEC, failed, holding, submit, take
 
 
 @contextmanager
@@ -225,3 +225,21 @@ def test_a_server_that_does_not_answer_is_one_line() -> None:
         ad_migrations.upgrade("postgresql://a:secret@127.0.0.1:1/x")
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_job_whose_time_was_up_counts_as_stalled_on_the_way_down(empty_url: str) -> None:
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        store.workers.hold([holding()])
+        job = submit(store, timeout=60.0)
+        store.leases.finish(take(store), failed(FailureClass.TIMEOUT, "too long"))
+        other = submit(store)
+        store.leases.finish(take(store), failed(FailureClass.OOM))
+    ad_migrations.downgrade(empty_url, "0005")
+    ad_migrations.upgrade(empty_url)
+    with closing(open_store(empty_url)) as store:
+        kept, halved = store.jobs.get(job.id), store.jobs.get(other.id)
+        assert (kept.failure, kept.error, kept.timeout) == (FailureClass.STALLED, "too long", None)
+        (attempt,) = store.jobs.attempts(job.id)
+        assert (attempt.failure, attempt.sequel) == (FailureClass.STALLED, None)
+        assert (halved.failure, halved.batch_divisor) == (FailureClass.OOM, 1)

@@ -69,6 +69,7 @@ def beforehand(
         detector=desk.spec.detector,
         sealed=list(sealing.places(desk).items()),
         free=sealing.free(desk),
+        batch_divisor=desk.assignment.batch_divisor,
     )
     desk.say(Report(step=at[0], of=at[1], message="scoring a few images in another process"))
     answer = desk.witness.ask(question, desk.obey)

@@ -30,10 +30,19 @@ def main(assignment_line: str, end: socket.socket) -> int:
         print(f"stopped: {stop}", flush=True)  # noqa: T201 - the attempt's log
         return stop.code
     except Exception as error:  # noqa: BLE001 - the outermost edge of the child: every failure gets a class
-        traceback.print_exc()
-        link.send(Failed(failure=classify(error), error=_one_line(error)))
-        return Exit.FAILED
+        return _failed(link, error)
     return Exit.DONE
+
+
+def _failed(link: Link, error: Exception) -> Exit:
+    """Tell why an attempt failed, with what little memory may be left."""
+    traceback.clear_frames(error.__traceback__)  # what these held is perhaps what there was too much of
+    try:
+        traceback.print_exception(error)
+        link.send(Failed(failure=classify(error), error=_one_line(error)))
+    except MemoryError:
+        return Exit.NO_MEMORY
+    return Exit.FAILED
 
 
 def _run(assignment: Assignment, link: Link) -> None:

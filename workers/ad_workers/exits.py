@@ -16,14 +16,14 @@ class Exit(IntEnum):
     DRAINED = 12  # after a checkpoint
     PRUNED = 13
     LOST = 14  # its lease ran out, or its supervisor is gone
+    NO_MEMORY = 15  # there was none left even to say so
 
 
 def describe(status: int) -> str:
     """Say in words how a process ended; `status` as of waitpid's exit code: negative for a signal."""
     if status < 0:
-        name = signal.Signals(-status).name
-        hint = "; often the kernel's out-of-memory killer" if -status == signal.SIGKILL else ""
-        return f"the process was killed by {name} (signal {-status}){hint}"
+        names = {each.value: f"{each.name} (signal {each.value})" for each in signal.Signals}
+        return f"the process was killed by {names.get(-status, f'signal {-status}')}"
     return f"the process ended with code {status} without saying why"
 
 
@@ -36,10 +36,29 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
+# How libraries say that memory did not suffice where they have no type of error for it.
+NO_MEMORY = (
+    *("out of memory", "not enough memory: you tried to allocate", "DefaultCPUAllocator: can't allocate"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "std::bad_alloc"),
+)
+MEMORY_ERRORS = ("MemoryError", "OutOfMemoryError")  # Python's and NumPy's; torch's
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Say whether an error, or one that caused it, is about memory of the host or a GPU."""
+    while error is not None:
+        if any(base.__name__ in MEMORY_ERRORS for base in type(error).__mro__):
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 # The names of error types, not the types: the libraries that define them are torch's and the detectors'.
 CLASSES: dict[str, FailureClass] = {
-    "MemoryError": FailureClass.OOM,
-    "OutOfMemoryError": FailureClass.OOM,  # torch.cuda's
     "NotFinite": FailureClass.NAN,
     "DataError": FailureClass.DATA,
     "InvalidData": FailureClass.DATA,
@@ -59,6 +78,8 @@ def classify(error: BaseException) -> FailureClass:
     """Return the class of failure an exception stands for."""
     if is_disk_full(error):
         return FailureClass.DISK
+    if is_out_of_memory(error):
+        return FailureClass.OOM
     for base in type(error).__mro__:
         if base.__name__ in CLASSES:
             return CLASSES[base.__name__]

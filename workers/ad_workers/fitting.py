@@ -15,6 +15,7 @@ from ad_platform.storage.metrics import segments
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.context import AttemptContext
 from ad_workers.desk import Desk
+from ad_workers.dividing import divide
 from ad_workers.reading import Counted
 from ad_workers.starting import Start, number
 
@@ -52,6 +53,7 @@ def begin_fit(desk: Desk, beginning: Start, images: Counted, *, after: int = 0, 
     where they are stored, and counts its steps from those of the checkpoint, which holds nothing of it.
     """
     detector = registry.create(desk.spec.detector, desk.spec.config)
+    divide(desk, detector, can=detector.divides)
     return Fit(detector, images, _context(desk, detector, beginning, images, after=after, anew=anew))
 
 

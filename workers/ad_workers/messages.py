@@ -32,6 +32,7 @@ class Assignment:
     """Of each job of the lineage, the checkpoints that the store knows: prefix -> SHA-256 of the manifest."""
     source_sha256: str | None = None  # of the source's manifest
     selected_on: str = "none"  # which images the settings were chosen by
+    batch_divisor: int = 1  # parts in which a batch is computed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,6 +128,7 @@ class Slots:
             deadline=deadline,
             grace=self.grace,
             draining=self.draining.is_set,
+            time_left=lease.time_left,
             retain=lambda held: retain_newest(self.storage, self.store, held),
         )
 
@@ -153,6 +154,7 @@ class Slots:
             cuda=device.uuid if device else None,
             deadline=deadline,
             selected_on=selected_on(lease.job),
+            batch_divisor=lease.job.batch_divisor,
         )
 
     def _data(self, spec: JobSpec) -> str:

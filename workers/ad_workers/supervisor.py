@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ad_platform.durations import exact
 from ad_platform.errors import LeaseLost, StoreDown
 from ad_platform.failpoints import Edge, reach
 from ad_platform.records import CheckpointRecord, Lease, Outcome, Progress, Renewal, StageRecord
@@ -21,6 +22,7 @@ from ad_workers.attempt_log import AttemptLog
 from ad_workers.boottime import boottime
 from ad_workers.exits import Exit, describe
 from ad_workers.nursery import Child
+from ad_workers.oom_killer import kills
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,11 @@ ENDINGS: dict[int | None, Outcome] = {
         outcome=AttemptOutcome.FAILED,
         failure=FailureClass.LOST,
         error="the lease ran out before it could be renewed",
+    ),
+    Exit.NO_MEMORY: Outcome(
+        outcome=AttemptOutcome.FAILED,
+        failure=FailureClass.OOM,
+        error="there was not even memory left to say why it failed",
     ),
     None: Outcome(
         outcome=AttemptOutcome.FAILED,
@@ -61,6 +68,8 @@ class Supervisor:
     nap: float = 0.25  # seconds to wait for the child's next word
     retain: Callable[[Lease], None] = lambda lease: None  # removes checkpoints that are no longer needed
     progress: Progress = field(default_factory=Progress)
+    time_left: float | None = None  # seconds the attempt may run, by the job's timeout
+    oom_kills: Callable[[], int] = kills  # grows when the kernel kills for want of memory
 
     def __post_init__(self) -> None:
         now = self.clock()
@@ -69,6 +78,8 @@ class Supervisor:
         self.next_look = now + LOOK
         self.stopping: Directive | None = None
         self.stop_by = float("inf")
+        self.up_at = float("inf") if self.time_left is None else now + self.time_left
+        self.kills_before = self.oom_kills()
         self.verdict: Outcome | None = None
         self.lost = False
         self.told = self.progress  # what the store knows
@@ -113,7 +124,7 @@ class Supervisor:
                     self.owed.append(self._write_of(message))
                 case say.Done():
                     self.verdict = Outcome(outcome=AttemptOutcome.SUCCEEDED, result=message.result)
-                case say.Failed():
+                case say.Failed() if self.verdict is None:  # else it was being ended for another reason
                     self.verdict = Outcome(
                         outcome=AttemptOutcome.FAILED, failure=message.failure, error=message.error
                     )
@@ -161,6 +172,8 @@ class Supervisor:
         elif now - self.reported_at > self.lease.job.stall_after:
             self._stall(now - self.reported_at)
         else:
+            if now >= self.up_at and self.verdict is None:
+                self._time_is_up()
             self._talk(now)
         if now >= self.stop_by:
             self.child.kill()
@@ -218,6 +231,16 @@ class Supervisor:
         self.child.kill()
         self.reported_at = self.clock()
 
+    def _time_is_up(self) -> None:
+        """End a job that has run as long as it may, after a last checkpoint if that comes in time."""
+        limit = exact(self.lease.job.timeout or 0.0)
+        self.verdict = Outcome(
+            outcome=AttemptOutcome.FAILED,
+            failure=FailureClass.TIMEOUT,
+            error=f"its time limit of {limit} is used up",
+        )
+        self._obey(Directive.DRAIN)
+
     def _give_up(self, why: str) -> None:
         log.error("job %s attempt %d: %s; its child is killed", self.lease.job_id, self.lease.attempt, why)
         self.lost = True
@@ -268,6 +291,7 @@ class Supervisor:
         if self.child.status in ENDINGS:
             return ENDINGS[self.child.status]
         assert self.child.status is not None
-        return Outcome(
-            outcome=AttemptOutcome.FAILED, failure=FailureClass.CRASH, error=describe(self.child.status)
-        )
+        failure, error = FailureClass.CRASH, describe(self.child.status)
+        if self.child.status == -signal.SIGKILL and self.oom_kills() > self.kills_before:
+            failure, error = FailureClass.OOM, f"{error}, by the kernel for want of memory"
+        return Outcome(outcome=AttemptOutcome.FAILED, failure=failure, error=error)

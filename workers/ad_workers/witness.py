@@ -44,6 +44,7 @@ class Question:
     detector: str
     sealed: Sequence[tuple[str, str]]  # paths that it must not look at, and what they are called
     free: Sequence[str]
+    batch_divisor: int = 1  # parts in which a batch is computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +151,7 @@ def _score(question: Question) -> None:
     pictures = checkpoint.load(Path(question.pictures))[PICTURES]
     with sealed_from(question.detector, dict(question.sealed), question.free):
         detector = checkpoint.load_model(Path(question.model), device)
+        detector.batch_divisor = question.batch_divisor
         found = spotcheck.scored(detector, pictures)  # type: ignore[arg-type]
     checkpoint.save(found, Path(question.answer), sync=False)
 

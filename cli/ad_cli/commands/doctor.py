@@ -37,7 +37,7 @@ def doctor(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Look whether all that is needed is there and agrees, and say what to do.
+    """Say what is missing or does not agree, and what to do.
 
     Nothing is changed without --fix. Ends with 12 if there is a problem; warnings are none. -q names problems
     only.

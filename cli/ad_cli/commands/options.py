@@ -21,6 +21,16 @@ def within(low: float, high: float | None = None) -> Callable[[float | None], fl
     return check
 
 
+def length_of_time(text: str) -> float:
+    """Return the seconds of an option such as 2h."""
+    from ad_platform import durations
+
+    try:
+        return durations.seconds(text)
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
 ]
@@ -119,6 +129,16 @@ MaxAttempts = Annotated[
         callback=within(1, 1000), help="Failures after which it is given up. Default: 3.", show_default=False
     ),
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        parser=length_of_time,
+        metavar="TIME",
+        help="How long it may run, such as 90s, 30m or 2h; each job alone. Default: for ever.",
+        show_default=False,
+    ),
+]
 Key = Annotated[
     str | None, typer.Option("--key", help="Submitting a key twice gives one job.", show_default=False)
 ]
@@ -165,6 +185,27 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be subm
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch it until it ends.", show_default=False)]
 
 
+def belongs_to_command(context: typer.Context) -> bool:
+    """Say whether a group that does something by itself was called for one of its commands.
+
+    Raises InvalidRequest where its own options were given all the same.
+    """
+    command, own = context.invoked_subcommand, _own(context)
+    if command is not None and own:
+        raise InvalidRequest(f"options come after the command: {context.command_path} {command} --help")
+    return command is not None
+
+
+def _own(context: typer.Context) -> list[str]:
+    """Return the options that a group was given itself, but for how to print."""
+    given = [
+        max(parameter.opts, key=len)
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
+    ]
+    return [name for name in given if name not in ("--json", "--quiet")]
+
+
 def command_follows(context: typer.Context, unless: str) -> bool:
     """Say whether a group was called for one of its commands, so that its own options have no say.
 
@@ -173,17 +214,12 @@ def command_follows(context: typer.Context, unless: str) -> bool:
     """
     if not hasattr(context.command, "commands"):
         return False
-    given = [
-        max(parameter.opts, key=len)
-        for parameter in context.command.params
-        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
-    ]
-    own = [name for name in given if name not in ("--json", "--quiet")]
+    own = _own(context)
     command = context.invoked_subcommand
     path = context.command_path
     if command is not None and own:
         raise InvalidRequest(f"options come after the command: {path} {command} {own[0]} ...")
-    if command is None and unless not in given:
+    if command is None and unless not in own:
         raise InvalidRequest(
             f"say what: {path} train, {path} evaluate, {path} sweep, {path} benchmark, or "
             f"{path} {unless} JOB ({path} --help)"

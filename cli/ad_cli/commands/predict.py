@@ -107,6 +107,7 @@ def predict(
     queue: options.QueueName = None,
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
     key: options.Key = None,
     as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
@@ -131,6 +132,7 @@ def predict(
         "--queue": queue,
         "--priority": priority,
         "--max-attempts": max_attempts,
+        "--timeout": timeout,
         "--key": key,
     }
     if heat_maps and no_heat_maps:

@@ -39,6 +39,7 @@ def train(
         ),
     ] = None,
     max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
     key: options.Key = None,
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Do not evaluate the result.", show_default=False)
@@ -70,6 +71,7 @@ def train(
         queue=queue,
         priority=priority,
         max_attempts=max_attempts,
+        timeout=timeout,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
@@ -90,6 +92,7 @@ def evaluate(
     queue: options.QueueName = None,
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
     key: options.Key = None,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
@@ -110,6 +113,7 @@ def evaluate(
         queue=queue,
         priority=priority,
         max_attempts=max_attempts,
+        timeout=timeout,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)

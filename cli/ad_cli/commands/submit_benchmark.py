@@ -86,6 +86,7 @@ def benchmark(
     priority: options.Priority = None,
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
     key: Annotated[
         str | None,
         typer.Option("--key", help="Submitting a key twice gives one benchmark.", show_default=False),
@@ -109,6 +110,7 @@ def benchmark(
         queue=queue or "default",
         priority=priority or 0,
         max_attempts=max_attempts or 3,
+        timeout=timeout,
     )
     request = BenchmarkRequest(
         models=options.listed(model),

@@ -91,6 +91,7 @@ def sweep(
     priority: options.Priority = None,
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
+    timeout: options.Timeout = None,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -118,6 +119,7 @@ def sweep(
         queue=queue,
         priority=priority,
         max_attempts=max_attempts,
+        timeout=timeout,
     )
     search = sweep_asking.Search(
         params=tuple(param or ()),

@@ -105,6 +105,7 @@ def _json(reasons: "Reasons") -> "Json":
             "could_run": reasons.could_run,
             "causes": [asdict(cause) for cause in reasons.causes],
             "past": list(reasons.past),
+            "failures": [asdict(failure) for failure in reasons.failures],
             "estimate": asdict(reasons.estimate) if reasons.estimate else None,
             "lines": list(reasons.lines),
         },

@@ -63,6 +63,8 @@ OPTIONS: dict[str, Source] = {
     "--holdout": fixed("10/10", "5/20", "none"),
     "--alias": fixed("champion", "challenger"),
     "promote --category": sources.categories,
+    "--why": sources.jobs,
+    "--older-than": fixed("7d", "30d", "90d"),
 }
 # Arguments by what the help page calls them; where commands mean different things by it, the command decides.
 ARGUMENTS: dict[str, Source] = {
@@ -76,6 +78,8 @@ ARGUMENTS: dict[str, Source] = {
         f"{command} JOB": sources.jobs_and_names
         for command in ("show", "watch", "why", "cancel", "retry", "promote", "ui")
     },
+    "JOB|PATH": sources.jobs,
+    "TRASHED": sources.jobs,
     "WORKER": sources.workers,
     "METRIC": sources.objectives,
     "MODEL": models_and_jobs,

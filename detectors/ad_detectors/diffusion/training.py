@@ -23,10 +23,17 @@ def denoising_loss(
 
     Of the schedule's steps only the first `levels` are drawn, all of them unless told.
     """
+    return loss_at(predict, images, schedule, *drawn(images, schedule, generator, levels))
+
+
+def drawn(
+    images: Tensor, schedule: Schedule, generator: torch.Generator, levels: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return a step (B,) for each image, of the first `levels` or of all, and noise like the images."""
     high = len(schedule.abar) if levels is None else levels
     t = torch.randint(0, high, (len(images),), generator=generator, device=generator.device)
     noise = torch.randn(images.shape, generator=generator, device=generator.device)
-    return loss_at(predict, images, schedule, t.to(images.device), noise.to(images.device))
+    return t.to(images.device), noise.to(images.device)
 
 
 def loss_at(predict: Predict, images: Tensor, schedule: Schedule, t: Tensor, noise: Tensor) -> Tensor:

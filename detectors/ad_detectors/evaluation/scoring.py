@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from ad_detectors import dividing
 from ad_detectors.api import Detector, Scores
 from ad_detectors.errors import StateError
 from ad_detectors.evaluation.image_result import CALIBRATION
@@ -77,7 +78,7 @@ def _timed(detector: Detector, part: Part, indices: range) -> tuple[Scores, floa
     """Score a batch and take the time; on a GPU the work is done when its result is here."""
     images = part.pictures.batch(indices)
     began = time.perf_counter()
-    scores = detector.score(images)
+    scores = dividing.score(detector, images)
     here = Scores(scores.images.cpu(), None if scores.maps is None else scores.maps.cpu())
     seconds = time.perf_counter() - began
     if here.maps is not None and here.maps.shape[1:] != images.shape[2:]:

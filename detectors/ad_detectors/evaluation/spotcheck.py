@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ad_detectors.api import Detector, Scores
+from ad_detectors import dividing
+from ad_detectors.api import Detector
 from ad_detectors.evaluation.partial import PartialEvaluation
 from ad_detectors.evaluation.parts import Part
 from ad_detectors.evaluation.scoring import BATCH, batches_of
@@ -74,7 +75,7 @@ def pixels_of(parts: Sequence[Part], places: Sequence[int]) -> Tensor:  # uint8 
 
 def scored(detector: Detector, images: Tensor) -> Mapping[str, Tensor]:
     """Score pictures; return their scores and, of a detector that makes any, their maps."""
-    scores: Scores = detector.score(images)
+    scores = dividing.score(detector, images)
     maps = {} if scores.maps is None else {"maps": scores.maps.detach().float().cpu()}
     return {"scores": scores.images.detach().float().cpu(), **maps}
 

@@ -76,6 +76,18 @@ class FitPromises:
                 f"with {', '.join(offer)} from a store it differs"
             )
 
+    def test_in_halves_a_fit_makes_the_same_steps(self, subject: Subject) -> None:
+        if not subject.new().divides:
+            return
+        whole, halved = subject.straight, subject.halved
+        assert list(halved.digests) == list(whole.digests), "with batches in halves it reports other steps"
+        assert halved.ends == whole.ends, "with batches in halves it announces another last step"
+        shapes = [
+            {key: getattr(value, "shape", type(value)) for key, value in fit.detector.state().items()}
+            for fit in (whole, halved)
+        ]
+        assert shapes[0] == shapes[1], "with batches in halves its state has other tensors"
+
     def test_a_fit_leaves_the_pictures_as_they_were(self, subject: Subject) -> None:
         changed = subject.straight.data.changed()
         assert not changed, f"the fit wrote into {', '.join(changed)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ad_detectors import dividing
 from ad_detectors.api import Scores
 from ad_detectors.determinism import using_threads
 from ad_detectors.errors import DetectorError
@@ -47,6 +48,13 @@ class ScorePromises:
             names = [f"place {place}" for place in range(PLACES)]
             when = f"than alone on {threads} threads"
             assert_same(chosen(alone, [0] * PLACES), all_alike, names, when)
+
+    def test_in_halves_scores_are_the_same_bits(self, subject: Subject) -> None:
+        images = _mixed(subject.config.image_size)[5:10]
+        halved = subject.restored(subject.straight.detector.state())
+        halved.batch_divisor = 2
+        whole = subject.straight.detector.score(images)
+        assert_same(whole, dividing.score(halved, images), NAMES[5:10], "with batches in halves")
 
     def test_scoring_leaves_no_trace(self, subject: Subject) -> None:
         detector, images = subject.straight.detector, _mixed(subject.config.image_size)[5:10]

@@ -174,10 +174,16 @@ class Subject:
         stir(2)
         return self.fitted(workers=2)
 
-    def fitted(self, workers: int = 0, offer: Mapping[str, State] | None = None) -> Fit:
+    @cached_property
+    def halved(self) -> Fit:
+        """Fit with batches computed in halves, as where memory did not suffice."""
+        return self.fitted(divisor=2)
+
+    def fitted(self, workers: int = 0, offer: Mapping[str, State] | None = None, divisor: int = 1) -> Fit:
         """Fit without a stop."""
         named = {name: workers for name in WORKERS if name in to_json(self.config)}
         detector = self.kind(build(self.kind.Config, {**to_json(self.config), **named}))
+        detector.batch_divisor = divisor
         data, context = self.train(), WatchedContext(detector, workers=workers, offer=offer)
         run_fit(detector, data, context)
         final = digest(detector.state())

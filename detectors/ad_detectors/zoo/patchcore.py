@@ -162,6 +162,7 @@ class PatchCore(Detector):
     """
 
     Config = Config
+    divides = True  # the picking apart: it holds all patches, whatever the batch
     config: PatchCoreConfig
 
     def __init__(self, config: PatchCoreConfig) -> None:
@@ -196,8 +197,8 @@ class PatchCore(Detector):
         from ad_detectors import determinism
 
         with torch.no_grad():
-            scores, maps = determinism.microbatched(self._score_microbatch, images)
-        return Scores(images=scores, maps=maps)
+            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
+        return Scores(*found)
 
     def export_module(self) -> nn.Module:
         """Return backbone, bank and map as a module; it searches the bank for all images at once."""
@@ -295,7 +296,7 @@ class PatchCore(Detector):
         from ad_detectors import determinism, maps
 
         assert self._features is not None
-        size, grid = self.config.image_size, self.config.grid
+        size, grid, parts = self.config.image_size, self.config.grid, self.batch_divisor
         # Metal lacks some of what picking needs.
         device = ctx.device if ctx.device.type == "cuda" else torch.device("cpu")
         patches = torch.empty(len(data), grid * grid, self._features.channels, device=device)
@@ -303,7 +304,7 @@ class PatchCore(Detector):
             indices = range(first, min(first + determinism.MICROBATCH, len(data)))
             images = maps.to_model_size(data.batch(indices), size)
             with torch.no_grad():
-                (found,) = determinism.microbatched(self._embedded_microbatch, images)
+                (found,) = determinism.microbatched(self._embedded_microbatch, images, divisor=parts)
             patches[first : first + len(indices)] = found.flatten(1, 2)
             if batch > self._embedded:
                 self._embedded = batch

@@ -91,6 +91,7 @@ class PixelMean(Detector):
     """
 
     Config = Config
+    divides = True
     config: Settings
 
     def __init__(self, config: Settings) -> None:
@@ -114,7 +115,7 @@ class PixelMean(Detector):
         """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
         from ad_detectors import determinism
 
-        scores, maps = determinism.microbatched(self._score_microbatch, images)
+        scores, maps = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
         return Scores(images=scores, maps=maps)
 
     def export_module(self) -> nn.Module:
@@ -170,14 +171,15 @@ class PixelMean(Detector):
             total, squares = torch.zeros(2, 3, side, side, dtype=torch.float64)
             self._sums = total, squares
         total, squares = self._sums
-        of = -(-len(data) // READ_AT_ONCE)
+        of, at_once = -(-len(data) // READ_AT_ONCE), max(1, READ_AT_ONCE // self.batch_divisor)
         while self._seen < len(data):
-            chosen = range(self._seen, min(self._seen + READ_AT_ONCE, len(data)))
+            end = min(self._seen + READ_AT_ONCE, len(data))
             # Whole numbers far below 2**53: the sums are exact, in whatever order they are made.
-            pixels = data.batch(chosen).double()
-            total += pixels.sum(0)
-            squares += pixels.square().sum(0)
-            self._seen = chosen.stop
+            for start in range(self._seen, end, at_once):
+                pixels = data.batch(range(start, min(start + at_once, end))).double()
+                total += pixels.sum(0)
+                squares += pixels.square().sum(0)
+            self._seen = end
             ctx.report(-(-self._seen // READ_AT_ONCE), of=of)
 
     def _take_moments(self) -> None:

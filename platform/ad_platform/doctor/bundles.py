@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ad_platform.audited import Standing
+from ad_platform.curves import was_collected
 from ad_platform.doctor.findings import Finding, Level, Mending
 from ad_platform.doctor.ground import Ground, unlooked
 from ad_platform.errors import Conflict, CorruptBundle, StorageDown
@@ -69,6 +70,8 @@ def _checkpoint(storage: Storage, store: Store, record: CheckpointRecord) -> Fin
     wrong = _wrong(storage, record)
     # Whoever removes a checkpoint drops its record first: what was removed meanwhile has none any more.
     if not wrong or record not in store.artifacts.checkpoints(record.job_id):
+        return None
+    if was_collected(store, storage, record.job_id):
         return None
     gone = wrong == "is not in the storage"
     return Finding(

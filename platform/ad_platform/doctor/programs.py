@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
+from ad_platform import failpoints
 from ad_platform.code_version import package_version
 from ad_platform.doctor.findings import Finding, ok, warning
 from ad_platform.variables import mistyped
@@ -37,6 +38,9 @@ def programs(environ: Mapping[str, str]) -> Iterator[Finding]:
     for line in mistyped(environ):
         said, _, remedy = line.partition("; ")
         yield warning("environment", said, remedy)
+    if environ.get(failpoints.VARIABLE):
+        words = f"{failpoints.VARIABLE} is set: what starts here dies or waits where it says"
+        yield warning("environment", words, "unset it, unless a test wants it")
 
 
 def misfits(requirements: Iterable[str], *, computes: bool) -> Iterator[Finding]:

@@ -1,8 +1,18 @@
 """The seam below bundles: files written whole or not at all, in a folder or in an object store."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file that lies somewhere below the root, finished or not."""
+
+    path: str
+    size: int  # bytes
+    modified: float  # seconds since the epoch, by the clock of where it lies; infinite where that is not told
 
 
 class Blobs(Protocol):
@@ -34,3 +44,15 @@ class Blobs(Protocol):
 
     def clear(self, prefix: str) -> None:
         """Remove everything below a prefix, and the prefix; nothing there is no error."""
+
+    def survey(self, prefix: str) -> list[StoredFile]:
+        """Return every file below a prefix, "" for the root, at any depth, unfinished ones too, by path."""
+
+    def copy(self, path: str, to: str) -> None:
+        """Put a file at another path too, as `put` does; raise FileNotFoundError.
+
+        A folder may give the same bytes a second name: no file is ever changed where it lies.
+        """
+
+    def prune(self, prefix: str) -> None:
+        """Remove the empty folders below a prefix, and the prefix if it is one; a file stays where it is."""

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from ad_platform.errors import CorruptBundle, DiskFull, InvalidValue
 from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
-from ad_platform.storage.blobs import Blobs
+from ad_platform.storage.blobs import Blobs, StoredFile
 from ad_platform.storage.contract import Manifest, Storage, unguarded
 from ad_platform.storage.layout import confined
 
@@ -130,6 +130,22 @@ class BundleStorage(Storage):
         self._blobs.delete(manifests)
         reach(Edge.UNLISTED)
         self._blobs.clear(prefix)
+
+    def survey(self, prefix: str = "") -> list[StoredFile]:
+        """Return every file below a prefix."""
+        return self._blobs.survey(confined(prefix) if prefix else "")
+
+    def copy(self, path: str, to: str) -> None:
+        """Put a file at another path too."""
+        self._blobs.copy(confined(path), confined(to))
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove files, in this order."""
+        self._blobs.delete([confined(path) for path in paths])
+
+    def prune(self, prefix: str) -> None:
+        """Remove the empty folders below a prefix."""
+        self._blobs.prune(confined(prefix))
 
     def _copy_in(self, folder: Path, place: str) -> tuple[dict[str, str], dict[str, int]]:
         files: dict[str, str] = {}

@@ -9,7 +9,10 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     jobs/<job>/parts/<first, 9 digits>-<count>/          scores of a prediction's shard: scores.jsonl
     jobs/<job>/drawn/<first, 9 digits>-<count>/          heat maps, masks and maps of the same pictures
     jobs/<job>/logs/a<attempt>/<chunk, 6 digits>.txt     what the attempt printed, in order
+    jobs/<job>/curve.json                                the segments of its curve, once its checkpoints went
     stages/<key>/                                        a content-addressed part of a fit
+    benchmarks/<benchmark>/v<version>/                   the tables of a benchmark
+    trash/<entry>/                                       what a collection took: files/<path>, entry.json last
     listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
@@ -23,11 +26,12 @@ names.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ad_platform.specs import Json
+from ad_platform.storage.blobs import StoredFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +121,19 @@ class Storage(ABC):
     @abstractmethod
     def remove(self, prefix: str) -> None:
         """Remove everything below `prefix`, its manifest first; nothing there is no error."""
+
+    @abstractmethod
+    def survey(self, prefix: str = "") -> list[StoredFile]:
+        """Return every file below `prefix`, at any depth, by path: unfinished ones too."""
+
+    @abstractmethod
+    def copy(self, path: str, to: str) -> None:
+        """Put a file at another path too, whole or not at all; raise FileNotFoundError."""
+
+    @abstractmethod
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove files in this order, each for good; those that are not there are no error."""
+
+    @abstractmethod
+    def prune(self, prefix: str) -> None:
+        """Remove what folders are left empty below `prefix`; files stay where they are."""

@@ -12,6 +12,7 @@ from typing import IO
 
 from ad_platform.errors import DiskFull, StorageDown
 from ad_platform.failpoints import Edge, reach
+from ad_platform.storage.blobs import StoredFile
 
 TEMPORARY = ".writing-"  # files that start so are unfinished and nobody's
 _CHUNK = 1 << 20
@@ -88,6 +89,50 @@ class FolderBlobs:
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+
+    def survey(self, prefix: str) -> list[StoredFile]:
+        """Return every file below a prefix, unfinished ones too."""
+        found: list[StoredFile] = []
+        open_ = [prefix]
+        while open_:
+            below = open_.pop()
+            with self._reading(below):
+                try:
+                    entries = list(os.scandir(self.root / below))
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+            for entry in entries:
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    open_.append(path)
+                    continue
+                with contextlib.suppress(FileNotFoundError), self._reading(path):  # gone since
+                    about = entry.stat(follow_symlinks=False)
+                    found.append(StoredFile(path=path, size=about.st_size, modified=about.st_mtime))
+        return sorted(found, key=lambda file: file.path)
+
+    def copy(self, path: str, to: str) -> None:
+        """Give a file a second name, or its bytes where the disk knows no second names."""
+        source, target = self.root / path, self.root / to
+        temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            _make_folder(target.parent)
+            os.link(source, temporary)
+            temporary.replace(target)
+            temporary.unlink(missing_ok=True)  # two names of one file: a rename leaves both
+            _sync_folder(target.parent)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            self.put_file(to, source)
+
+    def prune(self, prefix: str) -> None:
+        """Remove the empty folders below a prefix, and itself."""
+        target = self.root / prefix
+        for folder, _, _ in os.walk(target, topdown=False):
+            with contextlib.suppress(OSError):  # not empty, or gone
+                Path(folder).rmdir()
 
     def _place(self, path: str, size: int, fill: Callable[[IO[bytes]], None]) -> None:
         target = self.root / path

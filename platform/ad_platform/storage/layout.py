@@ -47,6 +47,11 @@ def segment_path(job_id: str, first: int, last: int, attempt: int) -> str:
     return f"jobs/{job_id}/metrics/{first:09d}-{last:09d}-a{attempt}.jsonl"
 
 
+def curve_path(job_id: str) -> str:
+    """Return the path of what is kept of a job's curve once its checkpoints went."""
+    return f"jobs/{job_id}/curve.json"
+
+
 def model_prefix(job_id: str, attempt: int) -> str:
     """Return the folder of the fitted detector."""
     return f"jobs/{job_id}/model/a{attempt}"

@@ -46,19 +46,23 @@ def write_segment(storage: Storage, job_id: str, attempt: int, points: Sequence[
 
 def segments(manifest: Manifest) -> list[Segment]:
     """Return the segments that a checkpoint's manifest commits, in order."""
-    listed = manifest.meta.get("segments", [])
     try:
-        found = [
-            Segment(
-                path=str(entry["path"]),  # type: ignore[index,call-overload]
-                sha256=str(entry["sha256"]),  # type: ignore[index,call-overload]
-                first=int(entry["first"]),  # type: ignore[index,call-overload,arg-type]
-                last=int(entry["last"]),  # type: ignore[index,call-overload,arg-type]
-            )
-            for entry in listed  # type: ignore[union-attr]
-        ]
+        return segments_from(manifest.meta.get("segments", []))
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptBundle(f"{manifest.prefix} lists segments that cannot be read ({error})") from error
+
+
+def segments_from(listed: Json) -> list[Segment]:
+    """Return segments by what `to_json` gave, in order; raise KeyError, TypeError or ValueError."""
+    found = [
+        Segment(
+            path=str(entry["path"]),  # type: ignore[index,call-overload]
+            sha256=str(entry["sha256"]),  # type: ignore[index,call-overload]
+            first=int(entry["first"]),  # type: ignore[index,call-overload,arg-type]
+            last=int(entry["last"]),  # type: ignore[index,call-overload,arg-type]
+        )
+        for entry in listed  # type: ignore[union-attr]
+    ]
     return sorted(found, key=lambda segment: segment.first)
 
 

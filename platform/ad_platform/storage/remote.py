@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import importlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import fsspec
 from ad_platform.errors import InvalidValue, MissingExtra, StorageDown
 from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
+from ad_platform.storage.blobs import StoredFile
 from ad_platform.storage.folder import copying_out, refused
 
 _CHUNK = 1 << 20
@@ -97,6 +100,32 @@ class RemoteBlobs:
         with self._changing(prefix, 0), contextlib.suppress(FileNotFoundError):
             self._fs.rm(self._at(prefix), recursive=True)
 
+    def survey(self, prefix: str) -> list[StoredFile]:
+        """Return every file below a prefix."""
+        with self._reading(prefix):
+            try:
+                found = self._fs.find(self._at(prefix), detail=True)
+            except FileNotFoundError:
+                return []
+        files = [
+            StoredFile(path=self._relative(name), size=int(about.get("size") or 0), modified=_modified(about))
+            for name, about in found.items()
+        ]
+        return sorted(files, key=lambda file: file.path)
+
+    def copy(self, path: str, to: str) -> None:
+        """Have the store copy a file; it appears whole when that ends."""
+        try:
+            with self._changing(to, 0):
+                self._fs.cp_file(self._at(path), self._at(to))
+        except StorageDown:
+            with self._reading(path):
+                self._fs.info(self._at(path))  # raises FileNotFoundError where that was it
+            raise
+
+    def prune(self, prefix: str) -> None:
+        """Do nothing: a folder is there as long as files are."""
+
     def modified(self, path: str) -> float | None:
         """Return when a file was written by the clock of the storage; None where it does not say."""
         with self._reading(path):
@@ -151,6 +180,17 @@ def hash_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _modified(about: Mapping[str, Any]) -> float:
+    """Return when a file was written, by whichever of the names that filesystems have for it."""
+    for name in ("LastModified", "mtime", "created", "updated", "last_modified"):
+        value = about.get(name)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return math.inf
 
 
 def _foreign_errors() -> list[type[Exception]]:

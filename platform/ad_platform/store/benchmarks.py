@@ -9,6 +9,7 @@ from sqlalchemy import Row, exists, or_, select, update
 from ad_platform.records import Benchmark, Job
 from ad_platform.specs import Json, Submission
 from ad_platform.store import benchmark_contract, claims
+from ad_platform.store.collected import refuse
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.submissions import NewId, submit_all
 from ad_platform.store.tables import benchmarks, jobs
@@ -99,7 +100,15 @@ def _create(
     kept = _benchmark(known)
     if kept.id != benchmark.id:
         return kept, []
+    refuse(tx, _taken(benchmark.spec))
     return kept, submit_all(tx, submissions, new_id) if submissions else []
+
+
+def _taken(spec: Mapping[str, Json]) -> list[str]:
+    """Return the evaluations that were there before, which stand for cells."""
+    cells = spec.get("cells")
+    listed = [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+    return [taken for cell in listed if isinstance(taken := cell.get("taken"), str)]
 
 
 def _summarise(

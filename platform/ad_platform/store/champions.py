@@ -9,6 +9,7 @@ from ad_platform.failpoints import Commit
 from ad_platform.records import Champion
 from ad_platform.states import JobState
 from ad_platform.store import contract
+from ad_platform.store.collected import refuse
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.rows import get_job
 from ad_platform.store.tables import champions
@@ -66,6 +67,7 @@ def _promote(tx: Transaction, champion: Champion) -> Champion:
     job = get_job(tx, champion.job_id)
     if job.state is not JobState.SUCCEEDED:
         raise IllegalTransition(job.id, job.state, "promoted")
+    refuse(tx, [job.id])
     newest = tx.run(select(func.max(champions.c.revision)).where(*_of(champion))).scalar_one() or 0
     row = None
     if champion.revision == newest + 1:

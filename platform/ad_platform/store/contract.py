@@ -42,6 +42,7 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
 
@@ -164,12 +165,13 @@ class Leases(ABC):
     def finish(self, lease: Lease, outcome: Outcome) -> Job:
         """End the attempt and, unless it is worth another, the job; return the job.
 
-        SUCCEEDED ends the job `succeeded` and queues the jobs that waited for it alone. FAILED with a class
-        in RETRYABLE counts one failure and queues the job again, `not_before` 2 to the power of the failures
-        seconds from now (60 at most), unless that was failure number `max_attempts`; any other class ends the
-        job `failed` at once, and the jobs that need it become `failed` with class `needs`. CANCELLED, any
-        outcome after a cancel was asked for, and FAILED after a prune was, end it `cancelled`. Raises
-        LeaseLost.
+        SUCCEEDED ends the job `succeeded` and queues the jobs that waited for it alone. FAILED counts one
+        failure and does what `policies` says of its class: it queues the job again, `not_before` 2 to the
+        power of the failures seconds from now (60 at most), after the first lack of memory with a
+        `batch_divisor` of 2; unless that was failure number `max_attempts`. A class that stops ends the job
+        `failed` at once, and the jobs that need it become `failed` with class `needs`. The attempt keeps
+        which of these it was (`sequel`). CANCELLED, any outcome after a cancel was asked for, and FAILED
+        after a prune was, end it `cancelled`. Raises LeaseLost.
         """
 
     @abstractmethod
@@ -365,6 +367,7 @@ class Store(ABC):
     shipments: Shipments
     studies: Studies
     benchmarks: Benchmarks
+    retention: Retention
     audit: Audit
 
     @abstractmethod

@@ -4,14 +4,15 @@ from collections import deque
 
 from sqlalchemy import exists, select, update
 
+from ad_platform.policies import HALVES, pause_after, sequel_of
 from ad_platform.records import Job, Outcome
-from ad_platform.states import RETRYABLE, AttemptOutcome, FailureClass, JobState
+from ad_platform.specs import Json
+from ad_platform.states import AttemptOutcome, FailureClass, JobState, Sequel
 from ad_platform.store.database import Transaction
 from ad_platform.store.rows import get_job, jobs_of, storable
 from ad_platform.store.tables import attempts, edges, is_state, jobs
 from ad_platform.store.transitions import move
 
-LONGEST_PAUSE = 60.0  # seconds between a failure and the next attempt
 PRUNED = "pruned: not worth finishing by what was seen of it"
 
 
@@ -46,26 +47,53 @@ def succeed(tx: Transaction, job: Job, outcome: Outcome) -> None:
 
 
 def fail_attempt(tx: Transaction, job: Job, failure: FailureClass, error: str, *, pause: bool) -> None:
-    """Count a failure, then queue the job again if another attempt is worth making, else end it `failed`."""
+    """Count a failure, then do what the policy of its class says: queue the job again, or end it `failed`."""
     error = storable(error)
-    # A failure that would only repeat itself ends the job at once, whatever was left to try.
     failures = job.failures + 1
-    told = {"failure": failure.value, "error": error, "failures": failures}
-    counted = {"failure": failure, "error": error, "failures": failures}
-    if failure not in RETRYABLE or failures >= job.max_attempts:
-        fail(tx, job, failure, error, failures=failures)
-    elif pause:
-        wait = min(2.0**failures, LONGEST_PAUSE)
-        until = tx.now + wait
-        move(tx, job, JobState.QUEUED, "attempt-failed", {**told, "wait": wait}, not_before=until, **counted)
-    else:
-        move(tx, job, JobState.QUEUED, "reaped", told, **counted)
+    sequel = sequel_of(
+        failure,
+        failures=failures,
+        max_attempts=job.max_attempts,
+        divisible=job.batch_divisor < HALVES and _divisible(tx, job),
+    )
+    _record(tx, job, sequel)
+    if sequel in (Sequel.STOP, Sequel.EXHAUSTED):
+        fail(tx, job, failure, error, sequel, failures=failures)
+        return
+    told: dict[str, Json] = {"failure": failure.value, "error": error, "failures": failures}
+    told["sequel"] = sequel.value
+    values: dict[str, object] = {"failure": failure, "error": error, "failures": failures}
+    if sequel is Sequel.HALVE:
+        told["batch_divisor"] = values["batch_divisor"] = HALVES
+    if pause:
+        told["wait"] = wait = pause_after(failures)
+        values["not_before"] = tx.now + wait
+    move(tx, job, JobState.QUEUED, "attempt-failed" if pause else "reaped", told, **values)
 
 
-def fail(tx: Transaction, job: Job, failure: FailureClass, error: str, **values: object) -> None:
+def _divisible(tx: Transaction, job: Job) -> bool:
+    """Say whether nothing is known that keeps a job's batches from being computed in parts."""
+    here = (attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+    return tx.run(select(attempts.c.facts).where(*here)).scalar_one().get("divisible") is not False
+
+
+def _record(tx: Transaction, job: Job, sequel: Sequel) -> None:
+    """Keep with the newest attempt what was made of its failure."""
+    here = (attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+    tx.run(update(attempts).where(*here).values(sequel=sequel))
+
+
+def fail(
+    tx: Transaction,
+    job: Job,
+    failure: FailureClass,
+    error: str,
+    sequel: Sequel = Sequel.STOP,
+    **values: object,
+) -> None:
     """End a job `failed`, and with it every job that needs it."""
     error = storable(error)
-    data = {"failure": failure.value, "error": error}
+    data: dict[str, Json] = {"failure": failure.value, "error": error, "sequel": sequel.value}
     move(tx, job, JobState.FAILED, "failed", data, failure=failure, error=error, **values)
     fail_dependents(tx, job.id, JobState.FAILED)
 

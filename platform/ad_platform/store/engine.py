@@ -16,6 +16,7 @@ from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
 from ad_platform.store.queues import SqlQueues
+from ad_platform.store.retention import SqlRetention
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
@@ -43,6 +44,7 @@ class SqlStore(contract.Store):
         self.shipments = SqlShipments(database)
         self.studies = SqlStudies(database, new_id)
         self.benchmarks = SqlBenchmarks(database, new_id)
+        self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
 
     def now(self) -> float:

@@ -112,7 +112,15 @@ def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None)
     told: dict[str, Json] = {"worker": can.worker, "seconds": seconds, "state": job.state.value}
     tell(tx, job.id, job.attempt, "leased", told)
     mark_due(tx, job.id)
-    return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds)
+    left = None if job.timeout is None else job.timeout - _spent(tx, job)
+    return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds, time_left=left)
+
+
+def _spent(tx: Transaction, job: Job) -> float:
+    """Return the seconds that the attempts of a job have run so far."""
+    ran = func.coalesce(attempts.c.ended_at, tx.now) - attempts.c.started_at
+    spent = tx.run(select(func.sum(ran)).where(attempts.c.job_id == job.id)).scalar_one()
+    return float(spent or 0.0)
 
 
 def _best(tx: Transaction, can: Capabilities, hint: str | None) -> ScalarSelect[Any]:

@@ -9,6 +9,7 @@ from ad_platform.errors import IllegalTransition
 from ad_platform.records import Job
 from ad_platform.specs import Submission
 from ad_platform.states import FailureClass, JobState
+from ad_platform.store.collected import RESTORABLE, refuse
 from ad_platform.store.database import Transaction
 from ad_platform.store.rows import find_job, get_job, jobs_of, lock_job
 from ad_platform.store.submissions import NewId, submit_one
@@ -30,6 +31,7 @@ def retry(tx: Transaction, job_id: str, new_id: NewId) -> Job:
         return done
     if job.state not in _BAD:
         raise IllegalTransition(job_id, job.state, "retried")
+    refuse(tx, [job_id], RESTORABLE)  # it would go on from checkpoints that lie in the trash
     again = _Again(tx, new_id)
     for fallen in again.everything_with(job):
         again.submit(fallen)
@@ -121,6 +123,8 @@ def submission_of(job: Job) -> Submission:
         needs=job.needs,
         max_attempts=job.max_attempts,
         stall_after=job.stall_after,
+        timeout=job.timeout,
+        batch_divisor=job.batch_divisor,  # what did not fit whole does not fit now
         retry_of=job.id,
         code=job.code,
     )

@@ -9,6 +9,8 @@ REVISIONS = (
     "0003",
     "0004",
     "0005",
+    "0007",
+    "0008",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

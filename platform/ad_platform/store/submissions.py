@@ -12,6 +12,7 @@ from ad_platform.records import Job, Progress
 from ad_platform.specs import Submission
 from ad_platform.states import FailureClass, JobState
 from ad_platform.store import endings
+from ad_platform.store.collected import refuse
 from ad_platform.store.database import Transaction
 from ad_platform.store.rows import job_of, jobs_of, newest_ids, progress_json
 from ad_platform.store.tables import edges, jobs
@@ -38,6 +39,8 @@ def submit_one(tx: Transaction, submission: Submission, new_id: NewId) -> Job:
     if submission.key is not None and (known := _of_key(tx, submission.key)):
         return known
     check(submission)
+    if submission.spec.source is not None:
+        refuse(tx, [submission.spec.source])
     needs = _lock_needs(tx, submission.needs)
     state = JobState.QUEUED
     if any(need.state is not JobState.SUCCEEDED for need in needs):
@@ -78,6 +81,14 @@ def check(submission: Submission) -> None:
         (
             0 < submission.stall_after < math.inf,
             f"stall_after must be more than 0 seconds, not {submission.stall_after}",
+        ),
+        (
+            submission.timeout is None or 0 < submission.timeout < math.inf,
+            f"timeout must be more than 0 seconds, not {submission.timeout}",
+        ),
+        (
+            1 <= submission.batch_divisor <= 1024,
+            f"batch_divisor must lie in 1..1024, not {submission.batch_divisor}",
         ),
         (math.isfinite(submission.not_before), f"not_before must be a time, not {submission.not_before}"),
         (bool(submission.queue), "the queue needs a name"),
@@ -154,6 +165,8 @@ def _insert(tx: Transaction, submission: Submission, job_id: str, state: JobStat
             memory_mb=submission.memory_mb,
             max_attempts=submission.max_attempts,
             stall_after=submission.stall_after,
+            timeout=submission.timeout,
+            batch_divisor=submission.batch_divisor,
             not_before=submission.not_before,
             retry_of=submission.retry_of,
             code=dict(submission.code),

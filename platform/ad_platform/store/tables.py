@@ -30,9 +30,11 @@ from sqlalchemy.types import TypeDecorator
 from ad_platform.specs import Json
 from ad_platform.states import (
     AttemptOutcome,
+    CollectedState,
     FailureClass,
     JobKind,
     JobState,
+    Sequel,
     StudyState,
     TrialOrigin,
     TrialState,
@@ -119,6 +121,8 @@ jobs = Table(
     Column("finished_at", Double),
     Column("rung_at", Double),  # when a worker was last woken for it
     Column("prune_requested", Boolean, nullable=False),
+    Column("timeout", Double),  # seconds that its attempts may run, all together
+    Column("batch_divisor", Integer, nullable=False),  # parts in which a batch is computed
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("failures <= max_attempts AND failures <= attempt", name="failures"),
     sqlite_autoincrement=True,
@@ -154,6 +158,7 @@ attempts = Table(
     Column("failure", _one_of(FailureClass, "failure")),
     Column("error", Text, nullable=False),
     Column("facts", JsonText, nullable=False),
+    Column("sequel", _one_of(Sequel, "sequel")),  # what was made of its failure
 )
 # The database itself refuses a second holder.
 _held = attempts.c.outcome == literal_column("'running'")
@@ -344,6 +349,24 @@ champions = Table(
     UniqueConstraint("model", "alias", "revision"),
     CheckConstraint("revision >= 1", name="revision"),
     sqlite_autoincrement=True,
+)
+
+collector = Table(
+    "collector",
+    metadata,
+    Column("id", Text, primary_key=True),  # "storage": there is one row
+    Column("store", Text, nullable=False),  # made up at random: it names this store
+    Column("owner", Text),  # who collects what nobody needs, until when
+    Column("owned_until", Double, nullable=False),
+)
+
+collected = Table(
+    "collected",
+    metadata,
+    Column("place", Text, primary_key=True),  # in the storage: "jobs/<id>", "stages/<key>"
+    Column("state", _one_of(CollectedState, "state"), nullable=False),
+    Column("user", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 shipments = Table(

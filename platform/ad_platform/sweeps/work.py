@@ -115,6 +115,7 @@ class Work:
             priority=scheduling.priority,
             gpus=self.spec.gpus,
             max_attempts=scheduling.max_attempts,
+            timeout=scheduling.timeout,
             code=self.spec.code,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ad_platform.records import Job
+from ad_platform.states import FailureClass, Sequel
 
 
 class Kind(StrEnum):
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     CANCELLING = "cancelling"
     PRUNING = "pruning"
     LEAVING = "leaving"  # it runs, on a worker that gives it back
+    TIMED = "timed"  # it runs, and has a limit of time
     SILENT = "silent"  # it runs, but is not heard of
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -68,12 +70,24 @@ class Forecast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A failed attempt, and what was made of it."""
+
+    attempt: int
+    failure: FailureClass
+    error: str
+    sequel: Sequel
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reasons:
     """Why a job stands where it stands."""
 
     job: Job
     causes: tuple[Cause, ...]
     past: tuple[str, ...] = ()  # what happened to it before
+    failures: tuple[Failure, ...] = ()
     could_run: bool = False  # a free slot would get it with its next lease
     estimate: Forecast | None = None
 

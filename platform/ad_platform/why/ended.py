@@ -2,28 +2,14 @@
 
 from ad_platform.history import span
 from ad_platform.looking import Looking
+from ad_platform.policies import POLICIES, SEQUELS, why
 from ad_platform.records import Attempt, Job
 from ad_platform.rungs import seen_of
-from ad_platform.states import AttemptOutcome, FailureClass, JobState
-from ad_platform.why.causes import Cause, Kind
+from ad_platform.states import AttemptOutcome, FailureClass, JobState, Sequel
+from ad_platform.why.causes import Cause, Failure, Kind
 from ad_platform.why.situation import Situation
 from ad_platform.why.telling import ago, because
 
-# What usually helps. A failure that is not worth an attempt of its own is not worth a retry either.
-_LAST_WORDS = "its last words may tell: adctl logs {id}; go on from its last checkpoint: adctl retry {id}"
-ADVICE = {
-    FailureClass.OOM: "ask for less at once (smaller batches or images), or run it where more memory is",
-    FailureClass.CRASH: _LAST_WORDS,
-    FailureClass.INFRA: "see what is missing: adctl doctor; then go on: adctl retry {id}",
-    FailureClass.LOST: "see that its worker lives: adctl worker list; then go on: adctl retry {id}",
-    FailureClass.STALLED: _LAST_WORDS,
-    FailureClass.NAN: "try a smaller learning rate or another seed",
-    FailureClass.DATA: "look at the images: adctl data check {path}",
-    FailureClass.CONFIG: "change the setting and submit it anew: adctl submit --from {id} -S NAME=VALUE",
-    FailureClass.CODE: "where it happened: adctl logs {id}",
-    FailureClass.DISK: "make room where the storage and ADCTL_HOME lie, then go on: adctl retry {id}",
-    FailureClass.NEEDS: "run both again: adctl retry {id}",
-}
 _KINDS = {
     JobState.SUCCEEDED: Kind.SUCCEEDED,
     JobState.FAILED: Kind.FAILED,
@@ -45,11 +31,20 @@ def ended(client: Looking, job: Job, situation: Situation) -> Cause:
         words = f"it was cancelled {when}{because(job.error)}"
         advice = advice or f"go on from its last checkpoint: adctl retry {job.id}"
     else:
-        words = f"it failed {when} ({job.failure}){because(job.error)}"
+        words = f"it failed {when} ({job.failure}){because(job.error)}{_not_again(job)}"
         if job.failure is not None:
             path = job.spec.dataset.path
-            advice = advice or ADVICE[job.failure].format(id=job.id, path=path)
+            advice = advice or POLICIES[job.failure].advice.format(id=job.id, path=path)
     return Cause(kind=_KINDS[job.state], words=words, advice=advice)
+
+
+def _not_again(job: Job) -> str:
+    """Say why a failed job is not tried again; of what it needs, that is said there."""
+    if job.failure is None or job.failure is FailureClass.NEEDS:
+        return ""
+    if POLICIES[job.failure].sequel is Sequel.STOP:
+        return f"; it is not tried again, since {why(job.failure, Sequel.STOP)}"
+    return f"; it is not tried again after {job.failures} of {job.max_attempts} failures"
 
 
 def _pruned(job: Job, when: str) -> Cause:
@@ -80,6 +75,21 @@ def _passed_over(attempt: Attempt, line: str) -> str:
     return f"attempt {attempt.number} {went_on} cannot be used: {line}"
 
 
+def failures_told(client: Looking, job: Job) -> tuple[Failure, ...]:
+    """Return what was made of each failure of a job, and why."""
+    return tuple(
+        Failure(
+            attempt=one.number,
+            failure=one.failure,
+            error=one.error,
+            sequel=one.sequel,
+            why=why(one.failure, one.sequel),
+        )
+        for one in client.attempts(job)
+        if one.failure is not None and one.sequel is not None
+    )
+
+
 def _attempt(attempt: Attempt) -> str:
     took = span((attempt.ended_at or attempt.started_at) - attempt.started_at)
     how = {
@@ -87,5 +97,8 @@ def _attempt(attempt: Attempt) -> str:
         AttemptOutcome.LOST: "was lost",
         AttemptOutcome.FAILED: f"failed ({attempt.failure})",
     }.get(attempt.outcome, str(attempt.outcome))
-    why = ": its lease ran out" if attempt.outcome is AttemptOutcome.LOST else because(attempt.error)
-    return f"attempt {attempt.number} on worker {attempt.worker} {how} after {took}{why}"
+    error = ": its lease ran out" if attempt.outcome is AttemptOutcome.LOST else because(attempt.error)
+    line = f"attempt {attempt.number} on worker {attempt.worker} {how} after {took}{error}"
+    if attempt.sequel is None or attempt.failure is None:
+        return line
+    return f"{line}; {SEQUELS[attempt.sequel]}, since {why(attempt.failure, attempt.sequel)}"

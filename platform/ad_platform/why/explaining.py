@@ -8,7 +8,7 @@ from ad_platform.records import Job
 from ad_platform.states import FailureClass, JobState
 from ad_platform.why import forecast
 from ad_platform.why.causes import BLOCKING, Cause, Kind, Reasons
-from ad_platform.why.ended import attempts_told, ended
+from ad_platform.why.ended import attempts_told, ended, failures_told
 from ad_platform.why.fitting import missing
 from ad_platform.why.queued import keeping, of_queue
 from ad_platform.why.remaining import Remaining
@@ -61,6 +61,7 @@ def _explain(view: View, job: Job) -> Reasons:
             job=job,
             causes=found.causes,
             past=attempts_told(client, job),
+            failures=failures_told(client, job),
             could_run=found.could_run,
             estimate=forecast.of_queued(client, job, found, situation, view.remaining),
         )
@@ -69,9 +70,15 @@ def _explain(view: View, job: Job) -> Reasons:
             job=job,
             causes=runs(client, job, situation),
             past=attempts_told(client, job),
+            failures=failures_told(client, job),
             estimate=forecast.of_running(job, view.remaining),
         )
-    return Reasons(job=job, causes=(_ended(view, job),), past=attempts_told(client, job))
+    return Reasons(
+        job=job,
+        causes=(_ended(view, job),),
+        past=attempts_told(client, job),
+        failures=failures_told(client, job),
+    )
 
 
 def _waiting(view: View, job: Job) -> Reasons:

@@ -61,14 +61,17 @@ def _of_time(client: Looking, job: Job, situation: Situation) -> list[Cause]:
     left = job.not_before - situation.now
     if left <= 0:
         return []
+    advice = ""
     words = f"it is not to start before {moment(job.not_before, situation.now)}, in {span(left)}"
     last = next((event for event in reversed(client.events(job)) if event.kind != "retried"), None)
     if last is not None and last.kind == "attempt-failed":
+        halved = " with its batches computed in halves" if job.batch_divisor > 1 else ""
         words += (
-            f": attempt {last.attempt} failed ({job.failure}), and the next one waits a while; "
+            f": attempt {last.attempt} failed ({job.failure}), and the next one{halved} waits a while; "
             f"that was failure {job.failures}, and {job.max_attempts} end the job"
         )
-    return [Cause(kind=Kind.NOT_BEFORE, words=words)]
+        advice = f"if it is not worth another one: adctl cancel {job.id}"
+    return [Cause(kind=Kind.NOT_BEFORE, words=words, advice=advice)]
 
 
 def _busy(workers: Sequence[WorkerRecord], situation: Situation, remaining: Remaining) -> Cause:

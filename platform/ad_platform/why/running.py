@@ -1,5 +1,6 @@
 """How a running job stands: where it runs, whether it is heard of, what it was told."""
 
+from ad_platform.durations import exact
 from ad_platform.history import span
 from ad_platform.looking import Looking
 from ad_platform.records import Job
@@ -21,6 +22,8 @@ def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
             f"worker {worker.id} is told to leave: the job checkpoints, is queued again and keeps what it has"
         )
         found.append(Cause(kind=Kind.LEAVING, words=words))
+    if job.timeout is not None:
+        found.append(_time_left(client, job, job.timeout, situation.now))
     silence = _silence(client, job, situation)
     return (*found, silence) if silence else tuple(found)
 
@@ -46,11 +49,23 @@ def _where(client: Looking, job: Job, situation: Situation) -> str:
         words += f", step {job.progress.step} of {job.progress.of}"
     if job.progress.message:
         words += f", {job.progress.message}"
+    if job.batch_divisor > 1:
+        words += ", told to compute its batches in halves"
     kept = client.store.artifacts.checkpoints(job.id)
     if kept:
         words += f"; its last checkpoint is of step {kept[0].step}, {ago(kept[0].created_at, now)}"
     renewed = _renewed(client, job)
     return f"{words}; last heard of {ago(renewed, now)}" if renewed else words
+
+
+def _time_left(client: Looking, job: Job, timeout: float, now: float) -> Cause:
+    """Say when the time is used up that all attempts of a job have together."""
+    spent = sum((one.ended_at or now) - one.started_at for one in client.attempts(job))
+    left = timeout - spent
+    when = f"in {span(left)}" if left > 0 else "now"
+    return Cause(
+        kind=Kind.TIMED, words=f"its time limit of {exact(timeout)} is used up {when}, which ends it"
+    )
 
 
 def _silence(client: Looking, job: Job, situation: Situation) -> Cause | None:

@@ -33,6 +33,8 @@ CASES: list[tuple[type[Detector], str, str]] = [
     (broken.LearnsFromItsWorkers, ALONE, "reading ahead with workers changes"),
     (broken.WritesIntoThePictures, "a_fit_leaves_the_pictures_as_they_were", "wrote into train/good/000.png"),
     (broken.SkipsAStep, "it_reports_every_step_from_one_on_and_knows_the_last", "last step was announced"),
+    (broken.MakesHalfTheStepsInHalves, "in_halves_a_fit_makes_the_same_steps", "reports other steps"),
+    (broken.ScoresOtherwiseInHalves, "in_halves_scores_are_the_same_bits", "with batches in halves"),
     (broken.NeedsFourPictures, "three_pictures_are_enough", "division"),
     (broken.DividesByTheSpread, "grey_pictures_will_do", "fitted on grey pictures, it scores"),
     (broken.ForgetsAStoredNumber, "stages_taken_from_a_store_give_the_same_state", "from a store"),

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Sequence
 from pathlib import Path
 
-from ad_platform.storage.blobs import Blobs
+from ad_platform.storage.blobs import Blobs, StoredFile
 from ad_platform.storage.folder import refused
 
 
@@ -47,6 +47,16 @@ class FaultyBlobs:
 
     def clear(self, prefix: str) -> None:
         self.blobs.clear(prefix)
+
+    def survey(self, prefix: str) -> list[StoredFile]:
+        return self.blobs.survey(prefix)
+
+    def copy(self, path: str, to: str) -> None:
+        self._count(to, 0)
+        self.blobs.copy(path, to)
+
+    def prune(self, prefix: str) -> None:
+        self.blobs.prune(prefix)
 
     def _count(self, path: str, size: int) -> None:
         self.writes += 1

@@ -128,6 +128,8 @@ def test_a_number_sign_past_the_earlier_ones_is_refused(store: Store, need: str)
         ({"gpus": -1}, "gpus must lie"),
         ({"memory_mb": -1}, "0 MB or more"),
         ({"max_attempts": 0}, r"1..1000, not 0"),
+        ({"timeout": 0.0}, r"timeout must be more than 0 seconds, not 0.0"),
+        ({"timeout": float("nan")}, r"timeout must be more than 0 seconds"),
         ({"stall_after": 0.0}, "more than 0 seconds"),
         ({"stall_after": float("nan")}, "more than 0 seconds"),
         ({"not_before": float("inf")}, "must be a time"),

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ad_platform.errors import InvalidValue, LeaseLost
+from ad_platform.policies import RETRYABLE
 from ad_platform.records import Outcome, Progress
-from ad_platform.states import RETRYABLE, AttemptOutcome, Directive, FailureClass, JobKind, JobState
+from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind, JobState
 from ad_platform.store.contract import Store
 from store_cases import (
     CAN,

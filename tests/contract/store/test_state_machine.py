@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 from sqlalchemy import exists, select
 
 from ad_platform.errors import IllegalTransition, LeaseLost
+from ad_platform.policies import RETRYABLE
 from ad_platform.records import Lease
-from ad_platform.states import ALLOWED, RETRYABLE, Directive, FailureClass, JobState
+from ad_platform.states import ALLOWED, Directive, FailureClass, JobState
 from ad_platform.store.engine import SqlStore, open_store
 from ad_platform.store.tables import jobs, outbox
 from store_cases import CAN, CANCELLED, SUCCESS, FakeClock, asked, failed, holding, worker

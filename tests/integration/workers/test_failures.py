@@ -8,28 +8,14 @@ from ground import Ground
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(200)]
 
 
-@pytest.mark.parametrize(
-    ("trouble", "failure", "error"),
-    [
-        ("abort", FailureClass.CRASH, "SIGABRT"),
-        ("memory", FailureClass.OOM, "MemoryError"),
-        ("hang", FailureClass.STALLED, "no report for"),
-    ],
-)
-def test_a_poison_job_is_tried_exactly_max_attempts_times(land: Ground, trouble, failure, error):
-    job = land.submit(trouble=trouble, max_attempts=2, stall_after=3.0 if trouble == "hang" else 600.0)
+def test_a_job_that_hangs_is_tried_exactly_max_attempts_times(land: Ground):
+    land.ended(land.submit())  # by then torch is loaded, so that the silence is the job's own
+    job = land.submit(trouble="hang", max_attempts=2, stall_after=3.0)
     ended = land.ended(job)
-    assert (ended.state, ended.failure, ended.failures) == (JobState.FAILED, failure, 2)
-    assert error in ended.error
-    assert "\n" not in ended.error
+    assert (ended.state, ended.failure, ended.failures) == (JobState.FAILED, FailureClass.STALLED, 2)
+    assert "no report for" in ended.error
     assert land.outcomes(job) == ["failed", "failed"]
     assert [attempt.facts.get("resumed_step") for attempt in land.attempts(job)] == [None, 4]
-
-
-def test_a_poison_job_has_three_attempts_unless_told(land: Ground):
-    job = land.submit(trouble="abort", at=1)
-    assert land.ended(job).failures == 3
-    assert land.outcomes(job) == ["failed"] * 3
 
 
 @pytest.mark.parametrize(

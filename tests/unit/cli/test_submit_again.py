@@ -14,6 +14,7 @@ def first(adctl, screw: Path) -> str:
     """A train job that says something of everything."""
     options = "--preset large -S mode=median -S layers=3,4 --seed 7 --device cpu --holdout 5/20 --name night"
     options += " --tag a=1 --group g --queue gold --priority 9 --max-attempts 5 --checkpoint-every 10"
+    options += " --timeout 1h30m"
     called = adctl("submit", "train", "-m", "toy", "--data", str(screw), *options.split(), "-q")
     assert called.code == 0
     return called.out.strip()
@@ -32,7 +33,8 @@ def test_a_job_is_cloned_and_edited_and_says_what_differs(adctl, desk: Bench, fi
     assert dict(new.spec.config) == {**old.spec.config, "lr": 0.5}
     assert called.json["from"] == first
     assert called.json["differs"] == {"seed": {"was": 7, "is": 8}, "lr": {"was": 0.001, "is": 0.5}}
-    for name in ("name", "tags", "group", "queue", "priority", "max_attempts"):
+    assert old.timeout == 5400.0
+    for name in ("name", "tags", "group", "queue", "priority", "max_attempts", "timeout"):
         assert getattr(new, name) == getattr(old, name)
 
 

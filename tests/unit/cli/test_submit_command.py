@@ -98,6 +98,7 @@ def test_a_category_that_a_published_preset_lacks_is_refused_with_those_it_has(a
 def test_every_option_reaches_the_job(adctl, desk: Bench, screw: Path):
     options = (
         "--seed 7 --name n --tag a=1 --tag b=x=y --device cpu --queue gold --priority 9 --max-attempts 5"
+        " --timeout 90m"
     )
     called = adctl(
         *("submit", "train", "-m", "TOY", "--data", str(screw), "--preset", "tiny", "-S", "lr=1e-3"),
@@ -117,6 +118,9 @@ def test_every_option_reaches_the_job(adctl, desk: Bench, screw: Path):
     assert (job.name, job.queue, job.priority, job.max_attempts, job.key) == ("n", "gold", 9, 5, "k")
     assert dict(job.tags) == {"a": "1", "b": "x=y"}
     assert job.user == "kim"
+    assert job.timeout == 5400.0
+    shown = adctl("show", job.id).out
+    assert "time limit  1h30m" in shown
 
 
 def test_the_same_key_twice_gives_the_same_jobs(adctl, desk: Bench, screw: Path):

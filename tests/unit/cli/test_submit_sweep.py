@@ -28,7 +28,7 @@ def test_a_sweep_is_remembered_with_all_that_was_asked(adctl, desk: Bench, screw
         *("--parallel", "3", "--sampler", "tpe:n_startup_trials=4", "--pruner", "asha", "--seeds", "2"),
         *("--sampler-seed", "9", "--name", "Night", "--preset", "large", "-S", "mode=median", "--seed", "5"),
         *("--device", "cpu", "--holdout", "20/10", "--queue", "gold", "--priority", "4"),
-        *("--max-attempts", "2", "--tag", "a=1", "-q"),
+        *("--max-attempts", "2", "--timeout", "2h", "--tag", "a=1", "-q"),
     )
 
     study, spec = desk.store.studies.get("night"), spec_of(desk, "night")
@@ -48,6 +48,7 @@ def test_a_sweep_is_remembered_with_all_that_was_asked(adctl, desk: Bench, screw
     assert (spec.job.config["mode"], spec.job.preset, spec.job.seed) == ("median", "large", 5)
     assert (spec.job.device, spec.job.holdout, spec.job.kind) == ("cpu", "20/10", JobKind.TRIAL)
     assert (spec.scheduling.queue, spec.scheduling.priority, spec.scheduling.max_attempts) == ("gold", 4, 2)
+    assert spec.scheduling.timeout == 7200.0
     assert spec.scheduling.tags["a"] == "1"
     assert spec.warm_start is None
     assert first.name == "before"

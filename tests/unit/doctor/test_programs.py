@@ -30,6 +30,14 @@ def test_a_mistyped_variable_is_a_warning_with_the_nearest_name():
     assert [(each.level, each.remedy) for each in found] == [(Level.WARNING, "did you mean ADCTL_HOME?")]
 
 
+def test_a_trap_of_a_test_is_a_warning():
+    found = [
+        each for each in programs({"ADCTL_FAILPOINT": "ring.before:kill"}) if each.about == "environment"
+    ]
+
+    assert [each.level for each in found] == [Level.WARNING]
+
+
 def test_python_is_named(monkeypatch):
     assert sys.executable in next(programs({})).words
 

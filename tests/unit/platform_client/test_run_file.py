@@ -50,6 +50,7 @@ JOB = Job(
     queue="gold",
     priority=-3,
     max_attempts=9,
+    timeout=5400.0,
 )
 
 
@@ -67,6 +68,8 @@ def test_what_is_written_of_a_job_asks_for_an_equal_spec_scheduled_alike(tmp_pat
     scheduling = request.scheduling
     assert (scheduling.name, dict(scheduling.tags), scheduling.group) == ("12", JOB.tags, "g")
     assert (scheduling.queue, scheduling.priority, scheduling.max_attempts) == ("gold", -3, 9)
+    assert scheduling.timeout == 5400.0
+    assert "timeout: 1h30m" in run_file.dump(JOB)
 
 
 def test_a_spec_alone_can_be_written_and_a_list_that_is_there_twice_stays_a_list(tmp_path: Path):
@@ -106,6 +109,9 @@ def test_the_standard_input_can_be_a_run_file(monkeypatch: pytest.MonkeyPatch):
 
 
 MISTAKES = [
+    ("detector: toy\ntimeout: 2\n", "line 2: timeout: '2' is not a length of time, such as 90s"),
+    ("detector: toy\ntimeout: [1h]\n", "line 2: timeout must be a text, not a list"),
+    ("detector: toy\ntimeout: 999d\n", "line 2: timeout: a length of time must be from 1s to 366d, not 999d"),
     ("", "is empty; print one to start from"),
     ("# nothing\n", "is empty"),
     ("just words", "line 1: expected lines such as 'detector: NAME', not 'just words'"),

@@ -11,7 +11,7 @@ from ad_platform import settings as environment
 from ad_platform.client import Client
 from ad_platform.queue.memory import MemoryQueue
 from ad_platform.records import CheckpointRecord, Holding, Job, Lease, Outcome, Progress
-from ad_platform.states import AttemptOutcome, FailureClass, JobKind
+from ad_platform.states import AttemptOutcome, FailureClass, JobKind, Sequel
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
 from ad_platform.why import Reasons, explain, warnings
@@ -123,9 +123,15 @@ def test_a_pause_after_a_failure_says_which_and_until_when(case: Case):
     text = case.text(job)
 
     assert "it is not to start before" in text
-    assert "in 2s: attempt 1 failed (oom), and the next one waits a while" in text
-    assert "that was failure 1, and 3 end the job" in text
-    assert "attempt 1 on worker w1 failed (oom) after 1s: out of memory" in text
+    assert "attempt 1 failed (oom), and the next one with its batches computed in halves waits" in text
+    assert (
+        f"that was failure 1, and 3 end the job; if it is not worth another one: adctl cancel {job.id}"
+        in text
+    )
+    assert (
+        "attempt 1 on worker w1 failed (oom) after 1s: out of memory; tried again, its batches computed in "
+        "halves, since half as much at once may fit" in text
+    )
     case.clock.advance(3)
     assert case.why(job).could_run
 
@@ -217,7 +223,10 @@ def test_a_job_that_failed_with_what_it_needs_tells_the_first_error(case: Case):
 
     assert f"needs job {evaluate.id}, which is failed; run both again: adctl retry {third.id}" in lines[0]
     assert lines[-1].strip().startswith(f"job {train.id}: it failed")
-    assert "(nan): the loss is nan at step 7; try a smaller learning rate" in lines[-1]
+    assert (
+        "(nan): the loss is nan at step 7; it is not tried again, since the same seed leads to" in lines[-1]
+    )
+    assert "; try a smaller learning rate" in lines[-1]
     again = case.store.jobs.retry(third.id)
     assert f"job {again.id} goes on for it" in case.why(third).lines[0]
 
@@ -243,8 +252,47 @@ def test_every_attempt_of_a_failed_job_is_told(case: Case):
     lines = case.why(job).lines
 
     assert f"adctl logs {job.id}" in lines[0]
-    assert lines[1] == "attempt 1 on worker w1 was lost after 11s: its lease ran out"
-    assert lines[2] == "attempt 2 on worker w2 failed (crash) after 1s: killed by SIGSEGV"
+    assert "; it is not tried again after 2 of 2 failures; " in lines[0]
+    assert lines[1:] == (
+        "attempt 1 on worker w1 was lost after 11s: its lease ran out; tried again, since the job is not to "
+        "blame for its worker",
+        "attempt 2 on worker w2 failed (crash) after 1s: killed by SIGSEGV; not tried again, since it has "
+        "failed as often as it may",
+    )
+
+
+def test_what_was_made_of_each_failure_is_told_to_programs_too(case: Case):
+    job = submit(case.store, max_attempts=3)
+    for failure in (FailureClass.OOM, FailureClass.OOM, FailureClass.CODE):
+        case.store.leases.finish(take(case.store), failed(failure))
+        case.clock.advance(MINUTE)
+
+    found = case.why(job).failures
+
+    assert [(one.attempt, one.failure, one.sequel) for one in found] == [
+        (1, FailureClass.OOM, Sequel.HALVE),
+        (2, FailureClass.OOM, Sequel.RETRY),
+        (3, FailureClass.CODE, Sequel.STOP),
+    ]
+    assert [one.why for one in found] == [
+        "half as much at once may fit",
+        "others may have held the memory",
+        "the code stays as it is",
+    ]
+
+
+def test_a_running_job_says_what_it_was_told_of_its_batches_and_when_its_time_is_up(case: Case):
+    case.online()
+    submit(case.store, timeout=200.0)
+    lease = take(case.store)
+    case.clock.advance(50)
+    case.store.leases.finish(lease, failed(FailureClass.OOM))
+    case.clock.advance(MINUTE)
+    lease = take(case.store)
+    case.later(30)
+    text = case.text(lease)
+    assert "told to compute its batches in halves" in text
+    assert "its time limit of 3m20s is used up in 2m, which ends it" in text
 
 
 def test_a_job_that_was_given_back_says_by_whom_and_why(case: Case):

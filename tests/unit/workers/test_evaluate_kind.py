@@ -27,7 +27,9 @@ Open = Callable[..., tuple[Desk, Link]]
 def open_desk(tmp_path: Path) -> Iterator[Open]:
     desks = Desks(tmp_path)
 
-    def opened(category: Path, holdout: str = "10/10", fit: bool = True) -> tuple[Desk, Link]:
+    def opened(
+        category: Path, holdout: str = "10/10", fit: bool = True, batch_divisor: int = 1
+    ) -> tuple[Desk, Link]:
         spec = spec_of(JobKind.EVALUATE, category, "pixel_mean", source="t", holdout=holdout)
         if fit:
             detector = registry.create("pixel_mean", {"image_size": SIDE})
@@ -38,7 +40,7 @@ def open_desk(tmp_path: Path) -> Iterator[Open]:
             run_fit(detector, data, ContextCore(detector, device="cpu", seed=0))
             checkpoint.save_model(tmp_path / "model", "pixel_mean", detector.config, detector.state())
             desks.storage.publish(model_prefix("t", 1), tmp_path / "model", {})
-        return desks.open(spec, model_prefix("t", 1))
+        return desks.open(spec, model_prefix("t", 1), batch_divisor=batch_divisor)
 
     yield opened
     desks.close()
@@ -71,6 +73,20 @@ def test_the_record_of_an_evaluation_holds_measures_intervals_and_defects(
     assert result["operating_point"] == operating.to_json()
     rows = (tmp_path / "results" / "scores.csv").read_text().splitlines()
     assert len(rows) == 1 + 7 + 2 + 4 + 2  # test, validation, two synthetic defects of each, calibration
+
+
+def test_in_halves_an_evaluation_comes_to_the_same_and_says_so(open_desk: Open, tmp_path: Path) -> None:
+    category = make_category(tmp_path / "c", test=True)
+    whole, supervisor = open_desk(category)
+    expected = evaluate.run(whole).result
+    facts = [message.facts for message in supervisor.receive() if isinstance(message, say.Note)]
+    assert not any("batch_divisor" in each or "divisible" in each for each in facts)
+
+    halved, supervisor = open_desk(category, fit=False, batch_divisor=2)
+    result = evaluate.run(halved).result
+    assert {"batch_divisor": 2} in [m.facts for m in supervisor.receive() if isinstance(m, say.Note)]
+    for name in ("metrics", "intervals", "operating_point", "defects"):
+        assert result[name] == expected[name]
 
 
 def test_a_category_without_a_test_split_is_measured_on_what_was_held_out(

@@ -7,6 +7,7 @@ from typing import cast
 
 from ad_detectors import checkpoint as states
 from ad_detectors.data.splits import Holdout
+from ad_detectors.dividing import scores_in_parts
 from ad_detectors.evaluation import Evaluation, PartialEvaluation, evaluate, split_images, write_results
 from ad_detectors.evaluation.image_result import TEST
 from ad_detectors.evaluation.parts import parts_of
@@ -21,6 +22,7 @@ from ad_workers.again import beforehand
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.describing import rules
 from ad_workers.desk import Desk
+from ad_workers.dividing import divide
 from ad_workers.images import open_images
 from ad_workers.messages import Done, Report
 from ad_workers.publishing import publish
@@ -43,6 +45,7 @@ def run(desk: Desk) -> Done:
     )
     with sealed_off(desk):  # from here on the detector's code runs
         detector = states.load_model(model, beginning.device.device)
+        divide(desk, detector, can=scores_in_parts(detector))
         scored = _restored(beginning, desk.scratch)
         parts = parts_of(images.test, images.validation, images.calibration)
         at = beginning.step, count_batches(parts, detector.batch or BATCH)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
+from ad_detectors.dividing import scores_in_parts
 from ad_detectors.evaluation import OperatingPoint
 from ad_platform.errors import CorruptBundle, InvalidRequest, StorageDown
 from ad_platform.records import PASSED_OVER
@@ -15,6 +16,7 @@ from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.listings import read_listing
 from ad_platform.storage.parts import Use, drop_broken, end_of, in_a_row, whole_parts
 from ad_workers.desk import CODES, Desk, Stop
+from ad_workers.dividing import divide
 from ad_workers.messages import Done, Note, Report
 from ad_workers.predicting.deciding import Decider, Threshold
 from ad_workers.predicting.pictures import Picture
@@ -37,6 +39,7 @@ def run(desk: Desk) -> Done:
     _drop_broken(desk)
     pictures = _pictures(desk)
     detector = states.load_model(desk.fetch_source("predict with"), beginning.device.device)
+    divide(desk, detector, can=scores_in_parts(detector))
     decider = Decider(Scorer(detector, beginning.threads), _threshold(ask))
     scored = _score(desk, ask, decider, pictures)
     uses = _uses(desk)

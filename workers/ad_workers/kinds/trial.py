@@ -86,6 +86,7 @@ def _ready(desk: Desk, fit: Fit, beginning: Start) -> Detector:
     """Return the detector as whoever loads its state has it, whether it was fitted here or found."""
     detector = registry.create(desk.spec.detector, desk.spec.config)
     detector.restore(fit.detector.state())
+    detector.batch_divisor = desk.assignment.batch_divisor
     detector.to(beginning.device.device)
     return detector
 

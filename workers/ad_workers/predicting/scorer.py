@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ad_detectors import cpus
+from ad_detectors import cpus, dividing
 from ad_detectors.api import Detector
 from ad_detectors.data import decoding
 from ad_detectors.determinism import using_threads
@@ -81,7 +81,7 @@ class Scorer:
                 Scored(picture, error=_said(picture, each)) for picture, each in zip(chunk, read, strict=True)
             ]
         with in_our_words():
-            scores = self.detector.score(torch.stack(pixels))
+            scores = dividing.score(self.detector, torch.stack(pixels))
         images = scores.images.float().cpu().numpy()
         maps = scores.maps.float().cpu().numpy() if scores.maps is not None else None
         if maps is not None and self.same is None:

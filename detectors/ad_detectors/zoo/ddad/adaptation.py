@@ -63,8 +63,12 @@ class Adaptation:
         data: Images,
         ctx: FitContext,
         report: Callable[[float], None],
+        divisor: int = 1,
     ) -> None:
-        """Do the remaining steps, reporting each one's loss when `state` is whole."""
+        """Do the remaining steps, reporting each one's loss when `state` is whole.
+
+        For want of memory images are rebuilt in `divisor` parts of a batch; batch norm needs the rest whole.
+        """
         steps = config.adaptation_steps(len(data))
         if self.extractor is None or self.step >= steps:
             return
@@ -82,7 +86,9 @@ class Adaptation:
             determinism.step_seed(seed, step)
             noise_device = ctx.device if ctx.device.type == "cuda" else "cpu"
             generator = determinism.generator(seed, "noise", step, device=noise_device)
-            loss = self._update(config, predict, normalised(batch.to(ctx.device)), generator)
+            loss = self._update(
+                config, in_parts(predict, divisor), normalised(batch.to(ctx.device)), generator
+            )
             self.step += 1
             self.reported += 1
             report(loss)
@@ -162,6 +168,15 @@ class Adaptation:
         kept |= {"training/step": self.step, "training/reported": self.reported}
         kept["training/origin"] = self._origin
         return kept | {f"training/{name}": tensor for name, tensor in found.items()}
+
+
+def in_parts(predict: Predict, divisor: int) -> Predict:
+    """Return a network that computes a batch in so many parts, one after the other."""
+
+    def divided(x: Tensor, t: Tensor) -> Tensor:
+        return torch.cat([predict(*part) for part in zip(x.chunk(divisor), t.chunk(divisor), strict=True)])
+
+    return predict if divisor == 1 else divided
 
 
 def pair(images: Tensor, same: bool) -> tuple[Tensor, Tensor]:

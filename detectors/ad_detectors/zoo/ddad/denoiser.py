@@ -13,7 +13,7 @@ from ad_detectors.api import FitContext, Images
 from ad_detectors.data.loading import Batches
 from ad_detectors.device import mixed_precision, reading_threads
 from ad_detectors.diffusion import schedule
-from ad_detectors.diffusion.training import denoising_loss
+from ad_detectors.diffusion.training import drawn, loss_at
 from ad_detectors.errors import StateError
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
 from ad_detectors.zoo.ddad import moments as remembering
@@ -35,9 +35,18 @@ class Denoiser:
         self._moments = moments or {}
 
     def train(
-        self, config: Config, data: Images, ctx: FitContext, report: Callable[[int, float], None]
+        self,
+        config: Config,
+        data: Images,
+        ctx: FitContext,
+        report: Callable[[int, float], None],
+        divisor: int = 1,
     ) -> None:
-        """Do the remaining steps, reporting each one's number and loss when `state` is whole."""
+        """Do the remaining steps, reporting each one's number and loss when `state` is whole.
+
+        Gradients are summed over `divisor` parts of each batch, for want of memory: the step is that of the
+        whole batch but for rounding, as no layer mixes images, and for the choice of dropout.
+        """
         self.net.move(ctx.device)
         self.net.train()
         self._start_optimiser(config)
@@ -51,23 +60,32 @@ class Denoiser:
             workers=reading_threads(ctx.device),
         )
         for _, batch in batches:
-            loss = self._update(config, batch, ctx, process)
+            loss = self._update(config, batch, ctx, process, divisor)
             self.step += 1
             report(self.step, loss)
 
-    def _update(self, config: Config, batch: Tensor, ctx: FitContext, process: schedule.Schedule) -> float:
+    def _update(
+        self, config: Config, batch: Tensor, ctx: FitContext, process: schedule.Schedule, divisor: int
+    ) -> float:
         assert self.optimiser is not None
         images = normalised(batch.to(ctx.device))
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
         determinism.step_seed(ctx.seed, self.step)
         noise_device = ctx.device if ctx.device.type == "cuda" else "cpu"
         generator = determinism.generator(ctx.seed, "noise", self.step, device=noise_device)
-        with mixed_precision(ctx.device, ctx.autocast):
-            loss = denoising_loss(self.net, images, process, generator, config.noise_levels)
+        t, noise = drawn(images, process, generator, config.noise_levels)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        whole = 0.0
+        for part in zip(*(each.chunk(divisor) for each in (images, t, noise)), strict=True):
+            share = len(part[0]) / len(images)
+            with mixed_precision(ctx.device, ctx.autocast):
+                loss = loss_at(self.net, part[0], process, *part[1:])
+            if share < 1.0:  # so that an undivided batch computes what it always has
+                loss = loss * share
+            loss.backward()  # type: ignore[no-untyped-call]
+            whole += float(loss.detach())
         self.optimiser.step()
-        return float(loss.detach())
+        return whole
 
     @property
     def unfinished(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,7 @@ class DDAD(Detector):
     """
 
     Config = DDADConfig
+    divides = True  # but for the adaptation's own pass, whose batch norm needs the batch whole
     config: DDADConfig
 
     def __init__(self, config: DDADConfig) -> None:
@@ -72,13 +74,13 @@ class DDAD(Detector):
                 ]
                 scores, maps = (torch.cat(results) for results in zip(*parts, strict=True))
             else:
-                scores, maps = determinism.microbatched(self._score_microbatch, images)
+                scores, maps = self._microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return what the denoiser makes of images, at their size; the distances are of these pictures."""
         with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._rebuilt, images)
+            (rebuilt,) = self._microbatched(self._rebuilt, images)
         return rebuilt
 
     def export_module(self) -> nn.Module:
@@ -141,7 +143,7 @@ class DDAD(Detector):
             self._reported = step
             ctx.report(step, of=of, **{"train/loss": loss})
 
-        self._denoiser.train(config, data, ctx, report)
+        self._denoiser.train(config, data, ctx, report, self.batch_divisor)
         self._denoiser.finish()
 
     def _adapt(self, data: Images, ctx: FitContext) -> None:
@@ -161,7 +163,7 @@ class DDAD(Detector):
 
         self.to(ctx.device)
         predict = scoring.predictor(self._denoiser.net, ctx.device, ctx.autocast)
-        adaptation.train(config, predict, data, ctx, report)
+        adaptation.train(config, predict, data, ctx, report, self.batch_divisor)
         adaptation.finish(config)
 
     def _fit_scale(self, data: Images, ctx: FitContext) -> None:
@@ -177,7 +179,7 @@ class DDAD(Detector):
             start = self._scale.batches * determinism.MICROBATCH
             images = self._resized(data.batch(sample[start : start + determinism.MICROBATCH]))
             with torch.no_grad():
-                pixel, feature = determinism.microbatched(self._distances, images)
+                pixel, feature = self._microbatched(self._distances, images)
             self._scale = self._scale.seen(pixel, feature)
             self._reported += 1
             ctx.report(self._reported, of=of)
@@ -197,10 +199,13 @@ class DDAD(Detector):
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _score_published(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        pixel, feature = determinism.microbatched(self._distances, self._resized(images))
+        pixel, feature = self._microbatched(self._distances, self._resized(images))
         weight = self._pixel_weight(scoring.batch_weight(pixel, feature))
         scores, maps = scoring.published_maps(pixel, feature, weight, self.config.blur_sigma)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
+
+    def _microbatched(self, fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor) -> tuple[Tensor, ...]:
+        return determinism.microbatched(fn, images, divisor=self.batch_divisor)
 
     def _pixel_weight(self, scale: float) -> float:
         # Without features the map is the pixel distance itself, whatever v: a factor would rank nothing anew.

@@ -1,0 +1,1 @@
+"""What lies in the storage and is needed by nothing: found, moved to a trash, restored or removed."""
