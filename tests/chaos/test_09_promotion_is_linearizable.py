@@ -18,7 +18,7 @@ from ad_platform.failpoints import Edge
 from ad_platform.records import Champion
 from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
-from ad_platform.tracking.mlflow import MlflowTracker
+from ad_platform.tracking.mlflow import MlflowTracker, open_tracker
 from ad_platform.tracking.models import MlflowModels
 from job_stories import Stories
 from mlflow_home import QUIET, child_environment, mlflow_home
@@ -43,6 +43,11 @@ def stories(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stories]
 def program() -> Iterator[Racing]:
     with racing(child_environment(mlflow_home()[0].home)) as made:
         yield made
+
+
+@pytest.fixture
+def tracker() -> MlflowTracker:
+    return open_tracker(mlflow_home()[0])
 
 
 @pytest.fixture
@@ -171,6 +176,7 @@ def test_who_was_stopped_before_the_decision_and_overtaken_decides_nothing(
     assert stories.store.champions.history() == [won]
 
 
+@pytest.mark.parametrize("stories", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("edge", [Edge.REGISTER, Edge.REGISTERED])
 def test_who_was_stopped_while_telling_mlflow_and_overtaken_leaves_the_newest_decision(
     stories: Stories, race: Race, tracker: MlflowTracker, tmp_path: Path, category: str, edge: Edge
