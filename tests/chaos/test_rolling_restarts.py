@@ -117,6 +117,7 @@ def test_workers_replaced_one_after_another_under_load_lose_nothing_and_compute_
     assert 2 <= outcomes.count("given_back") <= 2 * replaced
 
 
+@pytest.mark.slow
 def test_sigterm_to_every_process_while_the_worker_starts_costs_no_attempt(land: Ground):
     """What a worker starts is deaf to it from its first moment, even while it imports."""
     worker = land.platform.start_worker()
