@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 LEAVE = 0.3, 4.0  # the part of the grace, and the seconds at least, that the worker needs to leave itself
 CELERY = 2.0  # seconds Celery has to end after the last attempt
-EXIT = 1.0  # seconds this process needs to end once all is done
+EXIT = 0.5  # seconds this process has to end by itself once all is done
 
 
 def start(
@@ -118,6 +118,7 @@ class Worker:
     machine: Devices = field(default_factory=Devices)
     drained: int = os.EX_OK  # the exit code when the store told it to leave
     stopping: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
     never: threading.Event = field(default_factory=threading.Event)  # waiting for it passes time
 
     def __post_init__(self) -> None:
@@ -198,7 +199,7 @@ class Worker:
             return
         log.info("draining: %d attempts are asked to give their jobs back", len(self.slots.running))
         tell_keeper("STOPPING=1", "STATUS=gives back what it runs")
-        self.leave_by = boottime() + self.settings.grace
+        self.leave_by = boottime() + max(EXIT, self.settings.grace - EXIT)
         self.slots.draining.set()
         celery_state.should_stop = os.EX_OK
         threading.Thread(target=self._leave_even_if_celery_hangs, daemon=True).start()
@@ -293,8 +294,9 @@ class Worker:
         except AdctlError as error:
             log.warning("%s", error)
         self.sweeper.close(2.0)
-        self.shipper.close(max(1.0, self.leave_by - EXIT - boottime()))
+        self.shipper.close(max(1.0, self.leave_by - boottime()))
         log.info("worker %s has left", self.id)
+        self.left.set()
 
     def _leave_even_if_celery_hangs(self) -> None:
         """End the process in time, though Celery may be waiting for a dead broker, or a thread for a disk."""
@@ -306,7 +308,8 @@ class Worker:
         if not self.stopping.wait(CELERY):
             self._leave()
             os._exit(self.code)
-        self.never.wait(max(CELERY, self.leave_by - boottime()))
+        self.left.wait(max(CELERY, self.leave_by - boottime()))
+        self.never.wait(EXIT)  # nothing is lost by now, whatever a thread still waits for
         os._exit(self.code)
 
 

@@ -73,6 +73,8 @@ class Nursery:
     def close(self) -> None:
         """End the zygote and with it every child."""
         self._closed = True
+        if not self.ready.is_set():
+            self._process.kill()  # it has no child, and would not look up before torch is loaded
         os.close(self._lifeline)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)

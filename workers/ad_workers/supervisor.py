@@ -219,7 +219,10 @@ class Supervisor:
         if WEIGHT.index(directive) <= WEIGHT.index(self.stopping or Directive.CONTINUE):
             return
         self.stopping = directive
-        self.stop_by = self.clock() + (self.grace if directive is Directive.DRAIN else CANCEL_GRACE)
+        patience = self.grace if directive is Directive.DRAIN else CANCEL_GRACE
+        if directive is Directive.DRAIN and self.child.pid is None:
+            patience = 0.0  # it has not been forked yet, so there is nothing to keep
+        self.stop_by = self.clock() + patience
         self.child.link.send(say.Order(directive=directive))
 
     def _stall(self, silence: float) -> None:
