@@ -65,6 +65,10 @@ class Race:
     program: Racing
     places: dict[str, str]  # the environment that names them
 
+    def trapped(self, trap: str) -> "Race":
+        """Return races whose processes meet an armed edge (ad_platform.failpoints)."""
+        return Race(self.program, {**self.places, "ADCTL_FAILPOINT": trap})
+
     def promote(self, jobs: Sequence[str], die_at: int = 0) -> list[int]:
         """Let a process for each job promote it, all at once, and return how they ended."""
         return self._ask("promote", jobs, die_at)

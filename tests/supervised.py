@@ -95,7 +95,7 @@ class Scene:
     ) -> None:
         ours, theirs = socket.socketpair()
         self.far = Link(theirs)
-        self.child = Child(1, Link(ours), kill=self._kill)
+        self.child = Child(1, Link(ours), kill=self._kill, pid=4711)
         self.leases, self.artifacts = FakeLeases(), FakeArtifacts()
         self.script = dict(script)
         self.now, self.drained, self.killed = 0.0, threading.Event(), 0

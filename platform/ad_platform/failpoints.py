@@ -93,6 +93,8 @@ class Edge(StrEnum):
     FILES = "ship.after-files"  # MLflow has its files too
     REGISTER = "register.before"  # a champion is decided, and MLflow has no version of it
     REGISTERED = "register.after"  # it has one, and the alias points elsewhere
+    DECIDE = "promote.before"  # the gates were asked, and the store decides next
+    ASK = "trial.before-ask"  # the study is claimed, and a trial is wanted
     ASKED = "trial.after-ask"  # Optuna has a trial that the store does not know
     COPIED = "throw.before-entry"  # what is taken lies in the trash too, and nothing says so
     THROWN = "throw.after-entry"  # it is an entry, and lies in its place still

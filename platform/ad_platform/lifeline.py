@@ -2,7 +2,32 @@
 
 import os
 import select
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+REQUESTS = (signal.SIGTERM, signal.SIGINT)  # to end
+
+
+@contextmanager
+def requests_held_back() -> Iterator[None]:
+    """Start processes here that no request to end can meet before they have chosen what it is to do.
+
+    systemd and a container's host may send SIGTERM to every process at once, to some while they still import.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_requests_to_the_holder() -> None:
+    """Ignore requests to end from now on, those held back until now too: the lifeline says when to."""
+    for number in REQUESTS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
 
 
 class Stop:

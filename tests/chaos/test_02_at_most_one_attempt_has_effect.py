@@ -3,21 +3,30 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from ad_platform.curves import committed
 from ad_platform.failpoints import Commit, Edge
 from ad_platform.queue.celery import CeleryQueue
+from ad_platform.queue.memory import MemoryQueue
 from ad_platform.queue.protocol import WAKE
-from ad_platform.states import AttemptOutcome, JobState
+from ad_platform.records import Study
+from ad_platform.states import AttemptOutcome, JobState, TrialOrigin
+from ad_platform.store.engine import backend_of
+from ad_platform.sweeps.optuna_study import close_storage
+from clientkit import Bench
 from ground import Ground, attempt_processes
 from running_platform import alive
+from sweepkit import SPACE, Field, sums
 
 pytestmark = pytest.mark.timeout(300)
 EVERYDAY = "clustered"
@@ -218,3 +227,98 @@ def test_a_supervisor_that_was_stopped_leaves_no_child_that_goes_on(land: Ground
         other.terminate()
         other.wait(30)
     assert land.ended(land.submit(steps=3)).state is JobState.SUCCEEDED
+
+
+# The study
+
+
+SWEEPERS = """
+import os, signal, sys
+import optuna, optuna.storages
+from ad_workers import sweeping
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for line in sys.stdin:
+    trap, log = line.split()
+    if (pid := os.fork()) == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.environ["ADCTL_FAILPOINT"] = trap
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+        os._exit(sweeping.main([]))
+    print(pid, flush=True)
+"""
+OF_THE_SWEEPER = [Edge.ASK, Edge.ASKED, Commit.BEGIN_TRIAL.after, Edge.TOLD, Commit.END_TRIAL.after]
+
+
+@pytest.fixture
+def sweeper(land: Ground, tmp_path: Path) -> Iterator[Callable[[str], tuple[psutil.Process, Path]]]:
+    """Start sweepers with traps from a process that has all imported; give each one and its log."""
+    command = [sys.executable, "-W", "ignore", "-c", SWEEPERS]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=land.platform.env, **pipes) as program:  # type: ignore[call-overload]
+
+        def start(trap: str) -> tuple[psutil.Process, Path]:
+            log = tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
+            program.stdin.write(f"{trap} {log}\n")
+            program.stdin.flush()
+            return psutil.Process(int(program.stdout.readline())), log
+
+        yield start
+        program.stdin.close()
+
+
+def test_sweepers_stopped_at_any_edge_and_overtaken_change_nothing_in_the_study(
+    land: Ground, sweeper: Callable[[str], tuple[psutil.Process, Path]], tmp_path: Path
+) -> None:
+    field = Field(Bench(land.client, land.client.store, MemoryQueue(), land.platform.home))
+    for edge in OF_THE_SWEEPER:
+        study = field.submit(*SPACE, trials=3, parallel=2, sampler="random")
+        process, log = sweeper(f"{edge}:stop={tmp_path / edge}")
+        while not (tmp_path / edge).exists():
+            field.work()
+            Event().wait(0.1)
+            assert process.is_running(), log.read_text()
+        land.platform.wait(partial(is_stopped, process.pid), "it stops", 10)
+        run_out(land, "studies")
+        finished = field.run(study)
+        before = all_of(field, study)
+        process.resume()
+        land.platform.wait(lambda: "no longer advances" in log.read_text(), "it finds out", 30)  # noqa: B023
+        # What it asked for too much was nobody's; it is seen to, though the sweep is over.
+        states = partial(field.in_optuna, study)
+        land.platform.wait(lambda: "RUNNING" not in states(), "nothing is left", 30)  # noqa: B023
+        process.terminate()  # it goes through with the round it is in
+        land.die([process])
+        view = sums(field, study)
+        assert (view.asked, view.complete, view.running) == (3, 3, 0)
+        if edge == Edge.ASK:
+            assert view.ruled_out == 1
+            assert all_of(field, finished)[2:] == before[2:]
+        else:
+            assert all_of(field, study) == before
+    for storage in field.opened:
+        close_storage(storage)
+
+
+def all_of(field: Field, study: Study) -> tuple[object, ...]:
+    """Return all that a sweeper can have done that counts: in Optuna, in the store, and its jobs."""
+    import optuna
+
+    found = optuna.load_study(study_name=study.name, storage=field.opened[-1]).get_trials()
+    store = field.store
+    jobs = sorted(store.jobs.search(group=study.name, limit=1000), key=lambda job: job.id)
+    known = [trial for trial in store.studies.trials(study.id) if trial.origin is not TrialOrigin.RULED_OUT]
+    return (
+        [(trial.number, trial.state, trial.params, trial.values) for trial in found],
+        store.studies.get(study.id),
+        known,
+        jobs,
+        [store.jobs.events(job.id) for job in jobs],
+    )
+
+
+def run_out(land: Ground, table: str) -> None:
+    """Let the claims of those who are stopped run out now, as if their minute were over."""
+    engine = backend_of(land.platform.settings.database_url).engine()
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {table} SET owned_until = 0"))
+    engine.dispose()

@@ -1,15 +1,25 @@
 """However many promote at once, and wherever who tells MLflow dies: one champion, and both say the same."""
 
-from collections.abc import Iterator
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 
+import psutil
 import pytest
 
 import ad_migrations
+from ad_platform.failpoints import Edge
 from ad_platform.records import Champion
+from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
-from ad_platform.tracking.mlflow import MlflowTracker
+from ad_platform.tracking.mlflow import MlflowTracker, open_tracker
+from ad_platform.tracking.models import MlflowModels
 from job_stories import Stories
 from mlflow_home import QUIET, child_environment, mlflow_home
 from racing import DONE, KILLED, REFUSED, Race, Racing, racing
@@ -36,9 +46,14 @@ def program() -> Iterator[Racing]:
 
 
 @pytest.fixture
+def tracker() -> MlflowTracker:
+    return open_tracker(mlflow_home()[0])
+
+
+@pytest.fixture
 def race(stories: Stories, program: Racing) -> Race:
     places = {"ADCTL_DATABASE_URL": stories.url, "ADCTL_STORAGE_URL": str(stories.folder / "storage")}
-    return Race(program, places)
+    return Race(program, {**places, "ADCTL_FAILPOINT": ""})
 
 
 @pytest.fixture
@@ -125,6 +140,56 @@ def test_who_dies_while_promoting_has_decided_or_has_not(stories: Stories, race:
     (decision,) = stories.store.champions.unpublished()
     assert race.promote([job.id]) == [DONE]
     assert stories.store.champions.history() == [decision]
+
+
+@contextmanager
+def stopped_at(edge: Edge, file: Path, act: Callable[[str], list[int]]) -> Iterator[list[int]]:
+    """Have a process stop at an edge and go on afterwards; the list then says how it ended."""
+    ended: list[int] = []
+    with ThreadPoolExecutor(1) as aside:
+        racing = aside.submit(act, f"{edge}:stop={file}")
+        end = time.monotonic() + 60
+        while not (file.exists() and file.read_text().endswith("\n")):
+            assert time.monotonic() < end
+            assert not racing.done(), racing.result()
+            Event().wait(0.02)
+        process = psutil.Process(int(file.read_text()))
+        try:
+            while process.status() != psutil.STATUS_STOPPED:
+                Event().wait(0.02)
+            yield ended
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        ended += racing.result(60)
+
+
+def test_who_was_stopped_before_the_decision_and_overtaken_decides_nothing(
+    stories: Stories, race: Race, tmp_path: Path, category: str
+) -> None:
+    worse, better = (stories.trained(auroc, category=category) for auroc in (0.7, 0.9))
+    with stopped_at(
+        Edge.DECIDE, tmp_path / "s", lambda trap: race.trapped(trap).promote([worse.id])
+    ) as ended:
+        won = promote(stories.store, stories.storage, better, "champion", "ann")
+    # It was told that the champion changed, asked the gates again, of this one, and was refused.
+    assert ended == [REFUSED]
+    assert stories.store.champions.history() == [won]
+
+
+@pytest.mark.parametrize("stories", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("edge", [Edge.REGISTER, Edge.REGISTERED])
+def test_who_was_stopped_while_telling_mlflow_and_overtaken_leaves_the_newest_decision(
+    stories: Stories, race: Race, tracker: MlflowTracker, tmp_path: Path, category: str, edge: Edge
+) -> None:
+    jobs = [stories.trained(0.9, category=category) for _ in range(2)]
+    promote(stories.store, stories.storage, jobs[0], "champion", "ann")
+    with stopped_at(edge, tmp_path / "s", lambda trap: race.trapped(trap).project()) as ended:
+        newest = promote(stories.store, stories.storage, jobs[1], "champion", "ann")
+        assert Projection(stories.store, stories.storage, MlflowModels(tracker))() == 1
+        check_agreement(stories, tracker, newest.model)
+    assert ended == [DONE]
+    check_agreement(stories, tracker, newest.model)
+    assert [one.revision for one in stories.store.champions.in_force()] == [2]
 
 
 @pytest.mark.slow

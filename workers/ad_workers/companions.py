@@ -8,6 +8,8 @@ import sys
 import threading
 from dataclasses import dataclass, field
 
+from ad_platform.lifeline import requests_held_back
+
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds before one that died is started again
@@ -70,12 +72,13 @@ class Companion:
     def _run(self) -> int:
         read, lifeline = os.pipe()
         os.set_blocking(lifeline, False)  # one that does not listen must not hold up a worker
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", self.module, "--lifeline", str(read)],
-            pass_fds=(read,),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with requests_held_back():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self.module, "--lifeline", str(read)],
+                pass_fds=(read,),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         os.close(read)
         with self._lock:
             self._lifeline = lifeline

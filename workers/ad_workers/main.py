@@ -39,6 +39,7 @@ from ad_workers.boottime import boottime
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
+from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
 from ad_workers.nursery import Nursery
 from ad_workers.slots import Slots
@@ -46,8 +47,9 @@ from ad_workers.tick import Ticker
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = 0.7  # the part of the grace a draining child has; the rest is for the worker's own leave
+LEAVE = 0.3, 4.0  # the part of the grace, and the seconds at least, that the worker needs to leave itself
 CELERY = 2.0  # seconds Celery has to end after the last attempt
+EXIT = 0.5  # seconds this process has to end by itself once all is done
 
 
 def start(
@@ -79,6 +81,7 @@ def start(
     worker_id, lock = _identity(settings, name)
     try:
         worker = Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices, drained)
+        worker.obey_signals()
         return worker.run(registered)
     finally:
         store.close()
@@ -115,6 +118,7 @@ class Worker:
     machine: Devices = field(default_factory=Devices)
     drained: int = os.EX_OK  # the exit code when the store told it to leave
     stopping: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
     never: threading.Event = field(default_factory=threading.Event)  # waiting for it passes time
 
     def __post_init__(self) -> None:
@@ -130,7 +134,7 @@ class Worker:
             queues=self.queues,
             detectors=frozenset(registry.names()) - frozenset(registry.broken()),
             devices=self.devices,
-            grace=CHECKPOINT * settings.grace,
+            grace=checkpoint_within(settings.grace),
             ended=self._ended,
         )
         self.code = os.EX_OK
@@ -152,8 +156,11 @@ class Worker:
         registered(self._register())
         for task in (self._tick, lambda: advertise(self.store, self.settings)):
             threading.Thread(target=task, daemon=True).start()
+        if os.getpid() == 1:
+            threading.Thread(target=bury_orphans, args=(self.stopping,), daemon=True).start()
         with self._doorbell():
             try:
+                tell_keeper("READY=1", f"STATUS={self.id} is online")
                 self._listen()
             finally:
                 self.drain()
@@ -191,7 +198,8 @@ class Worker:
         if self.slots.draining.is_set():
             return
         log.info("draining: %d attempts are asked to give their jobs back", len(self.slots.running))
-        self.leave_by = boottime() + self.settings.grace
+        tell_keeper("STOPPING=1", "STATUS=gives back what it runs")
+        self.leave_by = boottime() + max(EXIT, self.settings.grace - EXIT)
         self.slots.draining.set()
         celery_state.should_stop = os.EX_OK
         threading.Thread(target=self._leave_even_if_celery_hangs, daemon=True).start()
@@ -204,6 +212,11 @@ class Worker:
             self.leave_by = min(self.leave_by, boottime() + CELERY)
             self.slots.kill()
         self.drain()
+
+    def obey_signals(self) -> None:
+        """Be told to leave by signals from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, self.signalled)
 
     def broke(self) -> None:
         """Leave with an error, so that whoever started this worker starts it again."""
@@ -236,7 +249,7 @@ class Worker:
             without_mingle=True,
             quiet=True,
         )
-        worker.signalled, worker.broke = self.signalled, self.broke
+        worker.obey_signals, worker.broke = self.obey_signals, self.broke
         worker.start()
 
     def _ended(self, lease: Lease) -> None:
@@ -283,6 +296,7 @@ class Worker:
         self.sweeper.close(2.0)
         self.shipper.close(max(1.0, self.leave_by - boottime()))
         log.info("worker %s has left", self.id)
+        self.left.set()
 
     def _leave_even_if_celery_hangs(self) -> None:
         """End the process in time, though Celery may be waiting for a dead broker, or a thread for a disk."""
@@ -294,14 +308,15 @@ class Worker:
         if not self.stopping.wait(CELERY):
             self._leave()
             os._exit(self.code)
-        self.never.wait(max(CELERY, self.leave_by + CELERY - boottime()))
+        self.left.wait(max(CELERY, self.leave_by - boottime()))
+        self.never.wait(EXIT)  # nothing is lost by now, whatever a thread still waits for
         os._exit(self.code)
 
 
 class _Listener(CeleryWorker):  # type: ignore[misc]
     """Celery's worker with our answer to signals, and to what it cannot go on from."""
 
-    signalled: Any = None
+    obey_signals: Any = None
     broke: Any = None
 
     def stop(self, in_sighandler: bool = False, exitcode: int | None = None) -> None:
@@ -312,8 +327,13 @@ class _Listener(CeleryWorker):  # type: ignore[misc]
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Install our signal handlers where Celery would install its own."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, self.signalled)
+        self.obey_signals()
+
+
+def checkpoint_within(grace: float) -> float:
+    """Return the seconds of a worker's grace that a draining child has; the rest is for the worker itself."""
+    part, least = LEAVE
+    return max(grace / 2, grace - max(part * grace, least))
 
 
 def _show(request_id: str, job_id: str) -> None:

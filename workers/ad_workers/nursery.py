@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ad_platform.lifeline import requests_held_back
 from ad_workers.link import Link
 from ad_workers.messages import Assignment, encode
 
@@ -72,6 +73,8 @@ class Nursery:
     def close(self) -> None:
         """End the zygote and with it every child."""
         self._closed = True
+        if not self.ready.is_set():
+            self._process.kill()  # it has no child, and would not look up before torch is loaded
         os.close(self._lifeline)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
@@ -91,7 +94,7 @@ class Nursery:
         # Threads that spin at every barrier made a step ten times slower beside another busy process.
         # And macOS ends a child forked by a process that has loaded Apple's libraries, unless told not to.
         calm = {"OMP_WAIT_POLICY": "PASSIVE", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", **os.environ}
-        with theirs:
+        with theirs, requests_held_back():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ad_workers.zygote", str(theirs.fileno()), str(read)],
                 pass_fds=(theirs.fileno(), read),

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 LOOK = 2.0  # seconds between two looks for directives
 CANCEL_GRACE = 1.5  # seconds a cancelled or pruned child has before its process group is killed
 WEIGHT = (Directive.CONTINUE, Directive.DRAIN, Directive.PRUNE, Directive.CANCEL)  # a later one overrides
+# None: with the zygote.
+ENDED_FROM_OUTSIDE = (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 ENDINGS: dict[int | None, Outcome] = {
     Exit.CANCELLED: Outcome(outcome=AttemptOutcome.CANCELLED),
     Exit.PRUNED: Outcome(outcome=AttemptOutcome.CANCELLED, error="pruned: the trial was not worth finishing"),
@@ -217,7 +219,10 @@ class Supervisor:
         if WEIGHT.index(directive) <= WEIGHT.index(self.stopping or Directive.CONTINUE):
             return
         self.stopping = directive
-        self.stop_by = self.clock() + (self.grace if directive is Directive.DRAIN else CANCEL_GRACE)
+        patience = self.grace if directive is Directive.DRAIN else CANCEL_GRACE
+        if directive is Directive.DRAIN and self.child.pid is None:
+            patience = 0.0  # it has not been forked yet, so there is nothing to keep
+        self.stop_by = self.clock() + patience
         self.child.link.send(say.Order(directive=directive))
 
     def _stall(self, silence: float) -> None:
@@ -272,8 +277,8 @@ class Supervisor:
 
     def _tell_end(self) -> None:
         drained = self.child.status == Exit.DRAINED or self.stopping is Directive.DRAIN
-        # A second signal may kill the child before the order to drain has reached it.
-        killed = self.draining() and self.child.status == -signal.SIGKILL
+        # A second signal, or one to every process, may end it before the order to drain has reached it.
+        killed = self.draining() and self.child.status in ENDED_FROM_OUTSIDE
         ended = self.stopping in (Directive.CANCEL, Directive.PRUNE)
         if (drained or killed) and not ended and self.verdict is None:
             self.store.leases.give_back(self.lease, "its worker was drained")

@@ -12,7 +12,7 @@ from functools import cache
 from ad_platform import settings as environment
 from ad_platform.client import Client
 from ad_platform.errors import AdctlError
-from ad_platform.lifeline import Stop
+from ad_platform.lifeline import Stop, leave_requests_to_the_holder
 from ad_platform.records import Study
 from ad_platform.settings import Settings
 from ad_platform.specs import Json
@@ -37,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s sweeper %(levelname)s %(message)s")
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    if given.lifeline is not None:
+    if given.lifeline is None:
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+    else:
+        leave_requests_to_the_holder()
         stop.at_end_of(given.lifeline)
     try:
         run(environment.load(), stop)
@@ -58,8 +60,9 @@ def run(settings: Settings, stop: Stop) -> None:
         follower = Follower(client.store, client.storage, owner)
         while not stop.asked and idle < IDLE:
             try:
-                studies = client.store.studies.to_advance()
-                claimed = [advance.advance(study.id) for study in studies]
+                studies = [study.id for study in client.store.studies.to_advance()]
+                studies += sorted(advance.lost - set(studies))
+                claimed = [advance.advance(study) for study in studies]
                 benchmarks = client.store.benchmarks.to_follow()
                 busy = [follower.follow(benchmark) for benchmark in benchmarks]
                 client.ring()

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ad_platform.lifeline import leave_requests_to_the_holder, requests_held_back
 from ad_workers.zygote import die_with_parent
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ class Witness:
             return None
         ours, theirs = socket.socketpair()
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            _become(parent, theirs)
+        with requests_held_back():
+            pid = os.fork()
+            if pid == 0:
+                _become(parent, theirs)
         theirs.close()
         return cls(pid, ours)
 
@@ -166,6 +168,7 @@ def _become(parent: int, end: socket.socket) -> None:
     """Be the witness, in a forked child, and never return."""
     code = 1
     try:
+        leave_requests_to_the_holder()
         die_with_parent(parent)
         _let_go(end.fileno())
         serve(end)

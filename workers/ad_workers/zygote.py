@@ -21,7 +21,10 @@ from dataclasses import dataclass
 
 import pydantic
 
+from ad_platform.lifeline import REQUESTS, leave_requests_to_the_holder
+
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 PRELOAD = (
     "torch",
     "numpy",
@@ -99,8 +102,8 @@ class Zygote:
             os.setsid()
             die_with_parent(parent)
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            leave_requests_to_the_supervisor()
             self.control.close()
             os.close(self.lifeline)
             os.close(self.wakeup)
@@ -143,6 +146,22 @@ class Zygote:
             self.control.sendall(json.dumps(message).encode() + b"\n")
 
 
+def leave_requests_to_the_supervisor() -> None:
+    """Do nothing at a request to end that met every process: the order to checkpoint comes from the worker.
+
+    A handler and not SIG_IGN: a program started here would inherit that, and could not be told to end.
+    """
+    for number in REQUESTS:
+        signal.signal(number, lambda *_: None)
+        signal.siginterrupt(number, False)
+
+    def as_usual() -> None:
+        for number in REQUESTS:
+            signal.signal(number, signal.SIG_DFL)
+
+    os.register_at_fork(after_in_child=as_usual)
+
+
 def reap() -> tuple[int, int] | None:
     """Return pid and status of a child that has ended, after killing what is left of its group."""
     try:
@@ -175,6 +194,12 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def adopt_orphans() -> None:
+    """Have what a dead child has left behind become this process's own, which reaps it: PID 1 may not."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def preload() -> None:
     """Import what children will need; a part that is not installed is the child's to miss."""
     for name in PRELOAD:
@@ -190,8 +215,8 @@ def preload() -> None:
 def main() -> None:
     """Preload, then serve."""
     control, lifeline = int(sys.argv[1]), int(sys.argv[2])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # the worker decides; Ctrl-C reaches the whole terminal
+    leave_requests_to_the_holder()  # the worker decides; Ctrl-C reaches the whole terminal
+    adopt_orphans()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)

@@ -2,8 +2,10 @@
 
 import gc
 import re
+import signal
 import sys
 from importlib.util import find_spec
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,6 +63,8 @@ def start(
     labels = tuple(label.strip() for label in queues.split(",") if label.strip())
     if not labels:
         raise InvalidRequest("--queues needs at least one label, such as: --queues default")
+    # What follows takes seconds, in which a container's first process would be deaf to SIGTERM.
+    signal.signal(signal.SIGTERM, _leave_at_once)
     from ad_workers.main import start as run_worker
 
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
@@ -69,6 +73,10 @@ def start(
             session.settings(), slots=slots, queues=labels, name=name, drained=drained_code, registered=_told
         )
     )
+
+
+def _leave_at_once(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)  # it holds nothing yet
 
 
 def _told(worker: "WorkerRecord") -> None:

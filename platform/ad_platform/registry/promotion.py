@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ad_platform.errors import ChampionChanged, Conflict, InvalidRequest, InvalidValue
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Champion, Job
 from ad_platform.registry import operating
 from ad_platform.registry.case import METRIC, Candidate, Case, Verdict, candidate_of
@@ -86,7 +87,7 @@ def decide(store: Store, storage: Storage, job: Job, wish: Wish, limits: AllLimi
         if proposal.same:
             return proposal.champion
         refuse(proposal.verdicts, store.jobs.get(proposal.champion.job_id), wish.force)
-        return store.champions.promote(proposal.champion)
+        return _kept(store, proposal.champion)
 
     return _until_decided(once)
 
@@ -166,18 +167,17 @@ def roll_back(
         )
     verdicts = judge(case)
     refuse(verdicts, candidate.job, force=True)
-    return store.champions.promote(
-        Champion(
-            model=model,
-            alias=alias,
-            revision=current.revision + 1,
-            job_id=earlier.job_id,
-            user=user,
-            reason=reason,
-            evidence={**evidence_of(case, verdicts), "rollback_to": earlier.revision},
-            forced=any(not verdict.passed for verdict in verdicts),
-        )
+    champion = Champion(
+        model=model,
+        alias=alias,
+        revision=current.revision + 1,
+        job_id=earlier.job_id,
+        user=user,
+        reason=reason,
+        evidence={**evidence_of(case, verdicts), "rollback_to": earlier.revision},
+        forced=any(not verdict.passed for verdict in verdicts),
     )
+    return _kept(store, champion)
 
 
 def model_name(job: Job) -> str:
@@ -234,6 +234,12 @@ def evidence_of(case: Case, verdicts: Sequence[Verdict]) -> dict[str, Json]:
         "metrics": dict(metrics),
         METRIC: candidate.auroc,
     }
+
+
+def _kept(store: Store, champion: Champion) -> Champion:
+    """Make a decision the one in force; raise ChampionChanged if others decided since it was prepared."""
+    reach(Edge.DECIDE)
+    return store.champions.promote(champion)
 
 
 def _until_decided(once: Callable[[], Champion]) -> Champion:

@@ -15,6 +15,12 @@ def claim(tx: Transaction, table: Table, row_id: str, owner: str, seconds: float
     return tx.run(taken.values(owner=owner, owned_until=tx.now + seconds)).rowcount == 1
 
 
+def prolong(tx: Transaction, table: Table, row_id: str, owner: str, seconds: float) -> bool:
+    """Hold a row for longer that nobody else has held since; False if somebody has, and be it gone again."""
+    mine = update(table).where(table.c.id == row_id, table.c.owner == owner)
+    return tx.run(mine.values(owned_until=tx.now + seconds)).rowcount == 1
+
+
 def release(tx: Transaction, table: Table, row_id: str, owner: str) -> None:
     """Give the right back, if still held."""
     mine = (table.c.id == row_id, table.c.owner == owner)

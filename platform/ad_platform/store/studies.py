@@ -64,6 +64,10 @@ class SqlStudies(study_contract.Studies):
         """Take the right to advance a study for a while; False if somebody else holds it."""
         return self._db.write(lambda tx: claims.claim(tx, studies, study_id, owner, seconds))
 
+    def prolong(self, study_id: str, owner: str, seconds: float) -> bool:
+        """Hold a study for longer; False if somebody else has held it since."""
+        return self._db.write(lambda tx: claims.prolong(tx, studies, study_id, owner, seconds))
+
     def release(self, study_id: str, owner: str) -> None:
         """Give that right back, if still held."""
         self._db.write(lambda tx: claims.release(tx, studies, study_id, owner))
@@ -91,12 +95,23 @@ class SqlStudies(study_contract.Studies):
         return self._db.write(work, Commit.BEGIN_TRIAL)
 
     def end_trial(
-        self, study_id: str, number: int, state: TrialState, values: Sequence[float] | None, error: str = ""
+        self,
+        study_id: str,
+        number: int,
+        state: TrialState,
+        values: Sequence[float] | None,
+        error: str = "",
+        *,
+        owner: str | None = None,
     ) -> Trial:
         """End a trial, and return it; an ended one stands as it is."""
-        return self._db.write(
-            lambda tx: trials.end(tx, study_id, number, state, values, error), Commit.END_TRIAL
-        )
+
+        def work(tx: Transaction) -> Trial:
+            if owner is not None:
+                claims.hold(tx, studies, study_id, owner, "study")
+            return trials.end(tx, study_id, number, state, values, error)
+
+        return self._db.write(work, Commit.END_TRIAL)
 
     def retry(self, study_id: str) -> list[Trial]:
         """Ask for every failed trial to be run once more, have the study run, and return those trials."""

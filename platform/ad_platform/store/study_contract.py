@@ -42,6 +42,13 @@ class Studies(ABC):
         """Take the right to advance a study for a while; False if somebody else holds it."""
 
     @abstractmethod
+    def prolong(self, study_id: str, owner: str, seconds: float) -> bool:
+        """Hold a study for longer; False if somebody else has held it since, though it may be free again.
+
+        Whoever went on with it has left it otherwise than this owner knows it.
+        """
+
+    @abstractmethod
     def release(self, study_id: str, owner: str) -> None:
         """Give that right back, if still held."""
 
@@ -72,9 +79,19 @@ class Studies(ABC):
 
     @abstractmethod
     def end_trial(
-        self, study_id: str, number: int, state: TrialState, values: Sequence[float] | None, error: str = ""
+        self,
+        study_id: str,
+        number: int,
+        state: TrialState,
+        values: Sequence[float] | None,
+        error: str = "",
+        *,
+        owner: str | None = None,
     ) -> Trial:
-        """End a trial, and return it; an ended one stands as it is. Raises UnknownName."""
+        """End a trial, and return it; an ended one stands as it is.
+
+        Raises UnknownName; ClaimLost if an owner is named that does not hold the study.
+        """
 
     @abstractmethod
     def retry(self, study_id: str) -> list[Trial]:

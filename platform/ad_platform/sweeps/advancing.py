@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from ad_platform.catalogue import DetectorEntry
 from ad_platform.errors import ClaimLost
+from ad_platform.failpoints import Edge, reach
 from ad_platform.records import Job, Study, Trial
 from ad_platform.states import JobState, StudyState, TrialOrigin, TrialState
 from ad_platform.store.contract import Store
@@ -47,12 +48,24 @@ class Advancer:
     open: Callable[[Study, StudySpec], OptunaStudy]
     conclude: Conclude
     clock: Callable[[], float] = time.monotonic
+    lost: set[str] = field(
+        default_factory=set
+    )  # studies in which somebody else went on before a turn was over
     _left: dict[str, tuple[float, Looks]] = field(default_factory=dict)  # how studies were found, and when
 
     def advance(self, study_id: str) -> bool:
-        """Take a study further unless nothing has changed; False if somebody else is at it."""
+        """Take a study further unless nothing has changed; False if somebody else is at it.
+
+        A turn in which the claim was lost may have asked Optuna for a trial that nobody knows. The study is
+        in `lost` then, until another turn at it, which may come after its end, has seen to that.
+        """
         left_at, left = self._left.get(study_id, (0.0, None))
-        if left is not None and self.clock() - left_at < SURE and left == looks(self.store, study_id):
+        if (
+            study_id not in self.lost
+            and left is not None
+            and self.clock() - left_at < SURE
+            and left == looks(self.store, study_id)
+        ):
             return True
         if not self.store.studies.claim(study_id, self.owner, CLAIM):
             return False
@@ -67,8 +80,10 @@ class Advancer:
                 optuna.rest()
             # As it looked before: what this turn has changed itself may be worth another one.
             self._left[study_id] = (self.clock(), found)
+            self.lost.discard(study_id)
         except ClaimLost as error:
             log.warning("%s", error)
+            self.lost.add(study_id)
         finally:
             self.store.studies.release(study_id, self.owner)
         return True
@@ -172,10 +187,12 @@ class _Turn:
         elif bad := [job for job in jobs if job.state in (JobState.FAILED, JobState.CANCELLED)]:
             self._give_up(trial, jobs, bad)
         elif self._is_pruned(trial, jobs):
+            self._hold_on()
             for job in jobs:
                 self.store.jobs.prune(job.id)
 
     def _give_up(self, trial: Trial, jobs: Sequence[Job], bad: Sequence[Job]) -> None:
+        self._hold_on()
         pruned = all(job.prune_requested and not job.cancel_requested for job in bad)
         for job in jobs:
             if not job.state.terminal:
@@ -203,7 +220,9 @@ class _Turn:
     ) -> None:
         # Optuna first: a trial that has ended in the store is not looked at again.
         self.optuna.tell(trial.number, state, values)
-        ended = self.store.studies.end_trial(self.study.id, trial.number, state, values, error)
+        ended = self.store.studies.end_trial(
+            self.study.id, trial.number, state, values, error, owner=self.owner
+        )
         self.summary.ended(ended, jobs)
 
     # What is wanted
@@ -224,14 +243,15 @@ class _Turn:
         room, ruled_out = min(self._room(), self._lack()), 0
         while room > 0 and ruled_out < MOST_RULED_OUT:
             self._hold_on()
+            reach(Edge.ASK)
             if self._begin(self.optuna.ask()):
                 room -= 1
             else:
                 ruled_out += 1
 
     def _hold_on(self) -> None:
-        """Claim the study for longer; raise ClaimLost if somebody else has it meanwhile."""
-        if not self.store.studies.claim(self.study.id, self.owner, CLAIM):
+        """Hold the study for longer; raise ClaimLost if somebody else has had it meanwhile."""
+        if not self.store.studies.prolong(self.study.id, self.owner, CLAIM):
             raise ClaimLost(self.study.id, self.owner)
 
     def _run_again(self) -> None:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from ad_platform import settings as environment
 from ad_platform.errors import AdctlError, Unavailable
-from ad_platform.lifeline import Stop
+from ad_platform.lifeline import Stop, leave_requests_to_the_holder
 from ad_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper %(levelname)s %(message)s")
     stop = Stop()
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    if given.lifeline is not None:
+    if given.lifeline is None:
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+    else:
+        leave_requests_to_the_holder()
         stop.at_end_of(given.lifeline)
     try:
         settings = environment.load()

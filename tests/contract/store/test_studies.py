@@ -75,6 +75,23 @@ def test_whoever_lost_the_claim_can_neither_begin_a_trial_nor_summarise(
     assert store.jobs.of_keys(["k"]) == {}
 
 
+def test_a_claim_is_held_for_longer_only_while_nobody_else_has_had_it(store: Store, clock: FakeClock) -> None:
+    running(store)
+    clock.advance(2 * MINUTE)
+    assert store.studies.prolong("5a01", "me", MINUTE)  # it ran out, and nobody came
+    store.studies.begin_trial(FIRST, "me", [])
+    clock.advance(2 * MINUTE)
+    assert store.studies.claim("5a01", "you", MINUTE)
+    for _ in range(2):
+        assert not store.studies.prolong("5a01", "me", MINUTE)
+        with pytest.raises(ClaimLost):
+            store.studies.end_trial("5a01", 0, TrialState.FAILED, None, owner="me")
+        store.studies.release("5a01", "you")  # free again, but no more as it was
+    assert [trial.state for trial in store.studies.trials("5a01")] == [TrialState.RUNNING]
+    assert store.studies.claim("5a01", "me", MINUTE)
+    assert store.studies.end_trial("5a01", 0, TrialState.FAILED, None, owner="me").state is TrialState.FAILED
+
+
 def test_a_trial_begins_with_its_jobs_and_the_same_number_again_changes_nothing(store: Store) -> None:
     running(store)
     trial, jobs = store.studies.begin_trial(FIRST, "me", [asked(key="k0"), asked(key="k1", needs=("#0",))])

@@ -230,6 +230,25 @@ def test_a_child_that_does_not_drain_in_time_is_killed_and_given_back_uncounted(
     assert scene.leases.outcome is None
 
 
+def test_a_child_that_is_not_forked_yet_is_given_back_at_once_when_its_worker_drains(play):
+    def drain(scene):
+        scene.child.pid = None
+        scene.drained.set()
+
+    scene = play({4: drain})
+    assert scene.now < 6
+    assert scene.leases.calls[-1] == "give_back"
+
+
+@pytest.mark.parametrize("status", [None, -2, -9, -15])
+def test_what_ends_a_child_from_outside_while_its_worker_drains_is_no_failure(play, status):
+    def told(scene):
+        scene.drained.set()
+        scene.end(status)
+
+    assert play({4: told}).leases.calls[-1] == "give_back"
+
+
 def test_a_cancel_overrides_a_drain(play):
     def cancel(scene):
         scene.leases.directive = Directive.CANCEL

@@ -1,0 +1,144 @@
+"""Every failpoint lies where the program comes along: a whole life of jobs reaches each, by its name."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ad_platform import failpoints
+from ad_platform.queue.memory import MemoryQueue
+from ad_platform.records import Capabilities, Champion, Job
+from ad_platform.registry.projection import Projection
+from ad_platform.registry.promotion import promote
+from ad_platform.retention.collecting import Collector
+from ad_platform.retention.facts import Rules
+from ad_platform.states import JobState
+from ad_platform.storage.engine import open_storage
+from ad_platform.sweeps.optuna_study import close_storage
+from ad_platform.tracking.memory import MemoryTracker
+from ad_platform.tracking.shipper import Shipper
+from clientkit import Bench
+from ground import Ground
+from job_stories import Stories
+from sweepkit import SPACE, Field
+
+pytestmark = pytest.mark.timeout(240)
+EVERYDAY = "embedded"
+
+HARSH = Rules(older_than=0.0, keep_last=0, grace=0.0, resumable=0.0)
+
+
+class Registry:
+    """A registry of models that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.versions: list[Champion] = []
+        self.alias: str | None = None
+
+    def version_of(self, champion: Champion) -> str | None:
+        return None
+
+    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+        self.versions.append(champion)
+        return str(len(self.versions))
+
+    def alias_of(self, champion: Champion) -> str | None:
+        return self.alias
+
+    def set_alias(self, champion: Champion, version: str) -> None:
+        self.alias = version
+
+    def tidy(self, champion: Champion, version: str) -> None:
+        pass
+
+
+@pytest.fixture
+def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a file to which this process and a worker with the same trap write the edges they reach."""
+    file = tmp_path / "reached"
+    monkeypatch.setenv(failpoints.VARIABLE, f"*:trace={file}")
+    failpoints._armed.cache_clear()
+    yield file
+    monkeypatch.delenv(failpoints.VARIABLE)
+    failpoints._armed.cache_clear()
+
+
+def test_a_whole_life_reaches_every_edge_and_none_that_is_not_listed(
+    land: Ground, traced: Path, tmp_path: Path
+) -> None:
+    lives: list[Callable[[], None]] = [
+        lambda: worked(land, f"*:trace={traced}"),
+        lambda: overtaken(land),
+        lambda: searched(land),
+        lambda: thrown_away(land),
+        lambda: shown(Stories(tmp_path)),
+        lambda: uploaded(tmp_path),
+    ]
+    for live in lives:
+        live()
+    reached = set(traced.read_text().split())
+    assert sorted(set(failpoints.EDGES) - reached) == []
+    assert reached == set(failpoints.EDGES)
+
+
+def worked(land: Ground, trap: str) -> None:
+    """Fit, with checkpoints of which the oldest go; cancel, retry, and give back what a worker leaves."""
+    worker = land.platform.start_worker(slots=2, trap=trap)
+    assert land.ended(land.submit(steps=8)).state is JobState.SUCCEEDED
+    unwanted, kept = (land.submit(steps=400, pause=0.05) for _ in range(2))
+    land.reaches(kept, 2)
+    land.client.cancel(unwanted)
+    assert land.ended(unwanted).state is JobState.CANCELLED
+    worker.terminate()
+    assert worker.wait(30) == 0
+    assert land.outcomes(kept) == ["given_back"]
+    land.client.cancel(kept)
+    land.client.cancel(land.client.retry(unwanted).jobs[0])
+
+
+def overtaken(land: Ground) -> None:
+    """Have a job taken back from one who died, and not want it any more; remind of one nobody heard of."""
+    store = land.client.store
+    job = land.submit(steps=8)
+    able = Capabilities(worker="mortal", node="here", detectors=frozenset({"troublesome"}))
+    lease = store.leases.lease(able, 0.01, job)
+    assert lease is not None
+    assert lease.job_id == job
+    land.platform.wait(store.leases.reap, "it is taken back", 10)
+    assert store.jobs.prune(job).state is JobState.CANCELLED
+    unheard = land.submit(steps=8)  # its ring was made, and nobody is there to hear it
+    land.platform.wait(lambda: store.outbox.remind(0.0), "it is owed again", 10)
+    store.jobs.cancel(unheard)
+
+
+def searched(land: Ground) -> None:
+    """Sweep, with jobs done by a formula."""
+    field = Field(Bench(land.client, land.client.store, MemoryQueue(), land.platform.home))
+    field.run(field.submit(*SPACE, trials=2, sampler="random"))
+    for storage in field.opened:
+        close_storage(storage)
+
+
+def thrown_away(land: Ground) -> None:
+    """Collect what nothing needs, and bring it back."""
+    store = land.client.store
+    for shipment in store.shipments.claim("a test", 5, 100):
+        store.shipments.done(shipment, "run", 0)
+    collector = Collector(store, land.storage, land.platform.settings)
+    assert collector.collect(HARSH).thrown
+    assert collector.restore().entries
+
+
+def shown(stories: Stories) -> None:
+    """Promote a model, and tell the tracking server and the registry of models of it."""
+    promote(stories.store, stories.storage, stories.trained(), "champion", "ann")
+    projection = Projection(stories.store, stories.storage, Registry())
+    assert Shipper(stories.store, stories.storage, MemoryTracker(), "me", [projection]).once() >= 3
+    stories.store.close()
+
+
+def uploaded(folder: Path) -> None:
+    """Publish a bundle in a storage that is no folder."""
+    (folder / "bundle" / "more").mkdir(parents=True, exist_ok=True)
+    (folder / "bundle" / "more" / "state").write_text("whole")
+    open_storage("memory://edges").publish("a/bundle", folder / "bundle")
