@@ -7,15 +7,19 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from ad_platform import datasets
 from ad_platform.client import Client
+from ad_platform.failpoints import Commit, Edge
 from ad_platform.records import Study
 from ad_platform.requests import Scheduling, TrainRequest
 from ad_platform.states import JobKind, JobState, StudyState, TrialState
+from ad_platform.store.engine import backend_of
 from ad_platform.sweeps.asking import SweepRequest
 from ad_platform.sweeps.optuna_study import close_storage, open_storage
 from ad_platform.sweeps.steering import Sweeps
@@ -26,6 +30,7 @@ from running_platform import Platform, alive, family
 EVERYDAY = "clustered"
 
 SWEEPER = "ad_workers.sweeping"
+OF_THE_SWEEPER = [Edge.ASKED, Commit.BEGIN_TRIAL.after, Edge.TOLD]
 PATIENCE = 120.0  # seconds for what is left once nobody strikes any more
 
 
@@ -85,14 +90,16 @@ class Battlefield:
 
 
 @pytest.fixture
-def field(stack: Ground) -> Iterator[Battlefield]:
-    """Give the stack with two workers; the fight ends them."""
+def field(stack: Ground, tmp_path: Path) -> Iterator[Battlefield]:
+    """Give the stack with two workers, of whose sweepers one dies at each edge; the fight ends them."""
     stack.platform.workers.clear()
+    trap = ",".join(f"{edge}:kill={tmp_path / edge}" for edge in OF_THE_SWEEPER)
     for _ in range(2):
-        stack.platform.start_worker(slots=2)
+        stack.platform.start_worker(slots=2, trap=trap)
     dice = random.Random(os.environ.get("ADCTL_FIRE", "7"))
     yield Battlefield(stack.platform, stack.broker, stack.client, dice)
     stack.platform.close()
+    assert {path.name for path in tmp_path.iterdir()} == set(OF_THE_SWEEPER)
 
 
 def submit(field: Battlefield, trials: int) -> Study:
@@ -172,17 +179,35 @@ def check_sums(field: Battlefield, study: Study, trials: int) -> None:
         assert trial.error
 
 
+def free_claims(field: Battlefield) -> None:
+    """Let the claims of sweepers that are dead run out now, as if their minute were over."""
+    alive_now = [each.pid for worker in field.platform.workers for each in family(worker.pid)]
+    engine = backend_of(field.platform.settings.database_url).engine()
+    with engine.begin() as connection:
+        for row in connection.execute(text("SELECT id, owner FROM studies WHERE owner IS NOT NULL")).all():
+            if int(row.owner.rsplit("-", 2)[1]) not in alive_now:
+                free = text("UPDATE studies SET owned_until = 0 WHERE id = :id AND owner = :owner")
+                connection.execute(free, {"id": row.id, "owner": row.owner})
+    engine.dispose()
+
+
 def fight(field: Battlefield, trials: int, strikes: int, pause: float) -> None:
     study = submit(field, trials)
     sweeps = Sweeps(field.client)
-    field.platform.wait(lambda: sweeps.view(study).asked > 0, "the first trials are asked for", 60)
+
+    def begun() -> bool:
+        free_claims(field)
+        return sweeps.view(study).asked > 0
+
+    field.platform.wait(begun, "the first trials are asked for", 60)
     struck = strike(field, study, strikes, pause)
     print(f"struck: {struck}")
-    field.platform.wait(
-        lambda: field.client.store.studies.get(study.id).state is StudyState.FINISHED,
-        f"the sweep ends, struck {struck}",
-        PATIENCE,
-    )
+
+    def ended() -> bool:
+        free_claims(field)
+        return field.client.store.studies.get(study.id).state is StudyState.FINISHED
+
+    field.platform.wait(ended, f"the sweep ends, struck {struck}", PATIENCE)
     assert all(struck.values())
     check_sums(field, study, trials + 2 * strikes)
     kept = [each for worker in field.platform.workers for each in family(worker.pid)]
