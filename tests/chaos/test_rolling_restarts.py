@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ad_platform.records import Job
 from ad_platform.states import JobState
 from ground import Ground, attempt_processes, zygote_of
 from running_platform import alive, family
@@ -36,7 +37,13 @@ def land(stack: Ground) -> Iterator[Ground]:
         worker.kill()
         worker.wait()
     stack.platform.workers.clear()
+    # Nobody else takes back what they held.
+    stack.platform.wait(lambda: not (stack.client.store.leases.reap(), running(stack))[1], "leases end", 30)
     stack.idle()
+
+
+def running(land: Ground) -> list[Job]:
+    return land.client.store.jobs.search(states=[JobState.RUNNING])
 
 
 def leaves(worker: Worker, seconds: float) -> float:
