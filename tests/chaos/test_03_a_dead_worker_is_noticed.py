@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -154,6 +155,10 @@ def test_without_any_worker_a_clients_look_is_enough(land: Ground) -> None:
         (running,) = [job for job in jobs if land.job(job).state is JobState.RUNNING]
         worker.kill()
         worker.wait()
+        for edge in (Commit.REAP.before, Commit.REAP.after):  # whoever looks may die of it, too
+            looking = partial(land.platform.trapped, f"{edge}:kill", "list", "-q")
+            land.platform.wait(lambda: looking().returncode == -9, f"a look gets to {edge}", 20)  # noqa: B023
+            assert (land.outcomes(running) == ["lost"]) == (edge == Commit.REAP.after)
         land.platform.wait(
             lambda: running not in land.platform("list", "--state", "running", "-q"), "seen", 20
         )
@@ -162,6 +167,24 @@ def test_without_any_worker_a_clients_look_is_enough(land: Ground) -> None:
         assert land.outcomes(running) == ["lost"]
         for each in jobs:
             land.client.cancel(each)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("edge", [Commit.GIVE_BACK.before, Commit.GIVE_BACK.after])
+def test_a_worker_killed_while_it_gives_a_job_back_leaves_it_to_another(land: Ground, edge: str) -> None:
+    with no_worker_left(land):
+        dying = land.platform.start_worker(trap=f"{edge}:kill")
+        job = land.submit(steps=200, pause=0.05)
+        land.reaches(job, 4)
+        everybody = living_family(dying.pid)
+        dying.send_signal(signal.SIGTERM)
+        assert dying.wait(30) == -signal.SIGKILL
+        land.die(everybody, 15)
+        land.platform.start_worker()
+        assert land.ended(job).state is JobState.SUCCEEDED
+        kept = edge == Commit.GIVE_BACK.after
+        assert land.outcomes(job) == ["given_back" if kept else "lost", "succeeded"]
+        check_series(land, job, 200)
 
 
 def test_workers_that_die_again_and_again_leave_no_orphan_and_lose_no_step(land: Ground) -> None:

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ad_platform.failpoints import Edge
+from ad_platform.failpoints import Commit, Edge
 from ad_platform.records import Job
 from ad_platform.states import AttemptOutcome, JobState
 from ground import Ground, attempt_processes
@@ -127,6 +127,30 @@ def test_in_the_race_with_lease_and_finish_what_the_canceller_was_told_holds(
         assert attempts in ([], [AttemptOutcome.SUCCEEDED], [AttemptOutcome.CANCELLED])
     assert len(told) == 24
     assert not attempt_processes(worker.pid)
+
+
+@pytest.mark.parametrize(("verb", "edges"), [("cancel", Commit.CANCEL), ("retry", Commit.RETRY)])
+def test_a_client_killed_at_the_edges_of_what_it_asks_has_asked_or_has_not(
+    land: Ground, worker: Worker, verb: str, edges: Commit
+) -> None:
+    ask = land.asked(land.pictures())
+    elsewhere = replace(ask, scheduling=replace(ask.scheduling, queue="nobody-serves-this"))
+    job = land.send(elsewhere).jobs[0].id
+    if verb == "retry":
+        land.client.cancel(job)
+
+    def stands() -> tuple[int, JobState]:
+        return len(land.client.store.jobs.search(limit=1000)), land.job(job).state
+
+    before = stands()
+    for edge, kept in ((edges.before, False), (edges.after, True)):
+        killed = land.platform.trapped(f"{edge}:kill", verb, job)
+        assert (killed.returncode, killed.stdout) == (-9, ""), killed.stderr
+        assert (stands() != before) == kept
+    after = stands()
+    # Whoever was not answered asks again, and nothing is done twice.
+    land.client.cancel(job) if verb == "cancel" else land.client.retry(job)
+    assert stands() == after
 
 
 def test_in_the_midst_of_an_upload_and_between_lease_and_fork(land: Ground, worker: Worker) -> None:
