@@ -5,6 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ WEIGHTS = {  # MLflow takes long to come back
     "messages": 2,
     "mlflow": 1,
 }
+LENGTHY = ("worker", "drained worker", "mlflow")
 AHEAD = 20  # jobs that wait at a time
 RUN_STATES = {JobState.SUCCEEDED: "FINISHED", JobState.FAILED: "FAILED", JobState.CANCELLED: "KILLED"}
 
@@ -45,6 +47,11 @@ class Soak:
     dice: random.Random
     struck: Counter[str] = field(default_factory=Counter)
     everybody: dict[int, psutil.Process] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What takes long to come back must not keep the others from being struck.
+        self.lengthy = ThreadPoolExecutor(1)
+        self.under_way: Future[None] | None = None
 
     @property
     def blows(self) -> Mapping[str, Callable[[], None]]:
@@ -75,11 +82,25 @@ class Soak:
                 self.ground.client.store.jobs.cancel(jobs[-1])
             if asking.is_alive() or self._left(jobs) > SLOTS * workers:  # the last ones are to end in peace
                 (name,) = self.dice.choices(list(WEIGHTS), list(WEIGHTS.values()))
-                self.blows[name]()
-                self.struck[name] += 1
+                self._blow(name)
+        self.lengthy.shutdown()
+        if self.under_way is not None:
+            self.under_way.result()
         self._remember()
         assert len(jobs) == count
         return jobs
+
+    def _blow(self, name: str) -> None:
+        """Strike, unless something of the kind that takes long is still on its way back."""
+        if name in LENGTHY:
+            if self.under_way is not None and not self.under_way.done():
+                return
+            if self.under_way is not None:
+                self.under_way.result()
+            self.under_way = self.lengthy.submit(self.blows[name])
+        else:
+            self.blows[name]()
+        self.struck[name] += 1
 
     def _submit(self, jobs: list[str], count: int, dice: random.Random) -> None:
         """Submit jobs of every kind of fate, as fast as they run: most succeed, some are poison."""
@@ -102,12 +123,12 @@ class Soak:
 
     def _remember(self) -> None:
         """Note every process there is, to look for it in the end."""
-        for worker in self.ground.platform.workers:
+        for worker in [*self.ground.platform.workers]:
             with suppress(psutil.NoSuchProcess):
                 self.everybody.update({each.pid: each for each in family(worker.pid)})
 
     def _strike(self, module: str, *, below: bool = False) -> None:
-        workers = self.ground.platform.workers
+        workers = [*self.ground.platform.workers]
         for worker in self.dice.sample(workers, len(workers)):
             with suppress(psutil.NoSuchProcess):
                 kept = [each for each in psutil.Process(worker.pid).children() if module in each.cmdline()]

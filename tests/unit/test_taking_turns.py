@@ -7,7 +7,7 @@ import pytest
 
 import taking_turns
 
-OTHER, ALONE = "tests/unit/test_a.py::test_b", "tests/integration/workers/test_a.py::test_b"
+OTHER, ALONE = "tests/unit/test_a.py::test_b", "tests/integration/stack/test_a.py::test_b"
 
 
 @pytest.fixture
