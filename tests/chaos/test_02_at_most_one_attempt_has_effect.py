@@ -269,6 +269,10 @@ def sweeper(land: Ground, tmp_path: Path) -> Iterator[Callable[[str], tuple[psut
 def test_sweepers_stopped_at_any_edge_and_overtaken_change_nothing_in_the_study(
     land: Ground, sweeper: Callable[[str], tuple[psutil.Process, Path]], tmp_path: Path
 ) -> None:
+    for worker in land.platform.workers:  # done last: each would keep a sweeper of its own
+        worker.terminate()
+        worker.wait(30)
+    land.platform.workers.clear()
     field = Field(Bench(land.client, land.client.store, MemoryQueue(), land.platform.home))
     for edge in OF_THE_SWEEPER:
         study = field.submit(*SPACE, trials=3, parallel=2, sampler="random")

@@ -234,7 +234,7 @@ SEARCHES: list[tuple[JobFilter, int]] = [
     ({"queue": "default"}, 20),
     ({"worker": "w1"}, 20),
     ({"worker": "none"}, 0),
-    ({"before_seq": 100}, 20),
+    ({"before_seq": 8 * COPIES}, 20),
     ({"before_seq": 1, "user": "user2"}, 0),
     ({"since": FakeClock().now + COPIES - 3}, 20),
     ({"since": FakeClock().now + COPIES - 3, "oldest_first": True}, 20),

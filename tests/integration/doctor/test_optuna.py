@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import Table, delete, select, update
 
 import ad_migrations
 from ad_platform.doctor.findings import Finding, Level
@@ -112,6 +112,12 @@ def test_a_trial_whose_jobs_ended_or_are_gone_is_taken_further(ground: Field) ->
         asked(ground),
         update(jobs).values(finished_at=hour_ago),
         *(
+            delete(backed(name)).where(
+                backed(name).c.seq == select(jobs.c.seq).where(jobs.c.id == lost).scalar_subquery()
+            )
+            for name in ("facets", "tags", "measures")
+        ),
+        *(
             delete(table).where(table.c.job_id == lost)
             for table in (edges, events, outbox, shipments, backed("attempts"))
         ),
@@ -124,7 +130,7 @@ def test_a_trial_whose_jobs_ended_or_are_gone_is_taken_further(ground: Field) ->
     assert (ended[0], ended[1]) == (TrialState.COMPLETE, TrialState.FAILED)
 
 
-def backed(name: str) -> object:
+def backed(name: str) -> Table:
     from ad_platform.store.tables import metadata
 
     return metadata.tables[name]
