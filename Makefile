@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$(CURDIR)/migrations
 
-# In two processes, since half of the time is waiting; in one: make check SIDE_BY_SIDE=
+# In three processes, since most of the time is waiting; in one: make check SIDE_BY_SIDE=
 # A file's tests stay together, since they share what they start.
-SIDE_BY_SIDE ?= -n 2 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart install test check lint fmt up down slow chaos soak mutants bench
