@@ -3,9 +3,11 @@
 import atexit
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +27,28 @@ QUIET = tuple(f"ignore::{kind}Warning" for kind in ("Deprecation", "Future", "Pe
 
 
 @cache
-def mlflow_home() -> tuple[Settings, int]:
-    """Return settings whose MLflow is ready, and the exit code of a process that prepared it beside us."""
+def mlflow_home(name: str = "") -> tuple[Settings, int]:
+    """Return settings whose MLflow is ready, and the exit code of a process that prepared it beside us.
+
+    Tests that write into it by processes they kill, or that count what is in it, give it a name of their own.
+    """
+    settings, code = _template()
+    home = Path(tempfile.mkdtemp(prefix="adctl mlflow "))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    copy_database(settings.home / "mlflow.db", home / "mlflow.db")
+    return environment.load({"ADCTL_HOME": str(home), "ADCTL_NODE": "n1"}), code
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite file as it stands, with what is still in its log."""
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode=WAL")
+
+
+@cache
+def _template() -> tuple[Settings, int]:
+    """Make the database that all others are copies of; nobody writes into it."""
     home = tempfile.mkdtemp(prefix="adctl mlflow ")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     settings = environment.load({"ADCTL_HOME": home, "ADCTL_NODE": "n1"})

@@ -1,7 +1,6 @@
 """An MLflow server of our own that tests stop and start again at the same address, with what it held."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import services
-from mlflow_home import mlflow_home
+from mlflow_home import copy_database, mlflow_home
 
 PATIENCE = 120.0
 
@@ -70,10 +69,7 @@ class MortalMlflow:
 def mortal_mlflow(folder: Path) -> Iterator[MortalMlflow]:
     """Give such a server, which does not run yet, on a database that is ready."""
     folder.mkdir(parents=True)
-    prepared = mlflow_home()[0].home / "mlflow.db"
-    for file in prepared.parent.glob(f"{prepared.name}*"):
-        if not file.name.endswith(".lock"):
-            shutil.copyfile(file, folder / file.name)
+    copy_database(mlflow_home()[0].home / "mlflow.db", folder / "mlflow.db")
     server = MortalMlflow(services.free_port(), folder)
     try:
         yield server

@@ -41,13 +41,13 @@ def stories(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stories]
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[Racing]:
-    with racing(child_environment(mlflow_home()[0].home)) as made:
+    with racing(child_environment(mlflow_home("promotions")[0].home)) as made:
         yield made
 
 
 @pytest.fixture
 def tracker() -> MlflowTracker:
-    return open_tracker(mlflow_home()[0])
+    return open_tracker(mlflow_home("promotions")[0])
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ward import Ward, copied
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Iterator[Ward]:
-    copied(mlflow_home()[0].home / "mlflow.db", tmp_path / "mlflow.db")
+    copied(mlflow_home("doctor")[0].home / "mlflow.db", tmp_path / "mlflow.db")
     made = Ward(tmp_path)
     yield made
     made.close()

@@ -31,7 +31,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalBroker]:
 @pytest.fixture
 def ward(broker: MortalBroker, tmp_path: Path) -> Iterator[Ward]:
     broker.flush()
-    copied(mlflow_home()[0].home / "mlflow.db", tmp_path / "mlflow.db")
+    copied(mlflow_home("doctor")[0].home / "mlflow.db", tmp_path / "mlflow.db")
     made = Ward(tmp_path, {"ADCTL_BROKER_URL": broker.url})
     yield made
     made.close()

@@ -13,7 +13,7 @@ from mlflow_home import mlflow_home
 
 @pytest.fixture
 def settings() -> Settings:
-    return mlflow_home()[0]
+    return mlflow_home("registry")[0]
 
 
 @pytest.fixture

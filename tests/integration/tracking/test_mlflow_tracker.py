@@ -131,4 +131,4 @@ def test_a_server_that_is_away_is_tracking_down(stories: Stories, uri: str) -> N
 
 
 def test_two_processes_that_prepare_at_once_both_succeed() -> None:
-    assert mlflow_home()[1] == 0
+    assert mlflow_home("tracking")[1] == 0
