@@ -62,9 +62,8 @@ class Nursery:
 
     def _kill(self, token: int) -> None:
         """Have a child killed; one that waits for a zygote which is still loading has ended at once."""
-        self._send(
-            {"kill": token}
-        )  # behind the request to spawn it: should it be forked yet, it dies at once
+        # Behind the request to spawn it: should it be forked yet, it dies at once.
+        self._send({"kill": token})
         child = self._children.get(token)
         if child is not None and not self.ready.is_set():
             child.status = -signal.SIGKILL

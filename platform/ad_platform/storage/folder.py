@@ -204,15 +204,14 @@ def _why(error: OSError) -> str:
 
 def _write_halves(file: IO[bytes], content: bytes) -> None:
     """Write a content in two parts, with an edge between."""
-    middle = len(content) // 2
-    _write_all(file, content[:middle])
+    view, middle = memoryview(content), len(content) // 2  # no part is copied for it
+    _write_all(file, view[:middle])
     reach(Edge.HALF)
-    _write_all(file, content[middle:])
+    _write_all(file, view[middle:])
 
 
-def _write_all(file: IO[bytes], content: bytes) -> None:
+def _write_all(file: IO[bytes], view: memoryview) -> None:
     # An unbuffered write may take only a part, and says so rather than raising.
-    view = memoryview(content)
     while view:
         view = view[file.write(view) :]
 

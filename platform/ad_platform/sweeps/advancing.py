@@ -48,9 +48,8 @@ class Advancer:
     open: Callable[[Study, StudySpec], OptunaStudy]
     conclude: Conclude
     clock: Callable[[], float] = time.monotonic
-    lost: set[str] = field(
-        default_factory=set
-    )  # studies in which somebody else went on before a turn was over
+    # Studies in which somebody else went on before a turn was over.
+    lost: set[str] = field(default_factory=set)
     _left: dict[str, tuple[float, Looks]] = field(default_factory=dict)  # how studies were found, and when
 
     def advance(self, study_id: str) -> bool:
