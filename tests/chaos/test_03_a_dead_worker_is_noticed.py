@@ -42,14 +42,16 @@ EVERYDAYS = [Commit.LEASE.after, Edge.FORKED, Commit.CHECKPOINT.before, Edge.UNL
 
 @contextmanager
 def no_worker_left(land: Ground) -> Iterator[None]:
-    """Have every worker of a test dead and gone at its end, with all they started."""
-    yield
-    everybody = [process for worker in land.platform.workers for process in living_family(worker.pid)]
-    for worker in land.platform.workers:
-        worker.kill()
-        worker.wait()
-    land.platform.workers.clear()
-    land.die(everybody, 15)
+    """Have every worker of a test dead and gone at its end, with all they started, even of one that fails."""
+    try:
+        yield
+    finally:
+        everybody = [process for worker in land.platform.workers for process in living_family(worker.pid)]
+        for worker in land.platform.workers:
+            worker.kill()
+            worker.wait()
+        land.platform.workers.clear()
+        land.die(everybody, 15)
 
 
 def living_family(pid: int) -> list[psutil.Process]:
@@ -115,15 +117,18 @@ def test_what_hangs_is_noticed_and_tried_again(land: Ground, tmp_path: Path) -> 
     with no_worker_left(land):
         worker = land.platform.start_worker()
         over = tmp_path / "over"
-        job = land.submit(trouble="gate", file=str(over), stall_after=5.0)
-        land.platform.wait(lambda: land.outcomes(job)[:1] == ["failed"], "the silence is noticed", 60)
+        # A busy machine may be silent for as long while it starts: what counts is what comes after a step.
+        job = land.submit(trouble="gate", file=str(over), stall_after=5.0, max_attempts=10)
+        land.reaches(job, 4)
+        before = len(land.attempts(job))
+        land.platform.wait(lambda: land.outcomes(job)[before - 1] == "failed", "the silence is noticed", 60)
         over.touch()
         assert land.ended(job).state is JobState.SUCCEEDED
-        assert land.attempts(job)[0].failure is FailureClass.STALLED
+        assert {attempt.failure for attempt in land.attempts(job)[:-1]} == {FailureClass.STALLED}
         assert land.attempts(job)[-1].facts["resumed_step"] == 4
         check_series(land, job, 12)
 
-        still = land.submit(steps=10_000, stall_after=5.0, max_attempts=1)  # stopped, it does not even hang
+        still = land.submit(steps=10_000, stall_after=10.0, max_attempts=1)  # stopped, it does not even hang
         land.reaches(still, 2)
         for child in attempt_processes(worker.pid):
             child.suspend()
