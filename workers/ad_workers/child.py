@@ -9,6 +9,7 @@ from ad_platform.failpoints import enter_child
 from ad_platform.specs import JobSpec
 from ad_platform.states import JobKind
 from ad_platform.storage.engine import open_storage
+from ad_workers.crew import Crew
 from ad_workers.desk import Desk, Stop
 from ad_workers.exits import Exit, classify
 from ad_workers.link import Link
@@ -52,14 +53,24 @@ def _run(assignment: Assignment, link: Link) -> None:
     spec = JobSpec.from_json(assignment.spec)
     # Before anything starts a thread or opens a picture.
     witness = Witness.fork() if spec.kind in MEASURING else None
+    crew = _crew(assignment.ranks) if spec.kind is JobKind.TRAIN else None
     try:
-        desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness)
+        desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness, crew)
         desk.obey()  # it may have been cancelled while the zygote was loading
         kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
         desk.say(kind.run(desk))
     finally:
-        if witness is not None:
-            witness.close()
+        for other in (witness, crew):
+            if other is not None:
+                other.close()
+
+
+def _crew(ranks: int) -> Crew | None:
+    if ranks == 1:
+        return None
+    from ad_workers.ranking import take_part
+
+    return Crew.fork(ranks, take_part)
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from ad_platform.states import Directive
 from ad_platform.storage.checkpoints import Search, search, stored_checkpoints
 from ad_platform.storage.contract import Storage
 from ad_workers.boottime import boottime
+from ad_workers.crew import Crew
 from ad_workers.exits import Exit
 from ad_workers.link import Link
 from ad_workers.messages import Assignment, Deadline, Order
@@ -45,6 +46,7 @@ class Desk:
     link: Link
     storage: Storage
     witness: Witness | None = None  # a process that knows nothing of the pictures, where scores are measured
+    crew: Crew | None = None  # the other ranks of a fit on several cards
 
     def __post_init__(self) -> None:
         self.deadline = self.assignment.deadline

@@ -1,7 +1,7 @@
-"""What a supervisor and its child say to each other: small frozen values, one JSON line each."""
+"""What a supervisor, its child and the child's other ranks say: small frozen values, one JSON line each."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
@@ -33,6 +33,7 @@ class Assignment:
     source_sha256: str | None = None  # of the source's manifest
     selected_on: str = "none"  # which images the settings were chosen by
     batch_divisor: int = 1  # parts in which a batch is computed
+    ranks: int = 1  # processes that fit together, each on a card of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,29 @@ class Order:
     """The child is told to stop in one of the ways of Directive."""
 
     directive: Directive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What a rank needs to know to take part."""
+
+    assignment: str  # of the attempt, encoded
+    meeting: str  # the file at which the ranks meet
+    device: str  # cpu, or cuda: then each rank has the card of its number
+    threads: int
+    autocast: bool
+    state: str | None  # the folder of the checkpoint that the attempt goes on from
+    done: Sequence[str]
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What rank 0 does about a stage: fit it, take it from a folder, or know it from the checkpoint."""
+
+    stage: str
+    fit: bool
+    found: str | None = None
 
 
 FromChild = Report | CheckpointMade | StageMade | Note | Done | Failed
