@@ -66,9 +66,9 @@ class AttemptContext(ContextCore):
             self._offer(stage, self.detector.state())
         known = stage in self.done
         fit = super().begin(stage)
-        if self.desk.crew is not None:
+        if self.desk.team is not None:
             found = None if fit or known else str(self._folder(stage))
-            self.desk.crew.decide(Decision(stage=stage, fit=fit, found=found))
+            self.desk.team.decide(Decision(stage=stage, fit=fit, found=found))
         return fit
 
     def find_stage(self, stage: str) -> State | None:

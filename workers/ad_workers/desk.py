@@ -9,10 +9,10 @@ from ad_platform.states import Directive
 from ad_platform.storage.checkpoints import Search, search, stored_checkpoints
 from ad_platform.storage.contract import Storage
 from ad_workers.boottime import boottime
-from ad_workers.crew import Crew
 from ad_workers.exits import Exit
 from ad_workers.link import Link
 from ad_workers.messages import Assignment, Deadline, Order
+from ad_workers.team import Team
 from ad_workers.witness import Witness
 
 PATIENCE = 2.0  # seconds a child whose lease seems over waits for news of a renewal
@@ -46,7 +46,7 @@ class Desk:
     link: Link
     storage: Storage
     witness: Witness | None = None  # a process that knows nothing of the pictures, where scores are measured
-    crew: Crew | None = None  # the other ranks of a fit on several cards
+    team: Team | None = None  # the other ranks of a fit on several cards
 
     def __post_init__(self) -> None:
         self.deadline = self.assignment.deadline

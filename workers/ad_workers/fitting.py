@@ -35,8 +35,8 @@ class Fit:
 
     def run(self) -> None:
         """Fit what no stored stage has; see `run_fit` for what it raises."""
-        crew = self.context.desk.crew
-        with crew.explaining() if crew is not None else nullcontext():
+        team = self.context.desk.team
+        with team.explaining() if team is not None else nullcontext():
             run_fit(self.detector, self.images, self.context)
 
 
@@ -116,16 +116,16 @@ def _context(
 
 def _ranks(desk: Desk, detector: Detector, beginning: Start, *, done: Json, step: int) -> Ranks:
     """Have the other ranks of an attempt take part, where the detector has work for them."""
-    crew = desk.crew
-    if crew is None:
+    team = desk.team
+    if team is None:
         return Alone()
     if not registry.parallel_of(type(detector)):
         print(f"detector '{desk.spec.detector}' fits on one device: its other cards idle", flush=True)  # noqa: T201
-        crew.close()
-        desk.crew = None
+        team.close()
+        desk.team = None
         return Alone()
     device = beginning.device
-    desk.say(Note(facts={"ranks": crew.size}))
+    desk.say(Note(facts={"ranks": team.size}))
     about = Beginning(
         assignment=encode(desk.assignment).decode(),
         meeting=str(desk.scratch / "ranks"),
@@ -142,4 +142,4 @@ def _ranks(desk: Desk, detector: Detector, beginning: Start, *, done: Json, step
         desk.say(failure)
         os._exit(Exit.FAILED)  # the main thread may wait for that rank for ever
 
-    return crew.begin(about, device.device, fell)
+    return team.begin(about, device.device, fell)

@@ -48,7 +48,7 @@ class Member:
     released: bool = False
 
 
-class Crew:
+class Team:
     """Every rank but rank 0; close it in any case."""
 
     def __init__(self, members: list[Member]) -> None:
@@ -58,7 +58,7 @@ class Crew:
         self._together: Together | None = None
 
     @classmethod
-    def fork(cls, size: int, take_part: TakePart) -> Crew:
+    def fork(cls, size: int, take_part: TakePart) -> Team:
         """Fork `size - 1` ranks that wait to take part; other threads than this one would not be copied."""
         if not alone():
             raise RuntimeError("ranks are forked before anything else starts a thread")
