@@ -59,6 +59,8 @@ def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None
             "disk": "; ".join(_rooms(settings)),
         }
     )
+    for line in shapes.held_lines(online):
+        out.warn(line)
     if overview.trouble:
         out.warn(overview.trouble)
 
@@ -67,7 +69,7 @@ def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, .
     """Yield the cells of each slot of a worker below SLOT_COLUMNS; which job is in which is not known."""
     devices = worker.facts.get("devices")
     names = [str(name) for name in devices] if isinstance(devices, list) else []
-    held = [job for job in running if job.worker == worker.id]
+    held = [job for job in running if job.worker == worker.id for _ in range(job.slots)]
     for number in range(max(worker.slots, len(held))):
         job = held[number] if number < len(held) else None
         yield (

@@ -13,6 +13,7 @@ from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
 PRIORITIES = range(-100, 101)
+MOST_GPUS = 1024  # that one job can ask for
 QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -90,6 +91,18 @@ def gpus(device: str) -> int:
     if device not in {"auto", "cpu", "mps"}:
         raise InvalidValue(f"device must be auto, cpu, mps, cuda or indices such as 0,1, not '{device}'")
     return 0
+
+
+def cards(device: str, asked: int | None) -> int:
+    """Return how many GPUs a job asks for: as many as somebody said, or what its device comes to."""
+    usual = gpus(device)
+    if asked is None:
+        return usual
+    if not 1 <= asked <= MOST_GPUS:
+        raise InvalidValue(f"gpus must be from 1 to {MOST_GPUS}, not {asked}; on the CPU: --device cpu")
+    if device in {"cpu", "mps"}:
+        raise InvalidValue(f"{asked} GPUs and device {device} contradict each other; leave one of them out")
+    return asked
 
 
 def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:

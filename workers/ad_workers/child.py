@@ -12,7 +12,7 @@ from ad_platform.storage.engine import open_storage
 from ad_workers.desk import Desk, Stop
 from ad_workers.exits import Exit, classify
 from ad_workers.link import Link
-from ad_workers.messages import Assignment, Failed, decode
+from ad_workers.messages import Assignment, Failed, Note, decode
 from ad_workers.witness import Witness
 
 MEASURING = (JobKind.EVALUATE, JobKind.TRIAL)
@@ -56,7 +56,9 @@ def _run(assignment: Assignment, link: Link) -> None:
         desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness)
         desk.obey()  # it may have been cancelled while the zygote was loading
         kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
-        desk.say(kind.run(desk))
+        done = kind.run(desk)
+        desk.say(Note(facts={**importlib.import_module("ad_workers.vitals").peaks()}))
+        desk.say(done)
     finally:
         if witness is not None:
             witness.close()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import psutil
 from celery.apps.worker import Worker as CeleryWorker
 from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
@@ -146,8 +147,10 @@ class Worker:
             worker=self.id,
             silence=max(10.0, 2 * settings.tick),
             drain=self.dismiss,
-            idle=lambda: not self.slots.free.empty(),
+            idle=lambda: self.slots.idle,
             sweep=self.sweeper.want,
+            load=lambda: self.slots.ledger.load().to_json(),
+            make_room=self.slots.make_room,
             back=self._come_back,
         )
 
@@ -277,10 +280,12 @@ class Worker:
             detectors=tuple(sorted(self.slots.detectors)),
             facts={
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
+                "memory_mb": psutil.virtual_memory().total >> 20,
                 "adctl": package_version(),
                 "python": platform.python_version(),
                 **self.machine.to_json(),
             },
+            load=self.slots.ledger.load().to_json(),
         )
         self.store.workers.publish(describing.entries(), self.id)
         self.store.workers.register(record)

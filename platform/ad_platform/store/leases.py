@@ -24,7 +24,7 @@ from ad_platform.failpoints import Commit
 from ad_platform.records import Capabilities, Crew, Job, Lease, Outcome, Preemption, Progress, Renewal
 from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
-from ad_platform.store import contract, endings, holding_back, peaks, preemption, room
+from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
 from ad_platform.store.tables import attempts, holdings, is_paused, is_state, jobs, workers
@@ -49,7 +49,7 @@ _load = (
 _ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
 
 
-class SqlLeases(contract.Leases):
+class SqlLeases(lease_contract.Leases):
     """Leases in a SQL database."""
 
     def __init__(self, database: Database) -> None:

@@ -76,8 +76,9 @@ def check_quota(tx: Transaction, user: str) -> None:
     if quota is None:
         return
     mine = (is_state(JobState.RUNNING), jobs.c.user == user)
-    now = tx.run(select(func.count(), func.sum(jobs.c.cards)).where(*mine)).one()
-    if quota.jobs is not None and now[0] > quota.jobs:
+    now = select(func.count().label("jobs"), func.coalesce(func.sum(jobs.c.cards), 0).label("cards"))
+    has = tx.run(now.where(*mine)).one()
+    if quota.jobs is not None and has.jobs > quota.jobs:
         raise QuotaFull(user)
-    if quota.gpus is not None and (now[1] or 0) > quota.gpus:
+    if quota.gpus is not None and has.cards > quota.gpus:
         raise QuotaFull(user)

@@ -78,7 +78,7 @@ def spec_of(entry: DetectorEntry, request: SweepRequest) -> tuple[StudySpec, tup
         seed=request.sampler_seed,
         seeds=request.seeds,
         scheduling=scheduling,
-        gpus=planning.gpus(trained.device),
+        gpus=planning.cards(trained.device, request.train.scheduling.gpus),
         tested=request.tested,
     )
     return spec, (*fitted.notes, *_warnings(spec, request))
