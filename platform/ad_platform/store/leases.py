@@ -211,13 +211,13 @@ def _renew(tx: Transaction, lease: Lease, progress: Progress | None) -> Renewal:
     if progress is not None:
         values["progress"] = progress_json(progress)
     row = tx.first(update(jobs).where(*_mine(lease)).values(**values).returning(*_orders()))
-    return Renewal(directive=_directive(lease, row), seconds=lease.seconds)
+    return Renewal(directive=_directive(tx, lease, row), seconds=lease.seconds)
 
 
 def _look(tx: Transaction, lease: Lease) -> Renewal:
     left = (jobs.c.lease_until - tx.now).label("left")
     row = tx.first(select(*_orders(), left).where(*_mine(lease)))
-    directive = _directive(lease, row)
+    directive = _directive(tx, lease, row)
     return Renewal(directive=directive, seconds=max(0.0, row.left if row else 0.0))
 
 
@@ -227,17 +227,11 @@ def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 def _orders() -> tuple[ColumnElement[Any], ...]:
     state = select(workers.c.state).where(workers.c.id == jobs.c.worker).scalar_subquery()
-    # Who was to go first may run elsewhere by now, or be cancelled: then nobody need make room.
-    urgent = exists().where(_job.c.id == jobs.c.preempted_for, is_state(JobState.QUEUED, _job))
-    return (
-        jobs.c.cancel_requested,
-        jobs.c.prune_requested,
-        state.label("worker_state"),
-        urgent.label("preempted"),
-    )
+    marks = (jobs.c.cancel_requested, jobs.c.prune_requested, jobs.c.preempted_for)
+    return (*marks, state.label("worker_state"))
 
 
-def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
+def _directive(tx: Transaction, lease: Lease, row: Row[Any] | None) -> Directive:
     if row is None:
         raise LeaseLost(lease.job_id, lease.attempt)
     if row.cancel_requested:
@@ -246,7 +240,11 @@ def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
         return Directive.PRUNE
     if row.worker_state == "draining":
         return Directive.DRAIN
-    return Directive.PREEMPT if row.preempted else Directive.CONTINUE
+    if row.preempted_for is None:
+        return Directive.CONTINUE
+    # Who was to go first may run elsewhere by now, or be cancelled: then nobody need make room.
+    waits = select(jobs.c.id).where(jobs.c.id == row.preempted_for, is_state(JobState.QUEUED))
+    return Directive.CONTINUE if tx.first(waits) is None else Directive.PREEMPT
 
 
 def _note(tx: Transaction, lease: Lease, facts: Mapping[str, Json]) -> None:
