@@ -13,7 +13,7 @@ from ad_platform.store.contract import Store
 MARGIN = 1.2  # of what was seen: other pictures, another card, fragments
 CONTEXT = 512  # MB that CUDA itself takes of a card, which torch does not count
 MOST = 2**31 - 1
-UNITS = {"M": 1, "MB": 1, "MIB": 1, "G": 1024, "GB": 1024, "GIB": 1024, "T": 1024**2, "TB": 1024**2}
+UNITS = {f"{letter}{rest}": 1024**power for power, letter in enumerate("MGT") for rest in ("", "B", "IB")}
 
 
 def megabytes(text: str) -> int:
