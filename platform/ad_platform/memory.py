@@ -24,7 +24,7 @@ def megabytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     unit = None if found is None else UNITS.get(found[2].upper())
     if found is None or (unit is None and float(found[1]) != 0):
-        raise InvalidValue(f"an amount of memory is written as 800MB or 20GB, not '{text}'")
+        raise InvalidValue(f"'{text}' is not an amount of memory; it is written as 800MB or 20GB")
     amount = round(float(found[1]) * (unit or 1))
     if amount > MOST:
         raise InvalidValue(f"no machine has {text.strip()} of memory; write it as 800MB or 20GB")

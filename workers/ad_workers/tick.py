@@ -40,11 +40,11 @@ class Ticker:
                 self.drain()
             elif state == "gone":
                 self.back()
+            self.make_room()
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
             if self.store.studies.to_advance() or self.store.benchmarks.to_follow():
                 self.sweep()
-            self.make_room()
             self.store.outbox.remind(self.silence)
             relay(self.store.outbox, self.queue, full=FULL)
             if self.idle():
