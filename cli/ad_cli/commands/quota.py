@@ -118,7 +118,7 @@ def words(state: "QuotaState") -> str:
     quota = state.quota
     told = []
     if quota.gpus is not None:
-        told.append(f"{quota.gpus} GPUs ({state.gpus} in use)")
+        told.append(f"{quota.gpus} GPU{'' if quota.gpus == 1 else 's'} ({state.gpus} in use)")
     if quota.jobs is not None:
-        told.append(f"{quota.jobs} running jobs ({state.jobs} now)")
+        told.append(f"{quota.jobs} running job{'' if quota.jobs == 1 else 's'} ({state.jobs} now)")
     return "at most " + " and ".join(told)

@@ -51,7 +51,7 @@ def test_a_quota_is_set_in_parts_listed_with_what_is_used_and_lifted(adctl, desk
     table = adctl("quota", "list").out.splitlines()
     less = adctl("quota", "set", "kim", "--gpus", "none", "--json").json
 
-    assert both.out == "kim  at most 2 GPUs (0 in use) and 1 running jobs (0 now)\n"
+    assert both.out == "kim  at most 2 GPUs (0 in use) and 1 running job (0 now)\n"
     assert (whole["gpus"], whole["jobs"], whole["running"]) == (2, 1, {"gpus": 1, "jobs": 1})
     assert [row.split()[:7] for row in table[1:]] == [["kim", "1", "of", "2", "1", "of", "1"]]
     assert (less["gpus"], less["jobs"]) == (None, 1)
@@ -196,7 +196,9 @@ def test_a_card_that_strangers_hold_is_named_with_them_by_why_status_and_worker_
     assert f"it takes a card that is mostly free, and {told} (worker w1); " in why.out
     assert adctl("why", job, "-q").out == "taken\n"
     assert f"w1: {told}" in adctl("worker", "list").err
-    assert f"w1: {told}" in adctl("status").err
+    status = adctl("status")
+    assert f"w1: {told}" in status.err
+    assert [line.split()[2] for line in status.out.splitlines() if line.startswith("w1/1")] == ["held"]
     small = adctl(*TRAIN, str(screw), "--memory", "10GB", "-q").out.strip()
     assert adctl("why", small, "-q").out == "ready\n"
     free = replace(held, room=Room(81_000), holders=())
