@@ -51,6 +51,7 @@ def test_a_preempted_job_goes_on_from_its_checkpoint_whoever_dies_on_the_way(lan
     assert land.job(low).failure in (None, FailureClass.LOST)
     events = land.client.store.jobs.events(low)
     assert [event.data["by"] for event in events if event.kind == "preempted"][-1] == again
+    assert land.attempts(high)[0].facts["peak_rss_mb"] > 10
     # It had committed all that it did when it was asked; what is made twice is at most what a death cost.
     assert land.steps(low, 2)[0] == reached + 1
     assert land.steps(low, 2)[-1] == land.attempts(low)[2].facts["resumed_step"]
