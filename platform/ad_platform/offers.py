@@ -77,11 +77,22 @@ class Load:
 
 
 def _card(value: Mapping[str, Json]) -> CardNow:
-    known = {name: value[name] for name in CardNow.__dataclass_fields__ if name in value}
-    holders = known.pop("holders", ())
-    known["room"] = Room(**known["room"])  # type: ignore[arg-type,assignment]
-    people = tuple(Holder(**each) for each in holders) if isinstance(holders, list) else ()  # type: ignore[arg-type]
-    return CardNow(**known, holders=people)  # type: ignore[arg-type]
+    """Read a card; what a newer worker tells besides is left out."""
+    known = _known(CardNow, value)
+    holders, room = known.pop("holders", ()), known.pop("room", None)
+    return CardNow(
+        **{"uuid": "", "name": "", "memory_mb": 0, **known},  # type: ignore[arg-type]
+        room=Room(**{"mb": 0, **_known(Room, room)}) if isinstance(room, dict) else Room(0, roomy=False),  # type: ignore[arg-type]
+        holders=tuple(
+            Holder(**{"pid": 0, **_known(Holder, each)})  # type: ignore[arg-type]
+            for each in (holders if isinstance(holders, list) else ())
+            if isinstance(each, dict)
+        ),
+    )
+
+
+def _known(kind: type[CardNow] | type[Room] | type[Holder], value: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value[name] for name in kind.__dataclass_fields__ if name in value}
 
 
 def ever(worker: WorkerRecord) -> Capabilities:
@@ -108,10 +119,12 @@ def free(worker: WorkerRecord) -> Capabilities | None:
     left = worker.slots - worker.busy
     if left <= 0:
         return None
-    whole = idle(worker)
+    load, whole = Load.from_json(worker.load), idle(worker)
+    if load.memory_mb is not None:
+        whole = replace(whole, memory_mb=min(whole.memory_mb, load.memory_mb))
     if not whole.cards:
         return whole
-    cards = Load.from_json(worker.load).cards
+    cards = load.cards
     # A card whose job has just ended may still be told as taken, so those come last.
     rooms = [card.room for card in sorted(cards, key=lambda card: (card.job != "", -card.room.mb))]
     taken = tuple((rooms or list(whole.cards))[:left])

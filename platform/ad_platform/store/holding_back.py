@@ -25,7 +25,11 @@ def keep(tx: Transaction, can: Capabilities, in_line: InLine) -> Row[Any] | None
     Looked at anew with each lease, so that a job that has left the queue, or may not run here any more, keeps
     nobody. A worker on which nothing runs holds nothing back: either it can give the job its cards, or never.
     """
-    if len(can.whole) < 2 or not tx.first(select(jobs.c.id).where(wide).limit(1)):
+    if len(can.whole or can.cards) < 2 or not tx.first(select(jobs.c.id).where(wide).limit(1)):
+        return None
+    mine = delete(held_back).where(held_back.c.worker == can.worker)
+    if not can.whole:
+        tx.run(mine)
         return None
     job = candidate
     elsewhere = exists().where(
@@ -39,14 +43,14 @@ def keep(tx: Transaction, can: Capabilities, in_line: InLine) -> Row[Any] | None
     more = (job.c.gpus, job.c.memory_mb, job.c.cpu_only, old)
     first = tx.first(in_line(tx, can.idle).add_columns(*more).where(~elsewhere).limit(1))
     if first is None or first.gpus < 2 or not first.old or _fits_now(first, can):
-        tx.run(delete(held_back).where(held_back.c.worker == can.worker))
+        tx.run(mine)
         return None
     this = (jobs.c.id == first.job_id, is_state(JobState.QUEUED))
     if tx.first(select(jobs.c.id).where(*this).with_for_update(skip_locked=True)) is None:
         return None  # somebody is taking it, or holds cards back for it
     tx.run(delete(held_back).where(held_back.c.job_id == first.job_id, held_back.c.worker != can.worker))
-    mine = tx.insert(held_back).values(worker=can.worker, job_id=first.job_id, since=tx.now)
-    kept = mine.on_conflict_do_update(
+    fresh = tx.insert(held_back).values(worker=can.worker, job_id=first.job_id, since=tx.now)
+    kept = fresh.on_conflict_do_update(
         index_elements=["worker"],
         set_={"job_id": first.job_id, "since": tx.now},
         where=held_back.c.job_id != first.job_id,

@@ -98,6 +98,9 @@ class SqlLeases(lease_contract.Leases):
 
     def preempt(self, crew: Crew) -> list[Preemption]:
         """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which."""
+        # A look first: a reader waits for nobody.
+        if not self._db.read(lambda tx: preemption.wanted(tx, crew)):
+            return []
         return self._db.write(
             lambda tx: preemption.preempt(tx, crew, in_line), Commit.PREEMPT, lambda asked: bool(asked)
         )

@@ -19,6 +19,17 @@ from ad_platform.store.workers import roster
 MOST = 20  # urgent jobs that are looked at in one go
 
 
+def wanted(tx: Transaction, crew: Crew) -> bool:
+    """Say whether there is anybody to ask, and anything more urgent: nearly always there is not."""
+    least = min((row.priority for row in _held(tx, crew) if _willing(row, crew)), default=None)
+    if least is None:
+        return False
+    urgent = select(jobs.c.id).where(
+        is_state(JobState.QUEUED), jobs.c.queue.in_(sorted(crew.can.queues)), jobs.c.priority > least
+    )
+    return tx.first(urgent.limit(1)) is not None
+
+
 def preempt(tx: Transaction, crew: Crew, in_line: InLine) -> list[Preemption]:
     """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which."""
     held = _held(tx, crew)

@@ -123,6 +123,19 @@ def test_one_worker_holds_cards_back_for_a_job_and_another_one_when_that_is_gone
     assert [(one.worker, one.job_id) for one in store.queues.held_back()] == [("w2", big.id)]
 
 
+def test_a_worker_on_which_nothing_runs_holds_nothing_back(store: Store, clock: FakeClock) -> None:
+    for name in ("w1", "w2"):
+        store.workers.register(worker(name))
+    big = submit(store, gpus=2, memory_mb=40_000)
+    clock.advance(HELD_BACK_AFTER + 1)
+    for name in ("w1", "w2"):
+        store.workers.beat(name)
+    assert leased(store, having(FULL, busy=1, name="w1")) is None
+    assert leased(store, having(FULL, HALF, name="w1")) is None  # somebody else has come to hold a card
+    assert leased(store, having(FULL, busy=1, name="w2")) is None
+    assert [(one.worker, one.job_id) for one in store.queues.held_back()] == [("w2", big.id)]
+
+
 @pytest.mark.parametrize("why", ["paused", "cancelled", "not first", "not here"])
 def test_nothing_is_held_back_for_a_job_that_could_not_be_given_the_cards(
     store: Store, clock: FakeClock, why: str

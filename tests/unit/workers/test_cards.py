@@ -181,3 +181,11 @@ def test_a_beat_tells_of_each_card_and_is_read_back_whole(nvml, stranger):
     assert Load.from_json(load.to_json()) == load
     assert [(card.job, card.room.mb) for card in load.cards] == [("job", 8192), ("", 3072), ("", 8192)]
     assert Load.from_json({"cards": "none", "memory_mb": "much"}) == Load()
+    newer = load.to_json()
+    newer["cards"][0] |= {
+        "heat": 80,
+        "room": {"mb": 5, "roomy": False, "rows": 2},
+        "holders": [{"pid": 1, "x": 2}],
+    }
+    first = Load.from_json({**newer, "fans": 3}).cards[0]
+    assert (first.room, [one.pid for one in first.holders]) == (Room(5, roomy=False), [1])
