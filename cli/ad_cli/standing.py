@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ad_cli import out, shapes
 from ad_platform.errors import InvalidRequest, Unavailable
+from ad_platform.offers import held_cards
 
 if TYPE_CHECKING:
     from ad_platform.records import Job, WorkerRecord
@@ -59,6 +60,8 @@ def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None
             "disk": "; ".join(_rooms(settings)),
         }
     )
+    for line in shapes.held_lines(online):
+        out.warn(line)
     if overview.trouble:
         out.warn(overview.trouble)
 
@@ -67,13 +70,17 @@ def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, .
     """Yield the cells of each slot of a worker below SLOT_COLUMNS; which job is in which is not known."""
     devices = worker.facts.get("devices")
     names = [str(name) for name in devices] if isinstance(devices, list) else []
-    held = [job for job in running if job.worker == worker.id]
-    for number in range(max(worker.slots, len(held))):
+    held = [job for job in running if job.worker == worker.id for _ in range(job.slots)]
+    total = max(worker.slots, len(held))
+    # Of the free ones, those whose card has no room for just any job come last.
+    strangers = sum(not card.room.roomy for card in held_cards(worker))
+    for number in range(total):
         job = held[number] if number < len(held) else None
+        free = "free" if number < total - strangers else "held"
         yield (
             f"{worker.id}/{number + 1}",
             worker.node,
-            worker.state if worker.state != "online" else "busy" if job else "free",
+            worker.state if worker.state != "online" else "busy" if job else free,
             names[number] if number < len(names) else "-",
             job.id[: shapes.SHORT] if job else "-",
             shapes.title(job) if job else "-",

@@ -72,6 +72,8 @@ def outlook(plan: Plan) -> list[str]:
         )
         lines.append(f"as job {plan.cloned.id}" + (f", but for {but}" if but else ", with nothing changed"))
     lines.append(f"device: {plan.device.words}")
+    if plan.submissions[0].memory_from:
+        lines.append(f"memory: {shapes.memory_words(plan.submissions[0])}; another amount: --memory SIZE")
     if time := _time(plan):
         lines.append(f"time: {time}")
     return lines
@@ -151,6 +153,10 @@ def _planned_json(submission: Submission) -> dict[str, Json]:
             "priority": submission.priority,
             "max_attempts": submission.max_attempts,
             "timeout": submission.timeout,
+            "gpus": submission.gpus,
+            "memory_mb": submission.memory_mb,
+            "memory_from": submission.memory_from,
+            "preemptible": submission.preemptible,
         },
     }
 
@@ -162,6 +168,9 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "tags": " ".join(f"{name}={value}" for name, value in submission.tags.items()),
         "group": submission.group or "",
         "queue": f"{submission.queue}, priority {submission.priority}",
+        "gpus": str(submission.gpus) if submission.gpus else "",
+        "memory": shapes.memory_words(submission),
+        "preemptible": "yes" if submission.preemptible else "",
         "time limit": exact(submission.timeout) if submission.timeout is not None else "",
     }
     return {name: value for name, value in said.items() if value}

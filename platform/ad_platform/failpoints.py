@@ -42,6 +42,7 @@ class Commit(StrEnum):
     STAGE = "record-stage"
     FINISH = "finish"
     GIVE_BACK = "give-back"
+    PREEMPT = "preempt"  # the mark on jobs that are to make room
     REAP = "reap"
     CANCEL = "cancel"
     PRUNE = "prune"

@@ -13,6 +13,11 @@ from ad_platform.states import JobKind
 
 OF_SWEEP = ("sweep", "trial", "benchmark")  # tags of jobs of something; who asks for one again is no part
 
+SCHEDULED = (
+    *("name", "group", "queue", "priority", "max_attempts", "timeout"),
+    *("gpus", "memory_mb", "preemptible", "key"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataWish:
@@ -47,6 +52,9 @@ class Wish:
     priority: int | None = None
     max_attempts: int | None = None
     timeout: float | None = None
+    gpus: int | None = None
+    memory_mb: int | None = None
+    preemptible: bool | None = None
     key: str | None = None
 
     def over(self, below: "Wish") -> "Wish":
@@ -114,6 +122,9 @@ def wish_of(asked: Job | JobSpec) -> Wish:
         priority=job.priority,
         max_attempts=job.max_attempts,
         timeout=job.timeout,
+        gpus=job.gpus if job.gpus > 1 else None,
+        memory_mb=job.memory_mb or None if not job.memory_from else None,
+        preemptible=job.preemptible or None,
     )
 
 
@@ -151,11 +162,7 @@ def scheduled(wish: Wish, usual: Scheduling) -> Scheduling:
     return replace(
         usual,
         tags={**usual.tags, **wish.tags},
-        **{
-            name: getattr(wish, name)
-            for name in ("name", "group", "queue", "priority", "max_attempts", "timeout", "key")
-            if _said(wish, name)
-        },
+        **{name: getattr(wish, name) for name in SCHEDULED if _said(wish, name)},
     )
 
 

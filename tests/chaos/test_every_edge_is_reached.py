@@ -1,13 +1,14 @@
 """Every failpoint lies where the program comes along: a whole life of jobs reaches each, by its name."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ad_platform import failpoints
 from ad_platform.queue.memory import MemoryQueue
-from ad_platform.records import Capabilities, Champion, Job
+from ad_platform.records import Capabilities, Champion, Crew, Job, Room
 from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
 from ad_platform.retention.collecting import Collector
@@ -24,6 +25,7 @@ from sweepkit import SPACE, Field
 
 pytestmark = pytest.mark.timeout(240)
 EVERYDAY = "embedded"
+DETECTORS = frozenset({"troublesome"})
 
 HARSH = Rules(older_than=0.0, keep_last=0, grace=0.0, resumable=0.0)
 
@@ -100,15 +102,29 @@ def overtaken(land: Ground) -> None:
     """Have a job taken back from one who died, and not want it any more; remind of one nobody heard of."""
     store = land.client.store
     job = land.submit(steps=8)
-    able = Capabilities(worker="mortal", node="here", detectors=frozenset({"troublesome"}))
+    able = Capabilities(worker="mortal", node="here", detectors=DETECTORS)
     lease = store.leases.lease(able, 0.01, job)
     assert lease is not None
     assert lease.job_id == job
     land.platform.wait(store.leases.reap, "it is taken back", 10)
     assert store.jobs.prune(job).state is JobState.CANCELLED
+    _preempted(land)
     unheard = land.submit(steps=8)  # its ring was made, and nobody is there to hear it
     land.platform.wait(lambda: store.outbox.remind(0.0), "it is owed again", 10)
     store.jobs.cancel(unheard)
+
+
+def _preempted(land: Ground) -> None:
+    """Have a job asked to make room for a more urgent one."""
+    store, able = land.client.store, Capabilities(worker="full", node="here", detectors=DETECTORS)
+    kept = land.client.plan_train(land.asked(land.pictures(), settings={"steps": 8}))[0]
+    (low,) = store.jobs.submit([replace(kept, preemptible=True)])
+    assert store.leases.lease(able, 60, low.id) is not None
+    (high,) = store.jobs.submit([replace(kept, priority=9)])
+    crew = Crew(can=able, free=(), held={low.id: (Room(1000),)})
+    assert [one.by for one in store.leases.preempt(crew)] == [high.id]
+    for job in (low, high):
+        store.jobs.cancel(job.id)
 
 
 def searched(land: Ground) -> None:

@@ -1,6 +1,7 @@
 """A fit at a desk, from the newest checkpoint on: what training a model and trying settings share."""
 
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,14 +109,17 @@ def _context(
         autocast=device.autocast,
         done=list(meta.get("done", [])),  # type: ignore[arg-type]
         step=beginning.step - before,
-        ranks=_ranks(desk, detector, beginning, done=meta.get("done", []), step=beginning.step - before),
+        ranks=_ranks(desk, detector, beginning, meta, beginning.step - before),
     )
     context.last_metrics = dict(meta.get("metrics", {}))  # type: ignore[arg-type]
     return context
 
 
-def _ranks(desk: Desk, detector: Detector, beginning: Start, *, done: Json, step: int) -> Ranks:
-    """Have the other ranks of an attempt take part, where the detector has work for them."""
+def _ranks(desk: Desk, detector: Detector, beginning: Start, meta: Mapping[str, Json], step: int) -> Ranks:
+    """Have the other ranks of an attempt take part, where the detector has work for them.
+
+    `meta` is that of the checkpoint whose state the detector has, empty without one.
+    """
     team = desk.team
     if team is None:
         return Alone()
@@ -132,8 +136,8 @@ def _ranks(desk: Desk, detector: Detector, beginning: Start, *, done: Json, step
         device=device.device.type,
         threads=beginning.threads,
         autocast=device.autocast,
-        state=str(beginning.state_folder) if beginning.state_folder else None,
-        done=tuple(str(stage) for stage in done) if isinstance(done, list) else (),
+        state=str(beginning.state_folder) if meta and beginning.state_folder else None,
+        done=list(meta.get("done", [])),  # type: ignore[arg-type]
         step=step,
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import psutil
 from celery.apps.worker import Worker as CeleryWorker
 from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
@@ -36,6 +37,7 @@ from ad_platform.store.engine import open_store
 from ad_platform.sweeps.work import SWEEP_TAG
 from ad_workers import describing
 from ad_workers.boottime import boottime
+from ad_workers.card_claims import Claims
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
@@ -63,7 +65,8 @@ def start(
 ) -> int:
     """Run a worker until it is told to end, and return its exit code: `drained` if it was told by the store.
 
-    Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch, Conflict for a name in use.
+    Raises InvalidValue for more slots than GPUs, Conflict for a name or card in use, StoreDown,
+    StoreMismatch.
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # On our own logger: Celery gives the root logger its level.
@@ -76,7 +79,9 @@ def start(
     for card in machine.devices.cards:
         if card.problem:
             log.warning("%s cannot be used: %s", card.name, card.problem)
-    slots_on = assign(machine.gpus, slots)
+    slots_on, claims = assign(machine.gpus, slots), Claims()
+    if machine.gpus:
+        slots_on = [*claims.take(machine.gpus, slots)]
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)
     try:
@@ -86,6 +91,7 @@ def start(
     finally:
         store.close()
         lock.release()
+        claims.close()
 
 
 def _identity(settings: Settings, name: str) -> tuple[str, FileLock]:
@@ -146,8 +152,10 @@ class Worker:
             worker=self.id,
             silence=max(10.0, 2 * settings.tick),
             drain=self.dismiss,
-            idle=lambda: not self.slots.free.empty(),
+            idle=lambda: self.slots.idle,
             sweep=self.sweeper.want,
+            load=lambda: self.slots.ledger.load().to_json(),
+            make_room=self.slots.make_room,
             back=self._come_back,
         )
 
@@ -277,10 +285,12 @@ class Worker:
             detectors=tuple(sorted(self.slots.detectors)),
             facts={
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
+                "memory_mb": psutil.virtual_memory().total >> 20,
                 "adctl": package_version(),
                 "python": platform.python_version(),
                 **self.machine.to_json(),
             },
+            load=self.slots.ledger.load().to_json(),
         )
         self.store.workers.publish(describing.entries(), self.id)
         self.store.workers.register(record)

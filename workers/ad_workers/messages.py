@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from ad_platform.specs import Json
 from ad_platform.states import Directive, FailureClass
+from ad_workers.gpu import Gpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Assignment:
     lineage: tuple[str, ...]  # this job and those it retries, newest first: whose checkpoints count
     source: str | None  # the prefix of the model bundle to evaluate
     threads: int
-    cuda: str | None  # the UUID of the slot's GPU
+    devices: tuple[Gpu, ...]  # the cards of its slots; none on a slot without one
     deadline: float  # boottime at which the lease ends unless renewed
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of each job of the lineage, the checkpoints that the store knows: prefix -> SHA-256 of the manifest."""
@@ -34,6 +35,11 @@ class Assignment:
     selected_on: str = "none"  # which images the settings were chosen by
     batch_divisor: int = 1  # parts in which a batch is computed
     ranks: int = 1  # processes that fit together, each on a card of its own
+
+    @property
+    def cuda(self) -> str | None:
+        """Return what the child is to see of CUDA: its cards by UUID, None where it has none."""
+        return ",".join(gpu.uuid for gpu in self.devices) or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,4 +159,5 @@ def decode(line: bytes) -> object:
         return Failed(failure=FailureClass(value["failure"]), error=value["error"])
     if kind is Assignment:
         value["lineage"] = tuple(value["lineage"])
+        value["devices"] = tuple(Gpu(**gpu) for gpu in value["devices"])
     return kind(**value)

@@ -108,6 +108,8 @@ def predict(
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
     as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
@@ -133,6 +135,8 @@ def predict(
         "--priority": priority,
         "--max-attempts": max_attempts,
         "--timeout": timeout,
+        "--memory": memory,
+        "--preemptible": preemptible,
         "--key": key,
     }
     if heat_maps and no_heat_maps:

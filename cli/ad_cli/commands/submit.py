@@ -40,6 +40,9 @@ def train(
     ] = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Do not evaluate the result.", show_default=False)
@@ -72,6 +75,9 @@ def train(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible or None,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
@@ -93,6 +99,9 @@ def evaluate(
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
@@ -114,6 +123,9 @@ def evaluate(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible or None,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)

@@ -87,6 +87,9 @@ def benchmark(
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: Annotated[
         str | None,
         typer.Option("--key", help="Submitting a key twice gives one benchmark.", show_default=False),
@@ -111,6 +114,9 @@ def benchmark(
         priority=priority or 0,
         max_attempts=max_attempts or 3,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible,
     )
     request = BenchmarkRequest(
         models=options.listed(model),

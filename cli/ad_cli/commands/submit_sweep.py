@@ -92,6 +92,9 @@ def sweep(
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -120,6 +123,9 @@ def sweep(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible or None,
     )
     search = sweep_asking.Search(
         params=tuple(param or ()),

@@ -111,6 +111,8 @@ def list_workers(
         out.table(
             shapes.WORKER_COLUMNS, rows, empty="no worker is online; start one with: adctl worker start"
         )
+        for line in shapes.held_lines(workers):
+            out.note(line)
 
 
 @app.command()

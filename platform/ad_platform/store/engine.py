@@ -15,7 +15,9 @@ from ad_platform.store.database import Backend, Clock, Database
 from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
+from ad_platform.store.peaks import SqlPeaks
 from ad_platform.store.queues import SqlQueues
+from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 from ad_platform.store.shipments import SqlShipments
@@ -38,6 +40,8 @@ class SqlStore(contract.Store):
         self.leases = SqlLeases(database)
         self.outbox = SqlOutbox(database)
         self.queues = SqlQueues(database)
+        self.quotas = SqlQuotas(database)
+        self.peaks = SqlPeaks(database)
         self.workers = SqlWorkers(database)
         self.artifacts = SqlArtifacts(database)
         self.champions = SqlChampions(database)

@@ -4,9 +4,9 @@ from sqlalchemy import delete, func, select
 
 from ad_platform.errors import InvalidValue
 from ad_platform.queues import PausedQueue, QueueLoad, Standing
-from ad_platform.records import Capabilities
+from ad_platform.records import Capabilities, HeldBack
 from ad_platform.states import JobState
-from ad_platform.store import contract
+from ad_platform.store import contract, holding_back
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.leases import in_line
 from ad_platform.store.rows import storable
@@ -43,6 +43,10 @@ class SqlQueues(contract.Queues):
     def line(self, capabilities: Capabilities, limit: int = 1000) -> list[Standing]:
         """Return the jobs that a worker could be given now, in the order of a `lease` without a hint."""
         return self._db.read(lambda tx: _line(tx, capabilities, limit))
+
+    def held_back(self) -> list[HeldBack]:
+        """Return which workers leave cards free for which queued jobs, by worker."""
+        return self._db.read(holding_back.now_held)
 
 
 def _pause(tx: Transaction, name: str, user: str, reason: str) -> bool:

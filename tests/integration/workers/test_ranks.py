@@ -68,7 +68,7 @@ class Yard:
             lineage=(job,),
             source=None,
             threads=1,
-            cuda=None,
+            devices=(),
             deadline=boottime() + 600,
             ranks=ranks,
         )
