@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from ad_platform import planning
 from ad_platform.errors import InvalidRequest
 from ad_platform.records import Job
 from ad_platform.requests import Scheduling, TrainRequest
@@ -122,7 +123,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
         priority=job.priority,
         max_attempts=job.max_attempts,
         timeout=job.timeout,
-        gpus=job.gpus if job.gpus > 1 else None,
+        gpus=job.gpus if job.gpus != planning.gpus(job.spec.device) else None,
         memory_mb=job.memory_mb or None if not job.memory_from else None,
         preemptible=job.preemptible or None,
     )

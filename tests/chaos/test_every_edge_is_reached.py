@@ -119,12 +119,14 @@ def _preempted(land: Ground) -> None:
     store, able = land.client.store, Capabilities(worker="full", node="here", detectors=DETECTORS)
     kept = land.client.plan_train(land.asked(land.pictures(), settings={"steps": 8}))[0]
     (low,) = store.jobs.submit([replace(kept, preemptible=True)])
-    assert store.leases.lease(able, 60, low.id) is not None
+    lease = store.leases.lease(able, 60, low.id)
+    assert lease is not None
     (high,) = store.jobs.submit([replace(kept, priority=9)])
     crew = Crew(can=able, free=(), held={low.id: (Room(1000),)})
     assert [one.by for one in store.leases.preempt(crew)] == [high.id]
     for job in (low, high):
         store.jobs.cancel(job.id)
+    store.leases.give_back(lease, "preempted", preempted=True)
 
 
 def searched(land: Ground) -> None:

@@ -7,7 +7,8 @@ import pytest
 from ad_platform.states import FailureClass, JobState
 from ground import Ground
 
-pytestmark = pytest.mark.timeout(300)
+# What everyday runs try of it: tests/unit/workers/test_leasing.py, without processes that die.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 EVERYDAY = "clustered"
 LONG = 5000  # steps: who is about to end anyway makes room by that
 
@@ -22,9 +23,9 @@ def sent(land: Ground, *, priority: int, steps: int, preemptible: bool = False) 
     "edge",
     [
         "give-back.before-commit",  # its checkpoint is written, and nobody told
-        pytest.param("preempt.before-commit", marks=pytest.mark.slow),
-        pytest.param("preempt.after-commit", marks=pytest.mark.slow),
-        pytest.param("give-back.after-commit", marks=pytest.mark.slow),
+        "preempt.before-commit",
+        "preempt.after-commit",
+        "give-back.after-commit",
     ],
 )
 def test_a_preempted_job_goes_on_from_its_checkpoint_whoever_dies_on_the_way(land: Ground, edge: str) -> None:

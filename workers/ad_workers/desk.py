@@ -31,7 +31,6 @@ class Stop(BaseException):
 
 CODES = {
     Directive.CANCEL: Exit.CANCELLED,
-    Directive.PREEMPT: Exit.DRAINED,
     Directive.DRAIN: Exit.DRAINED,
     Directive.PRUNE: Exit.PRUNED,
     Directive.LOST: Exit.LOST,

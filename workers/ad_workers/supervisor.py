@@ -235,7 +235,9 @@ class Supervisor:
         if directive in GIVE_BACK and self.child.pid is None:
             patience = 0.0  # it has not been forked yet, so there is nothing to keep
         self.stop_by = self.clock() + patience
-        self.child.link.send(say.Order(directive=directive))
+        # What a child does is the same, whoever goes first instead of it.
+        told = Directive.DRAIN if directive in GIVE_BACK else directive
+        self.child.link.send(say.Order(directive=told))
 
     def _stall(self, silence: float) -> None:
         self.verdict = Outcome(

@@ -58,7 +58,14 @@ def plan(
     images = {label: (each.train, each.test) for label, each in zip(labels, found, strict=True)}
     device = None
     for one in made.missing[:1]:
-        device = client.device_of(Submission(spec=one.spec, user="", queue=request.scheduling.queue))
+        device = client.device_of(
+            Submission(
+                spec=one.spec,
+                user="",
+                queue=request.scheduling.queue,
+                gpus=request.scheduling.gpus or 0,
+            )
+        )
     return Planned(made, found, client.outlook(made, images), device)
 
 

@@ -179,7 +179,7 @@ def test_a_more_urgent_job_has_another_give_its_card_back_and_takes_it(scene: Sc
     high = submit(scene.store, priority=50)
     scene.slots.make_room()
     scene.until(lambda: low[0].id not in scene.slots.ledger.held)
-    assert scene.nursery.orders == [(low[0].id, "preempt")]
+    assert scene.nursery.orders == [(low[0].id, "drain")]
     back = scene.store.jobs.get(low[0].id)
     assert (back.state, back.error) == (JobState.QUEUED, f"preempted for job {high.id}")
     scene.wake()
