@@ -33,6 +33,8 @@ class Assignment:
     source_sha256: str | None = None  # of the source's manifest
     selected_on: str = "none"  # which images the settings were chosen by
     batch_divisor: int = 1  # parts in which a batch is computed
+    pushed: bool = False  # whether its images lie in the storage too
+    fetch_limit: int = 0  # bytes of such images that the node keeps
 
 
 @dataclass(frozen=True, kw_only=True)

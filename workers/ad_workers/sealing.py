@@ -20,8 +20,10 @@ def sealed_off(desk: Desk) -> AbstractContextManager[Seal]:
 def places(desk: Desk) -> dict[str, str]:
     """Return what is sealed, and what it is called."""
     data = desk.spec.dataset
+    what = f"{data.dataset}/{data.category}"
+    folders = (desk.assignment.data, str(desk.pictures or ""))
     return {
-        desk.assignment.data: f"{data.dataset}/{data.category}",
+        **{folder: what for folder in folders if folder},
         str(Path(desk.assignment.cache) / DECODED): "the decoded pictures",
     }
 

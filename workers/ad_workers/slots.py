@@ -155,6 +155,8 @@ class Slots:
             deadline=deadline,
             selected_on=selected_on(lease.job),
             batch_divisor=lease.job.batch_divisor,
+            pushed=self.store.pushed.get(spec.dataset.fingerprint) is not None,
+            fetch_limit=settings.fetched,
         )
 
     def _data(self, spec: JobSpec) -> str:

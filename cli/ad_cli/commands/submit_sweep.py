@@ -92,6 +92,7 @@ def sweep(
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -139,4 +140,4 @@ def sweep(
         sweeps = session.sweeps(client)
         below = asking.source(client, source, config)
         planned = sweep_asking.plan(client, sweeps, below, wish, images, search)
-        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait)
+        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait, push=push)

@@ -42,6 +42,7 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.pushed_contract import Pushed
 from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
@@ -138,9 +139,9 @@ class Leases(ABC):
         One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
         two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
         detector and queue the worker has, whose GPUs and memory fit into what is free, whose dataset
-        fingerprint the worker's node holds and whose queue is not paused; a worker told to drain gets
-        nothing. Best is, in this order: higher priority, fewer running jobs of the same user, the hinted job,
-        earlier submission.
+        fingerprint the worker's node or the storage holds and whose queue is not paused; a worker told to
+        drain gets nothing. Best is, in this order: higher priority, fewer running jobs of the same user, the
+        hinted job, earlier submission.
         The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
         fencing token), and the lease lasts `seconds` from the database's now.
         """
@@ -373,6 +374,7 @@ class Store(ABC):
     benchmarks: Benchmarks
     retention: Retention
     audit: Audit
+    pushed: Pushed
 
     @abstractmethod
     def now(self) -> float:

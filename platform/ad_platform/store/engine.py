@@ -15,6 +15,7 @@ from ad_platform.store.database import Backend, Clock, Database
 from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
+from ad_platform.store.pushed import SqlPushed
 from ad_platform.store.queues import SqlQueues
 from ad_platform.store.retention import SqlRetention
 from ad_platform.store.revision import VERSION_TABLE, check_revision
@@ -46,6 +47,7 @@ class SqlStore(contract.Store):
         self.benchmarks = SqlBenchmarks(database, new_id)
         self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
+        self.pushed = SqlPushed(database)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

@@ -12,6 +12,7 @@ REVISIONS = (
     "0006",
     "0007",
     "0008",
+    "0011",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

@@ -1,0 +1,27 @@
+"""Remember which pictures lie in the storage; touches all of pushed."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "pushed",
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("dataset", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_pushed")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("pushed")  # what lies in the storage stays there; pushing it again notes it
