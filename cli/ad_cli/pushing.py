@@ -148,4 +148,6 @@ def _came_of(result: PushResult) -> str:
     every = f"{note.files} files, {bytes_of(note.size)}"
     if not result.sent:
         return f"{every}: all in the storage already"
+    if result.sent_bytes == note.size:
+        return f"{every}: all sent"
     return f"{every}: {result.sent} sent ({bytes_of(result.sent_bytes)}), the others were there"

@@ -11,7 +11,7 @@ from ad_platform.pictures.sets import files_of
 from ad_platform.retention.contents import note_again
 from ad_platform.storage.blobs import StoredFile
 from ad_platform.storage.contract import Storage
-from ad_platform.storage.layout import BLOBS, SETS
+from ad_platform.storage.layout import BLOBS, SETS, set_of
 from ad_platform.storage.pushed_file import PushedFile
 from ad_platform.store.contract import Store
 
@@ -33,7 +33,7 @@ def pictures(ground: Ground) -> Iterator[Finding]:
         stored = {file.path: file for file in storage.survey(BLOBS)}
     except StorageDown:  # another look says so
         return
-    stray = [path.rsplit("/", 1)[1].removesuffix(".json") for path in names]
+    stray = filter(None, map(set_of, names))
     go_on, told, needed = ground.time_left(), 0, set[str]()
     for mark in dict.fromkeys([*noted, *stray]):
         if not go_on():

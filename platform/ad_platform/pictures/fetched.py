@@ -133,6 +133,7 @@ class FetchedSets:
 
     def _has_room(self, fingerprint: str, files: Sequence[PushedFile], size: int) -> bool:
         with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock = take(self.folder / "room.lock")
             assert lock is not None
             try:

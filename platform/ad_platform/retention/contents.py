@@ -8,7 +8,7 @@ from ad_platform.errors import CorruptBundle
 from ad_platform.pictures.sets import files_of, read_set
 from ad_platform.records import PushedData
 from ad_platform.storage.contract import Storage
-from ad_platform.storage.layout import SETS
+from ad_platform.storage.layout import SETS, set_of
 from ad_platform.store.contract import Store
 
 
@@ -23,8 +23,8 @@ class Contents:
     def of(self, notes: Iterable[PushedData]) -> dict[str, frozenset[str] | None]:
         """Return those of all sets that lie in the storage, and of all that are noted; raise StorageDown."""
         wanted = {note.fingerprint: not note.dataset for note in notes}
-        for path in self._storage.names(SETS):
-            wanted.setdefault(path.rsplit("/", 1)[1].removesuffix(".json"), False)
+        for mark in filter(None, map(set_of, self._storage.names(SETS))):
+            wanted.setdefault(mark, False)
         return {mark: self._read(mark, listing=listing) for mark, listing in wanted.items()}
 
     def _read(self, fingerprint: str, *, listing: bool) -> frozenset[str] | None:

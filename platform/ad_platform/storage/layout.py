@@ -93,6 +93,12 @@ def set_path(fingerprint: str) -> str:
     return f"{SETS}/{fingerprint}.json"
 
 
+def set_of(path: str) -> str | None:
+    """Return the fingerprint whose pictures a path lists; None for any other path."""
+    mark = path.removeprefix(f"{SETS}/").removesuffix(".json")
+    return mark if _SHA256.fullmatch(mark) else None
+
+
 def blob_path(sha256: str) -> str:
     """Return the path of a pushed picture by its content; raise InvalidValue for no SHA-256."""
     if not _SHA256.fullmatch(sha256):
