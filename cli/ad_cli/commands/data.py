@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ad_detectors.data.prepare.writing import Prepared
     from ad_platform.records import Holding, PushedData
 
-app = typer.Typer(no_args_is_help=True, help="Pictures: check, prepare, draw, push and list them.")
+app = typer.Typer(no_args_is_help=True, help="Pictures: check, draw, push and list them.")
 
 
 Pushed = Annotated[
