@@ -24,6 +24,7 @@ from ad_cli.commands import (
     gc,
     jobs,
     leaderboard,
+    metrics,
     models,
     predict,
     promote,
@@ -137,6 +138,7 @@ for group in (
     export,
     serve,
     doctor,
+    metrics,
     config,
     ui,
 ):

@@ -87,6 +87,11 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="seconds a worker told to leave has to checkpoint",
         value=lambda s, _: f"{s.grace:g}",
     ),
+    Variable(
+        name="ADCTL_LOG",
+        meaning="how a worker and its companions log: text or json",
+        value=_given("ADCTL_LOG", "text"),
+    ),
     Variable(name="ADCTL_DEBUG", meaning="1 shows where a fault happened", value=_given("ADCTL_DEBUG", "")),
 )
 

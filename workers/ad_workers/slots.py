@@ -20,6 +20,7 @@ from ad_platform.states import AttemptOutcome, FailureClass, JobKind
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.logs import LogWriter
 from ad_platform.store.contract import Store
+from ad_platform.structured_logs import about
 from ad_workers.attempt_log import AttemptLog
 from ad_workers.boottime import boottime
 from ad_workers.gpu import Gpu
@@ -91,6 +92,10 @@ class Slots:
         )
 
     def _attempt(self, lease: Lease, device: Gpu | None, deadline: float) -> None:
+        with about(job=lease.job_id, attempt=lease.attempt):
+            self._make(lease, device, deadline)
+
+    def _make(self, lease: Lease, device: Gpu | None, deadline: float) -> None:
         try:
             supervisor = self._start(lease, device, deadline)
         except (AdctlError, OSError) as error:  # no room for a folder, no more processes

@@ -186,7 +186,7 @@ def drop(pushed: Pushed, as_json: out.AsJson = False, quiet: out.Quiet = False) 
 
 @app.command("list")
 def list_data(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """List what lies below ADCTL_DATA, at the workers, and in the storage."""
+    """List what lies here, at the workers, and in the storage."""
     from ad_cli.collecting import size
     from ad_cli.inventory import inventory
     from ad_cli.pushing import pushed_json

@@ -1,4 +1,4 @@
-"""Remember which pictures lie in the storage; touches all of pushed."""
+"""Remember what was pushed, and count attempts fast; touches all of pushed, and ix_attempts_outcome."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,7 +21,9 @@ def upgrade() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_pushed")),
     )
+    op.create_index("ix_attempts_outcome", "attempts", ["outcome", "failure"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_attempts_outcome", table_name="attempts")
     op.drop_table("pushed")  # what lies in the storage stays there; pushing it again notes it

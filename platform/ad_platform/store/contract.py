@@ -46,6 +46,7 @@ from ad_platform.store.pushed_contract import Pushed
 from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
+from ad_platform.store.telemetry_contract import Telemetry
 
 
 class Jobs(ABC):
@@ -375,6 +376,7 @@ class Store(ABC):
     retention: Retention
     audit: Audit
     pushed: Pushed
+    telemetry: Telemetry
 
     @abstractmethod
     def now(self) -> float:

@@ -23,6 +23,7 @@ from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
 from ad_platform.store.studies import SqlStudies
 from ad_platform.store.submissions import NewId
+from ad_platform.store.telemetry import SqlTelemetry
 from ad_platform.store.workers import SqlWorkers
 
 
@@ -48,6 +49,7 @@ class SqlStore(contract.Store):
         self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
         self.pushed = SqlPushed(database)
+        self.telemetry = SqlTelemetry(database)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

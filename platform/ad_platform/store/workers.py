@@ -42,7 +42,7 @@ class SqlWorkers(contract.Workers):
 
     def roster(self, silence: float = 30.0) -> list[WorkerRecord]:
         """Return the workers, newest first; one not seen for `silence` seconds has state `gone`."""
-        return self._db.read(lambda tx: _roster(tx, silence))
+        return self._db.read(lambda tx: roster(tx, silence))
 
     def hold(self, holdings: Sequence[Holding]) -> None:
         """Remember which categories lie on which node."""
@@ -108,7 +108,8 @@ def _set(tx: Transaction, worker_id: str, **values: object) -> str:
     return state
 
 
-def _roster(tx: Transaction, silence: float) -> list[WorkerRecord]:
+def roster(tx: Transaction, silence: float) -> list[WorkerRecord]:
+    """Return the workers, newest first; one not seen for `silence` seconds has state `gone`."""
     held = select(jobs.c.worker, func.count().label("busy")).where(is_state(JobState.RUNNING))
     load = held.group_by(jobs.c.worker).subquery("load")
     silent = workers.c.seen_at < tx.now - silence
