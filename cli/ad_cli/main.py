@@ -24,6 +24,7 @@ from ad_cli.commands import (
     gc,
     jobs,
     leaderboard,
+    metrics,
     models,
     predict,
     promote,
@@ -138,6 +139,7 @@ for group in (
     export,
     serve,
     doctor,
+    metrics,
     config,
     ui,
 ):

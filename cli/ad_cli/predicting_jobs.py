@@ -37,6 +37,7 @@ def sent(given: Given, *, tags: Mapping[str, str]) -> Sent:
     return Sent(
         shard=shard if isinstance(shard, int) else None,
         shared=bool(given["--shared"]),
+        push=bool(given["--push"]),
         scheduling=scheduled(Wish(**said, tags=tags), Scheduling()),
     )
 

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from ad_platform.specs import Json, Submission
 
 
-def submit(client: Client, plan: Plan, *, dry_run: bool, wait: bool) -> None:
+def submit(client: Client, plan: Plan, *, dry_run: bool, wait: bool, push: bool = False) -> None:
     """Submit a plan and say what became of it; with `wait`, watch until all has ended."""
     if dry_run:
         _show_plan(plan)
         return
     if plan.found is not None and plan.found.here:
         client.hold(plan.found.ref)
+    if push:
+        from ad_cli.pushing import before_a_submit
+
+        before_a_submit(client, [each.spec.dataset for each in plan.submissions])
     submitted = client.submit(plan.submissions)
     _show_submitted(submitted, plan, wait=wait)
     if wait:

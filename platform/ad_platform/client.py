@@ -24,6 +24,7 @@ from ad_platform.why import warnings as what_keeps
 if TYPE_CHECKING:
     from ad_platform.benchmarks.outlook import Outlook
     from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
+    from ad_platform.pictures.pushing import PushResult, Told
     from ad_platform.registry.promotion import Proposal, Wish
     from ad_platform.retention.collecting import Collector
     from ad_platform.sweeps.steering import Sweeps
@@ -52,9 +53,12 @@ class Client(Following):
         device: str = "auto",
         holdout: str | None = None,
         evaluate: bool = True,
+        push: bool = False,
         scheduling: Scheduling | None = None,
     ) -> Job:
         """Submit a fit and the evaluation that follows it, and return the fit.
+
+        With `push` the images are brought into the storage first, for workers that do not have them.
 
         What may be in its way is an AdctlWarning. The images are a category's folder, `data`, or a `dataset`
         and `category` by name. `settings` go over those of the preset. Raises UnknownName, InvalidValue and
@@ -77,6 +81,8 @@ class Client(Following):
         self.device_of(plan[0])
         if found.here:
             self.hold(found.ref)
+            if push:
+                self.push(found.ref)
         return self._warned(self.submit(plan), note)
 
     def evaluate(
@@ -286,6 +292,30 @@ class Client(Following):
     def _queue_state(self, name: str) -> QueueState:
         gone = QueueState(load=QueueLoad(name=name))  # nothing holds it any more
         return next((queue for queue in self.queues() if queue.name == name), gone)
+
+    def push(
+        self, data: DatasetRef, told: "Told" = lambda done, of: None, *, check: bool = False
+    ) -> "PushResult":
+        """Bring a category's pictures into the storage, so that any worker can fetch them.
+
+        What is there already is not sent again; with `check` it is read back first. `told` hears how many
+        files of all are there. Raises InvalidData for files that changed meanwhile, StorageDown, DiskFull.
+        """
+        from ad_platform.pictures.pushing import Pusher
+
+        return Pusher(self.store, self.storage, self.settings, check=check).category(data, told)
+
+    def unpush(self, fingerprint: str) -> bool:
+        """Let no worker fetch a category any more; False if a job that has not ended needs it.
+
+        Its files stay in the storage until a collection takes them. Raises StorageDown.
+        """
+        from ad_platform.storage.layout import set_path
+
+        if not self.store.pushed.forget(fingerprint):
+            return False
+        self.storage.delete([set_path(fingerprint)])
+        return True
 
     def hold(self, data: DatasetRef) -> None:
         """Remember that a category lies on this machine."""

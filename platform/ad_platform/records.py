@@ -261,6 +261,22 @@ class Holding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushedData:
+    """Pictures that lie whole in the storage, so that any worker can fetch them.
+
+    Those of a prediction's listing have no dataset.
+    """
+
+    fingerprint: str
+    dataset: str
+    category: str
+    files: int
+    size: int  # bytes
+    user: str
+    at: float = 0.0  # when they were pushed last, by the store's clock
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
     """A committed checkpoint: complete in the storage and written by the holder of the lease."""
 

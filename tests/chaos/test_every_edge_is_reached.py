@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from ad_platform import failpoints
+from ad_platform.pictures.fetched import FetchedSets
+from ad_platform.pictures.fetching import Fetcher
+from ad_platform.pictures.sets import read_set
 from ad_platform.queue.memory import MemoryQueue
 from ad_platform.records import Capabilities, Champion, Crew, Job, Room
 from ad_platform.registry.projection import Projection
@@ -75,6 +78,7 @@ def test_a_whole_life_reaches_every_edge_and_none_that_is_not_listed(
         lambda: thrown_away(land),
         lambda: shown(Stories(tmp_path)),
         lambda: uploaded(tmp_path),
+        lambda: sent_and_fetched(land, tmp_path),
     ]
     for live in lives:
         live()
@@ -153,6 +157,18 @@ def shown(stories: Stories) -> None:
     projection = Projection(stories.store, stories.storage, Registry())
     assert Shipper(stories.store, stories.storage, MemoryTracker(), "me", [projection]).once() >= 3
     stories.store.close()
+
+
+def sent_and_fetched(land: Ground, folder: Path) -> None:
+    """Push pictures, fetch them as a machine without them would, and want neither any more."""
+    data = land.asked(land.pictures()).dataset
+    land.client.push(data)
+    pictures = read_set(land.storage, data.fingerprint)
+    assert pictures is not None
+    sets = FetchedSets(folder / "fetched", 10**8)
+    Fetcher(sets, land.storage).fetch(data.fingerprint, pictures.files)
+    assert sets.evict(data.fingerprint)
+    assert land.client.unpush(data.fingerprint)
 
 
 def uploaded(folder: Path) -> None:

@@ -67,7 +67,7 @@ def beforehand(
         device=within_slot(desk.spec.device, desk.assignment.cuda),
         threads=beginning.threads,
         detector=desk.spec.detector,
-        sealed=list(sealing.places(desk.assignment, desk.spec).items()),
+        sealed=list(sealing.places(desk.assignment, desk.spec, desk.pictures).items()),
         free=sealing.free(desk.assignment),
         batch_divisor=desk.assignment.batch_divisor,
     )

@@ -51,6 +51,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.deadline = self.assignment.deadline
         self.order: Directive | None = None
+        self.pictures: Path | None = None  # where the job's images lie, if they were fetched
 
     @property
     def scratch(self) -> Path:

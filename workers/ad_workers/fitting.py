@@ -132,6 +132,7 @@ def _ranks(desk: Desk, detector: Detector, beginning: Start, meta: Mapping[str, 
     desk.say(Note(facts={"ranks": team.size}))
     about = Beginning(
         assignment=encode(desk.assignment).decode(),
+        pictures=str(desk.pictures or desk.assignment.data),
         meeting=str(desk.scratch / "ranks"),
         device=device.device.type,
         threads=beginning.threads,

@@ -19,7 +19,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
-from ad_platform import failpoints
+from ad_platform import failpoints, structured_logs
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -43,6 +43,7 @@ from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
 from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
+from ad_workers.metrics import WorkerCollector, serve, uses
 from ad_workers.nursery import Nursery
 from ad_workers.slots import Slots
 from ad_workers.tick import Ticker
@@ -61,14 +62,16 @@ def start(
     queues: tuple[str, ...] = ("default",),
     name: str = "",
     drained: int = os.EX_OK,
+    metrics: tuple[str, int] | None = None,
     registered: Callable[[WorkerRecord], None] = lambda record: None,
 ) -> int:
     """Run a worker until it is told to end, and return its exit code: `drained` if it was told by the store.
 
+    `metrics` is the address and port at which it answers Prometheus.
     Raises InvalidValue for more slots than GPUs, Conflict for a name or card in use, StoreDown,
     StoreMismatch.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    structured_logs.configure("%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     # On our own logger: Celery gives the root logger its level.
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
@@ -84,9 +87,12 @@ def start(
         slots_on = [*claims.take(machine.gpus, slots)]
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)
+    structured_logs.always(worker=worker_id, node=settings.node)
     try:
         worker = Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices, drained)
         worker.obey_signals()
+        if metrics is not None:
+            serve(worker.collector(), metrics[1], metrics[0])
         return worker.run(registered)
     finally:
         store.close()
@@ -174,6 +180,11 @@ class Worker:
                 self.drain()
                 self._leave()
         return self.code
+
+    def collector(self) -> WorkerCollector:
+        """Return what tells Prometheus of this worker."""
+        cards = [gpu.uuid for gpu in self.devices if gpu is not None]
+        return WorkerCollector(len(self.devices), lambda: len(self.slots.running), lambda: uses(cards))
 
     @contextmanager
     def _doorbell(self) -> Iterator[None]:

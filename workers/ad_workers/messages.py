@@ -35,6 +35,8 @@ class Assignment:
     selected_on: str = "none"  # which images the settings were chosen by
     batch_divisor: int = 1  # parts in which a batch is computed
     ranks: int = 1  # processes that fit together, each on a card of its own
+    pushed: bool = False  # whether its images lie in the storage too
+    fetch_limit: int = 0  # bytes of such images that the node keeps
 
     @property
     def cuda(self) -> str | None:
@@ -114,6 +116,7 @@ class Beginning:
     """What a rank needs to know to take part."""
 
     assignment: str  # of the attempt, encoded
+    pictures: str  # the category's folder
     meeting: str  # the file at which the ranks meet
     device: str  # cpu, or cuda: then each rank has the card of its number
     threads: int

@@ -73,13 +73,13 @@ def take_part(beginning: Beginning, decisions: BinaryIO, rank: int, size: int) -
     torch.set_num_threads(beginning.threads)
     device = device_of(rank, beginning.device)
     images = train_images(
-        open_category(Path(assignment.data)),
+        open_category(Path(beginning.pictures)),
         int(str(spec.config["image_size"])),
         Path(assignment.cache),
         spec.dataset.fingerprint,
         Holdout.parse(spec.holdout),
     )
-    with sealed_from(spec.detector, places(assignment, spec), free(assignment)):
+    with sealed_from(spec.detector, places(assignment, spec, Path(beginning.pictures)), free(assignment)):
         detector = registry.create(spec.detector, spec.config)
         detector.batch_divisor = assignment.batch_divisor
         if beginning.state is not None:

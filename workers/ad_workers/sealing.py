@@ -16,14 +16,18 @@ DECODED = "pictures"  # the folder of decoded pictures in a node's cache
 
 def sealed_off(desk: Desk) -> AbstractContextManager[Seal]:
     """Seal the pictures of a job from its detector: the category's folder, and the decoded pictures."""
-    return sealed_from(desk.spec.detector, places(desk.assignment, desk.spec), free(desk.assignment))
+    return sealed_from(
+        desk.spec.detector, places(desk.assignment, desk.spec, desk.pictures), free(desk.assignment)
+    )
 
 
-def places(job: Assignment, spec: JobSpec) -> dict[str, str]:
-    """Return what is sealed, and what it is called."""
+def places(job: Assignment, spec: JobSpec, pictures: Path | None) -> dict[str, str]:
+    """Return what is sealed, and what it is called; `pictures` is the folder that they were fetched to."""
     data = spec.dataset
+    what = f"{data.dataset}/{data.category}"
+    folders = (job.data, str(pictures or ""))
     return {
-        job.data: f"{data.dataset}/{data.category}",
+        **{folder: what for folder in folders if folder},
         str(Path(job.cache) / DECODED): "the decoded pictures",
     }
 

@@ -18,6 +18,7 @@ from ad_platform.states import AttemptOutcome, FailureClass, JobKind
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.logs import LogWriter
 from ad_platform.store.contract import Store
+from ad_platform.structured_logs import about
 from ad_workers.attempt_log import AttemptLog
 from ad_workers.boottime import boottime
 from ad_workers.gpu import Gpu
@@ -126,6 +127,10 @@ class Slots:
         )
 
     def _attempt(self, lease: Lease, slots: tuple[Gpu | None, ...], deadline: float) -> None:
+        with about(job=lease.job_id, attempt=lease.attempt):
+            self._make(lease, slots, deadline)
+
+    def _make(self, lease: Lease, slots: tuple[Gpu | None, ...], deadline: float) -> None:
         try:
             supervisor = self._start(lease, slots, deadline)
         except (AdctlError, OSError) as error:  # no room for a folder, no more processes
@@ -193,6 +198,8 @@ class Slots:
             selected_on=selected_on(lease.job),
             batch_divisor=lease.job.batch_divisor,
             ranks=max(1, lease.job.gpus),
+            pushed=self.store.pushed.get(spec.dataset.fingerprint) is not None,
+            fetch_limit=settings.fetched,
         )
 
     def _data(self, spec: JobSpec) -> str:

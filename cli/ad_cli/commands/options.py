@@ -64,6 +64,12 @@ Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
 ]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help="Settings by name.", show_default=False)]
+Push = Annotated[
+    bool,
+    typer.Option(
+        "--push", help="Send the images to the storage first: any worker fetches them.", show_default=False
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),

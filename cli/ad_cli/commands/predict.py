@@ -88,6 +88,14 @@ def predict(
         bool,
         typer.Option("--shared", help="With --submit: every worker has the same folder.", show_default=False),
     ] = False,
+    push: Annotated[
+        bool,
+        typer.Option(
+            "--push",
+            help="With --submit: send the images to the storage, for any worker.",
+            show_default=False,
+        ),
+    ] = False,
     shard: Annotated[
         int | None,
         typer.Option(
@@ -126,6 +134,7 @@ def predict(
 
     of_job = {
         "--shared": shared,
+        "--push": push,
         "--shard": shard,
         "--wait": wait,
         "--name": name,

@@ -47,6 +47,7 @@ def train(
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Do not evaluate the result.", show_default=False)
     ] = False,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -83,7 +84,7 @@ def train(
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
         plan = asking.plan_train(client, asking.source(client, source, config), wish, images)
-        submitting.submit(client, plan, dry_run=dry_run, wait=wait)
+        submitting.submit(client, plan, dry_run=dry_run, wait=wait, push=push)
 
 
 @app.command()
@@ -102,6 +103,7 @@ def evaluate(
     memory: options.Memory = None,
     preemptible: options.Preemptible = False,
     key: options.Key = None,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -128,7 +130,8 @@ def evaluate(
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
-        submitting.submit(client, asking.plan_evaluate(client, job, wish, images), dry_run=dry_run, wait=wait)
+        plan = asking.plan_evaluate(client, job, wish, images)
+        submitting.submit(client, plan, dry_run=dry_run, wait=wait, push=push)
 
 
 app.command()(submit_sweep.sweep)

@@ -94,6 +94,7 @@ def benchmark(
         str | None,
         typer.Option("--key", help="Submitting a key twice gives one benchmark.", show_default=False),
     ] = None,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -139,4 +140,4 @@ def benchmark(
         found = places.find(client, data or (), options.listed(dataset), options.listed(categories))
         whole = replace(request, categories=tuple(each.ref for each in found))
         planned = submitting.plan(client, benchmarks, whole, found)
-        submitting.submit(client, benchmarks, planned, dry_run=dry_run, wait=wait)
+        submitting.submit(client, benchmarks, planned, dry_run=dry_run, wait=wait, push=push)

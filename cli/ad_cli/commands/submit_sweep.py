@@ -95,6 +95,7 @@ def sweep(
     gpus: options.Gpus = None,
     memory: options.Memory = None,
     preemptible: options.Preemptible = False,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -145,4 +146,4 @@ def sweep(
         sweeps = session.sweeps(client)
         below = asking.source(client, source, config)
         planned = sweep_asking.plan(client, sweeps, below, wish, images, search)
-        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait)
+        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait, push=push)

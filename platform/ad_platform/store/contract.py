@@ -41,10 +41,12 @@ from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
 from ad_platform.store.lease_contract import Leases
+from ad_platform.store.pushed_contract import Pushed
 from ad_platform.store.quota_contract import Peaks, Quotas
 from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
+from ad_platform.store.telemetry_contract import Telemetry
 
 
 class Jobs(ABC):
@@ -315,6 +317,8 @@ class Store(ABC):
     benchmarks: Benchmarks
     retention: Retention
     audit: Audit
+    pushed: Pushed
+    telemetry: Telemetry
 
     @abstractmethod
     def now(self) -> float:

@@ -16,6 +16,7 @@ from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
 from ad_platform.store.peaks import SqlPeaks
+from ad_platform.store.pushed import SqlPushed
 from ad_platform.store.queues import SqlQueues
 from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
@@ -24,6 +25,7 @@ from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
 from ad_platform.store.studies import SqlStudies
 from ad_platform.store.submissions import NewId
+from ad_platform.store.telemetry import SqlTelemetry
 from ad_platform.store.workers import SqlWorkers
 
 
@@ -50,6 +52,8 @@ class SqlStore(contract.Store):
         self.benchmarks = SqlBenchmarks(database, new_id)
         self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
+        self.pushed = SqlPushed(database)
+        self.telemetry = SqlTelemetry(database)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

@@ -20,9 +20,9 @@ class Leases(ABC):
         One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
         two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
         detector and queue the worker has, whose cards and memory fit into what is free, whose dataset
-        fingerprint the worker's node holds, whose user's quota it keeps and whose queue is not paused; a
-        worker told to drain gets nothing. Best is, in this order: higher priority, fewer slots taken by
-        running jobs of the same user, the hinted job, earlier submission.
+        fingerprint the worker's node or the storage holds, whose user's quota it keeps and whose queue is not
+        paused; a worker told to drain gets nothing. Best is, in this order: higher priority, fewer slots
+        taken by running jobs of the same user, the hinted job, earlier submission.
 
         A job is given all the cards it asks for, or waits: on a worker with cards one at least, on others
         none. It asks for memory of each of them, or of the machine where it computes without.

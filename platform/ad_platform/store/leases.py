@@ -26,6 +26,7 @@ from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
+from ad_platform.store.pushed import is_pushed
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
 from ad_platform.store.tables import attempts, holdings, is_paused, is_state, jobs, workers
 from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
@@ -203,7 +204,7 @@ def _eligible(tx: Transaction, can: Capabilities, job: FromClause) -> list[Colum
         job.c.detector.in_(sorted(can.detectors)),
         room.fits(can, job),
         room.within_quota(can, job, _load),
-        lies_here,
+        or_(lies_here, is_pushed(job)),
         ~is_paused(job),
         ~draining,
     ]

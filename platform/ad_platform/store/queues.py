@@ -38,7 +38,7 @@ class SqlQueues(contract.Queues):
 
     def loads(self) -> list[QueueLoad]:
         """Return how many jobs wait, are queued and run, for each queue that has any, by name."""
-        return self._db.read(_loads)
+        return self._db.read(loads)
 
     def line(self, capabilities: Capabilities, limit: int = 1000) -> list[Standing]:
         """Return the jobs that a worker could be given now, in the order of a `lease` without a hint."""
@@ -69,7 +69,8 @@ def _resume(tx: Transaction, name: str) -> bool:
     return True
 
 
-def _loads(tx: Transaction) -> list[QueueLoad]:
+def loads(tx: Transaction) -> list[QueueLoad]:
+    """Return how many jobs of each queue are in each state that can still change."""
     counted = (
         select(jobs.c.queue, jobs.c.state, func.count().label("number"))
         .where(jobs.c.state.in_(_LIVE))

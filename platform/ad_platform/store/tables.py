@@ -168,6 +168,7 @@ attempts = Table(
 )
 # The database itself refuses a second holder.
 _held = attempts.c.outcome == literal_column("'running'")
+Index("ix_attempts_outcome", attempts.c.outcome, attempts.c.failure)  # counts them without reading them
 Index("uq_attempts_held", attempts.c.job_id, unique=True, sqlite_where=_held)
 
 edges = Table(

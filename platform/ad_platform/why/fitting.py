@@ -110,9 +110,9 @@ def _too_big(
 def _no_data(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
     data = job.spec.dataset
     images = f"of {data.dataset}/{data.category}" if job.spec.pictures is None else f"in {data.path}"
-    advice = "start one where they lie, or copy them below ADCTL_DATA first: adctl worker start"
+    advice = f"push them where they lie, for all workers: adctl data push {data.path or 'DIR'}"
     if job.spec.pictures is not None:
-        advice = "start one where they lie; if every node has that folder, submit again with --shared"
+        advice = "submit again with --push, or with --shared if every node has that folder"
     here = listed(sorted({worker.node for worker in workers}))
     there = f"they lie on {listed(sorted(nodes))}" if nodes else "no node has reported them"
     return Cause(

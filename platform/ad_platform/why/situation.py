@@ -48,6 +48,9 @@ def look(client: Looking, *, running: bool = True) -> Situation:
 
 
 def nodes_of(store: Store, job: Job) -> frozenset[str]:
-    """Return the nodes that hold the images of a job."""
-    held = store.workers.holdings(fingerprint=job.spec.dataset.fingerprint)
-    return frozenset(holding.node for holding in held)
+    """Return the nodes that hold the images of a job, or can fetch them: all, once they were pushed."""
+    fingerprint = job.spec.dataset.fingerprint
+    nodes = {holding.node for holding in store.workers.holdings(fingerprint=fingerprint)}
+    if store.pushed.get(fingerprint) is not None:
+        nodes |= {worker.node for worker in store.workers.roster()}
+    return frozenset(nodes)
