@@ -42,7 +42,7 @@ class Asked:
 
 
 def storage_url(settings: Settings) -> str:
-    """Return where Optuna keeps its studies: a database of its own, or beside the store, not among its tables."""
+    """Return where Optuna keeps its studies: elsewhere, or beside the store, but never among its tables."""
     if settings.optuna_url:
         return _driven(settings.optuna_url)
     url = settings.database_url
