@@ -135,6 +135,19 @@ def redis_server(*, persistent: bool = False, folder: Path | None = None) -> Ite
             yield RedisServer(port)
 
 
+def patient(answers: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float = 90.0) -> bool:
+    """Wait until a process that was started answers; say no where it has ended, or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < deadline:
+                continue
+        return False
+    return True
+
+
 def real_data_folder() -> Path:
     """Return the folder with the real images (mvtec/...), or skip."""
     named = os.environ.get("ADCTL_TEST_DATA")
