@@ -28,9 +28,24 @@ from ad_platform.cluster import dotenv
 
 PATIENCE = 180.0
 PORTS = {"redis": 6379, "postgres": 5432, "mlflow": 5000, "optuna-dashboard": 8080, "flower": 5555}
+PUBLISHED = {  # the variables of .env that say where, if they do
+    "redis": "REDIS_PORT",
+    "postgres": "POSTGRES_PORT",
+    "mlflow": "MLFLOW_PORT",
+    "optuna-dashboard": "DASHBOARD_PORT",
+    "flower": "FLOWER_PORT",
+}
 PROGRAMS = {"adctl": "-m ad_cli", "python": "", "celery": "-m celery"}
 VARIABLE = re.compile(r"\$\$|\$\{([A-Z_]+)(?:(:-|:\?)([^}]*))?\}")
 INIT = "/docker-entrypoint-initdb.d"
+
+
+def free_ports(env: Path) -> None:
+    """Have a .env publish on ports that are free, as whoever has something else on 5000 does."""
+    known = env.read_text()
+    for name in PUBLISHED.values():
+        known = re.sub(rf"^{name}=.*\n", "", known, flags=re.M) + f"{name}={services.free_port()}\n"
+    env.write_text(known)
 
 
 @dataclass
@@ -42,11 +57,11 @@ class Composed:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
+    started: dict[str, str] = field(default_factory=dict)  # what each was started with
+
     def __post_init__(self) -> None:
-        self.env = dotenv.read(self.folder)
-        self.file: dict[str, Any] = self._filled(yaml.safe_load((self.folder / "compose.yaml").read_text()))
-        self.services: dict[str, Any] = self.file["services"]
-        self.ports = {name: services.free_port() for name in PORTS}
+        self.read()
+        self.ports = {name: int(self.env.get(PUBLISHED[name], 0)) or services.free_port() for name in PORTS}
         self.bin = self.root / "bin"
         self.bin.mkdir(parents=True)
         for name, module in PROGRAMS.items():
@@ -54,11 +69,34 @@ class Composed:
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W ignore {module} "$@"\n')
             script.chmod(0o755)
 
+    def read(self) -> None:
+        """Read .env and compose.yaml as they are now."""
+        self.env = dotenv.read(self.folder)
+        self.file: dict[str, Any] = self._filled(yaml.safe_load((self.folder / "compose.yaml").read_text()))
+        self.services: dict[str, Any] = self.file["services"]
+
+    def wanted(self) -> list[str]:
+        """Return the services that `docker compose up` starts by the profiles of .env."""
+        profiles = set(self.env.get("COMPOSE_PROFILES", "").split(","))
+        return [
+            name
+            for name, each in self.services.items()
+            if not each.get("profiles") or profiles & {*each["profiles"]}
+        ]
+
+    def renew(self) -> None:
+        """Read everything anew, and stop what was started with something else, or has ended."""
+        self.read()
+        changed = [name for name in self.processes if self.started[name] != self._state(name)]
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        self.stop(*changed, *ended)
+
     def up(self, *names: str) -> None:
-        """Start services, and before them what they depend on."""
+        """Start services that do not run, and before them what they depend on."""
         for name in names:
             if name in self.processes:
                 continue
+            self.started[name] = self._state(name)
             self.up(*self.services[name].get("depends_on", {}))
             if self.services[name].get("restart") == "no":
                 self.processes[name] = self._start(name)
@@ -75,15 +113,18 @@ class Composed:
     def run(self, name: str, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Run a service's image once with other arguments: docker compose run --rm NAME ARGUMENTS."""
         self.up(*self.services[name].get("depends_on", {}))
-        return self._call([*self._entrypoint(name), *arguments], {**self.environment(name), **more})
-
-    def execute(self, name: str, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command beside a service: docker compose exec NAME COMMAND."""
-        return self._call([self._placed(name, part) for part in command], self.environment(name))
+        placed = [self._placed(name, part) for part in arguments]
+        return self._call([*self._entrypoint(name), *placed], {**self.environment(name), **more})
 
     def down(self) -> None:
-        """Stop everything, last started first."""
+        """Stop everything."""
+        self.stop(*self.processes)
+
+    def stop(self, *names: str) -> None:
+        """Stop services, last started first."""
         for name in reversed(list(self.processes)):
+            if name not in names:
+                continue
             process = self.processes.pop(name)
             if process.poll() is None:
                 process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
@@ -152,7 +193,7 @@ class Composed:
             ]
         if name == "postgres":
             user = self._servant
-            command[1:1] = ["-D", str(self._data), "-k", str(self._data), "-h", "127.0.0.1"]
+            command[1:1] = ["-D", str(self.socket), "-k", str(self.socket), "-h", "127.0.0.1"]
         with (self.root / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [shutil.which(command[0], path=self.environment(name)["PATH"]) or command[0], *command[1:]],
@@ -205,7 +246,7 @@ class Composed:
             )
         for each in self.services[name].get("configs", []):
             if each["target"] in text:
-                text = text.replace(each["target"], str(self._config(each["source"])))
+                text = text.replace(each["target"], str(self.config(each["source"])))
         for mount in self.services[name].get("volumes", []):
             source, inside = mount.removesuffix(":ro").rsplit(":", 1)
             if text == inside or text.startswith(f"{inside}/"):
@@ -214,32 +255,38 @@ class Composed:
                 text = str(host) + text.removeprefix(inside)
         return text
 
-    def _config(self, source: str) -> Path:
+    def _state(self, name: str) -> str:
+        configs = [self.file["configs"][each["source"]] for each in self.services[name].get("configs", [])]
+        return json.dumps([self.services[name], configs], sort_keys=True)
+
+    def config(self, source: str) -> Path:
+        """Return the file of a config, as its text is now."""
         place = self.root / "configs" / source
         place.parent.mkdir(exist_ok=True)
         place.write_text(self.file["configs"][source]["content"])
         return place
 
     @property
-    def _data(self) -> Path:
+    def socket(self) -> Path:
+        """Return the folder of PostgreSQL's data, where its socket lies too."""
         return self.root / "volumes" / "postgres" / "data"
 
     def _prepare(self, name: str) -> None:
         """Do what PostgreSQL's image does before it starts."""
-        if name != "postgres" or self._data.exists():
+        if name != "postgres" or self.socket.exists():
             return
-        self._data.parent.mkdir(parents=True)
+        self.socket.parent.mkdir(parents=True)
         for folder in (self.root.parent, self.root, self.root / "volumes"):
             folder.chmod(0o711)  # the server runs as somebody else
-        self._servant = services.servant(self._data.parent)
-        password = self._data.parent / "password"
+        self._servant = services.servant(self.socket.parent)
+        password = self.socket.parent / "password"
         password.write_text(self.environment(name)["POSTGRES_PASSWORD"])
         if self._servant:
             shutil.chown(password, self._servant)
         command = [
             str(services.postgres_binaries() / "initdb"),
             "-D",
-            str(self._data),
+            str(self.socket),
             "-U",
             "postgres",
             "-N",
@@ -252,17 +299,17 @@ class Composed:
             "-E",
             "UTF8",
         ]
-        subprocess.run(command, user=self._servant, cwd=self._data.parent, capture_output=True, check=True)
+        subprocess.run(command, user=self._servant, cwd=self.socket.parent, capture_output=True, check=True)
         password.unlink()
 
     def _init_databases(self) -> None:
         """Run the files of docker-entrypoint-initdb.d as PostgreSQL's image does."""
         for each in self.services["postgres"]["configs"]:
             if each["target"].startswith(INIT):
-                done = self.psql("-f", str(self._config(each["source"])))
+                done = self.psql("-f", str(self.config(each["source"])))
                 assert done.returncode == 0, done.stderr
 
     def psql(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Speak to PostgreSQL over its socket, as inside its container."""
-        command = ["psql", "-h", str(self._data), "-U", "postgres", "-v", "ON_ERROR_STOP=1", "--no-psqlrc"]
+        command = ["psql", "-h", str(self.socket), "-U", "postgres", "-v", "ON_ERROR_STOP=1", "--no-psqlrc"]
         return self._call([*command, *arguments], self.environment("postgres"))

@@ -17,7 +17,7 @@ import pytest
 import services
 from ad_cli.main import run
 from ad_platform.cluster import dotenv
-from composed import Composed
+from composed import Composed, free_ports
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(400)]
 
@@ -32,6 +32,7 @@ def stack() -> Iterator[Composed]:
     root = Path(tempfile.mkdtemp(prefix="adctl-compose-", dir="/tmp"))
     assert run(["cluster", "init", str(root / "cluster"), "--data", str(root / "images"), "--quiet"]) == 0
     assert run(["data", "synth", str(root / "images" / "synth" / "screw"), "--train", "8", "--quiet"]) == 0
+    free_ports(root / "cluster" / ".env")
     made = Composed(root / "cluster", root / "run")
     try:
         made.up("worker", "optuna-dashboard", "flower")
