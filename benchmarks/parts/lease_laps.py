@@ -86,13 +86,18 @@ def _rows(what: str, store: str, laps: Sequence[Lap]) -> list[list[str]]:
             store,
             str(lap.workers),
             f"{lap.rate:.0f}/s",
-            f"{lap.rate / laps[0].rate:.2f} x",
-            f"{1000 * lap.wait(0.5):.1f} ms",
-            f"{1000 * lap.wait(0.99):.1f} ms",
+            _times(lap.rate, laps[0].rate),
+            f"{1000 * lap.wait(0.5):.1f} ms" if lap.taken else "none",
+            f"{1000 * lap.wait(0.99):.1f} ms" if lap.taken else "none",
             str(_doubles(lap)),
         ]
         for lap in laps
     ]
+
+
+def _times(rate: float, other: float) -> str:
+    """Return how many times another rate a rate is; a peer may manage nothing at all beside so many jobs."""
+    return f"{rate / other:.2f} x" if other else "beyond measure"
 
 
 def _doubles(lap: Lap) -> int:
@@ -122,5 +127,5 @@ def _peer(
         laps = [lease_race.race(runner, count, seconds) for count in workers]
         found += _rows(f"procrastinate: {what}", full.name, laps)
         ours = best["lease, renew, finish" if whole else "lease"]
-        words.append(f"{workers[-1]} workers: {ours / laps[-1].rate:.2f} times procrastinate's {what}.")
+        words.append(f"{workers[-1]} workers: {_times(ours, laps[-1].rate)} procrastinate's {what}.")
     return found, words

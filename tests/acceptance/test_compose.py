@@ -61,11 +61,11 @@ def ask(url: str, user: str = "", password: str = "") -> tuple[int, str]:
 
 def test_a_model_is_trained_evaluated_and_promoted(stack: Composed) -> None:
     data = str(Path(stack.env["DATA"]) / "synth" / "screw")
-    submitted = json.loads(
-        client(stack, "submit", "train", "--model", "pixel_mean", "--data", data, "--wait", "--json")
-    )
-    train, evaluate = (job["id"] for job in submitted["jobs"])
-    client(stack, "watch", evaluate, "--quiet")
+    said = client(stack, "submit", "train", "--model", "pixel_mean", "--data", data, "--wait", "--json")
+    train, evaluate = (job["id"] for job in json.loads(said.splitlines()[0])["jobs"])
+    assert {json.loads(client(stack, "show", each, "--json"))["state"] for each in (train, evaluate)} == {
+        "succeeded"
+    }
     client(stack, "promote", train, "--force", "--reason", "to try the registry")
     champion = stack.env["MLFLOW_CLIENT_PASSWORD"]
     named = stack.address("mlflow") + "/api/2.0/mlflow/registered-models/alias?name={}&alias=champion"
@@ -81,7 +81,7 @@ def test_a_sweep_lies_in_optunas_own_database_and_on_its_pages(stack: Composed) 
     client(
         stack,
         *("submit", "sweep", "--model", "pixel_mean", "--data", data),
-        *("--trials", "2", "--name", "tried", "--no-final", "--wait"),
+        *("--trials", "2", "--name", "tried", "--wait"),
     )
     status, text = ask(stack.address("optuna-dashboard") + "/api/studies")
     assert status == 200

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from ad_platform import settings as environment
-from ad_platform.errors import AdctlError, Unavailable
+from ad_platform.errors import AdctlError, TrackingDown, Unavailable
 from ad_platform.lifeline import Stop, leave_requests_to_the_holder
 from ad_platform.settings import Settings
+from ad_platform.tracking.reachable import knock
 
 if TYPE_CHECKING:
     from ad_platform.store.contract import Store
@@ -60,7 +61,10 @@ def run(settings: Settings, stop: Stop) -> None:
         while True:
             ending = stop.asked  # a last round shows what was finished a moment ago
             try:
-                round_ = round_ or open_shipper(settings).once
+                if round_ is None:
+                    if not _await_answer(settings, stop):
+                        return  # whoever ships next shows what is left
+                    round_ = open_shipper(settings).once
                 round_()
                 pause = PAUSE
             except Unavailable as error:
@@ -74,6 +78,25 @@ def run(settings: Settings, stop: Stop) -> None:
             stop.wait(pause)
     finally:
         lock.release()
+
+
+def _await_answer(settings: Settings, stop: Stop) -> bool:
+    """Wait until MLflow's address answers at all; False if the end was asked for before it did.
+
+    MLflow takes seconds to load, and its own client tries each call again and again.
+    """
+    told = False
+    while True:
+        try:
+            knock(settings.tracking_uri)
+        except TrackingDown as error:
+            if not told:
+                log.warning("shipping waits: %s; looking again until it does", error)
+            told = True
+            if stop.wait(PAUSE):
+                return False
+        else:
+            return True
 
 
 def _take(lock: FileLock, stop: Stop) -> bool:
