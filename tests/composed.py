@@ -63,7 +63,7 @@ class Composed:
         self.read()
         self.ports = {name: int(self.env.get(PUBLISHED[name], 0)) or services.free_port() for name in PORTS}
         self.bin = self.root / "bin"
-        self.bin.mkdir(parents=True)
+        self.bin.mkdir(parents=True, exist_ok=True)
         for name, module in PROGRAMS.items():
             script = self.bin / name
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W ignore {module} "$@"\n')

@@ -20,6 +20,7 @@ from ad_platform.cluster import dotenv
 from composed import Composed, free_ports
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(400)]
+SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,8 @@ def stack() -> Iterator[Composed]:
         services.unavailable("no redis-server or psql on the PATH")
     root = Path(tempfile.mkdtemp(prefix="adctl-compose-", dir="/tmp"))
     assert run(["cluster", "init", str(root / "cluster"), "--data", str(root / "images"), "--quiet"]) == 0
-    assert run(["data", "synth", str(root / "images" / "synth" / "screw"), "--train", "8", "--quiet"]) == 0
+    images = str(root / "images" / "synth" / "screw")
+    assert run(["data", "synth", images, *SMALL]) == 0
     free_ports(root / "cluster" / ".env")
     made = Composed(root / "cluster", root / "run")
     try:
@@ -61,8 +63,9 @@ def ask(url: str, user: str = "", password: str = "") -> tuple[int, str]:
 
 def test_a_model_is_trained_evaluated_and_promoted(stack: Composed) -> None:
     data = str(Path(stack.env["DATA"]) / "synth" / "screw")
-    said = client(stack, "submit", "train", "--model", "pixel_mean", "--data", data, "--wait", "--json")
-    train, evaluate = (job["id"] for job in json.loads(said.splitlines()[0])["jobs"])
+    said = client(stack, "submit", "train", "--model", "pixel_mean", "--data", data, "--json")
+    train, evaluate = (job["id"] for job in json.loads(said)["jobs"])
+    client(stack, "watch", evaluate, "--quiet")
     assert {json.loads(client(stack, "show", each, "--json"))["state"] for each in (train, evaluate)} == {
         "succeeded"
     }

@@ -1,9 +1,12 @@
 """Every block of docs/deploy.md, in order, on services that run without Docker.
 
-Lines with `docker` are replaced as REPLACED says; all others run in bash as they are printed, with `adctl` of
-this environment. After the first `adctl cluster init` the .env is given ports that are free.
+Lines with `docker` are replaced as REPLACED says; all others run in bash as they are printed, with `adctl`
+of this environment. After the first `adctl cluster init` the .env is given ports that are free. What systemd
+would start of the page's unit is started after `adctl cluster env`, with worker.env and with folders of this
+run in the place of /storage, /data and /var/lib/adctl, and ended before the passwords change.
 """
 
+import configparser
 import re
 import shlex
 import shutil
@@ -27,6 +30,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
+SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
 INIT = "/docker-entrypoint-initdb.d/10-databases.sql"
 
 
@@ -42,6 +46,7 @@ class Desk:
     folder: Path
     root: Path
     stack: Composed | None = None
+    second: "subprocess.Popen[bytes] | None" = None  # the worker of another host
     before: list[str] = field(default_factory=list)  # lines that set the environment of those that follow
 
     @property
@@ -53,6 +58,36 @@ class Desk:
     def up(self, *names: str) -> None:
         self.running.renew()
         self.running.up(*(names or self.running.wanted()))
+
+    def start_unit(self) -> None:
+        """Start the worker of the page's unit, as the second host's systemd does, and wait for it."""
+        unit = configparser.ConfigParser(interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment,method-assign]
+        unit.read_string(next(text for kind, text in BLOCKS if kind == "ini"))
+        given = dotenv.parse((self.folder / "worker.env").read_text())
+        given["ADCTL_STORAGE_URL"] = str(self.root / "volumes" / "storage")
+        own = dict(pair.split("=") for pair in unit["Service"]["Environment"].split())
+        own |= {"ADCTL_HOME": str(self.root / "second"), "ADCTL_DATA": str(self.folder / "data")}
+        _, *arguments = shlex.split(unit["Service"]["ExecStart"].replace("%H", "second"))
+        with (self.root / "second.log").open("wb") as log:
+            self.second = subprocess.Popen(
+                [sys.executable, "-m", "ad_cli", *arguments],
+                env={**self.running.environment("worker"), **own, **given},
+                stdout=log,
+                stderr=log,
+            )
+
+        def there() -> bool:
+            return "second" in self.running.run("client", "worker", "list", "--quiet").stdout.split()
+
+        assert services.patient(there, self.second, 180), (self.root / "second.log").read_text()
+
+    def end_unit(self) -> None:
+        """Tell that worker to leave."""
+        if self.second is not None:
+            self.second.terminate()
+            assert self.second.wait(120) == 0
+            self.second = None
 
     def client(self, service: str, arguments: str) -> None:
         if service == "migrate":
@@ -105,7 +140,7 @@ def desk() -> Iterator[Desk]:
         services.unavailable("no redis-server or psql on the PATH")
     root = Path(tempfile.mkdtemp(prefix="adctl-deploy-", dir="/tmp"))
     (root / "cluster").mkdir()
-    assert run(["data", "synth", str(root / "cluster/data/synth/screw"), "--train", "8", "--quiet"]) == 0
+    assert run(["data", "synth", str(root / "cluster/data/synth/screw"), *SMALL]) == 0
     made = Desk(root / "cluster", root / "run")
     script = root / "run" / "bin" / "adctl"
     script.parent.mkdir(parents=True)
@@ -114,6 +149,9 @@ def desk() -> Iterator[Desk]:
     try:
         yield made
     finally:
+        if made.second is not None:
+            made.second.kill()
+            made.second.wait()
         if made.stack is not None:
             made.stack.down()
         shutil.rmtree(root, ignore_errors=True)
@@ -121,6 +159,8 @@ def desk() -> Iterator[Desk]:
 
 def test_every_line_that_is_typed_does_what_it_says(desk: Desk) -> None:
     for line in commands():
+        if line.endswith("--rotate"):
+            desk.end_unit()
         if line.startswith("docker "):
             found = [(each, do) for pattern, do in REPLACED if (each := re.fullmatch(pattern, line))]
             assert len(found) == 1, f"{line} is replaced by nothing, or twice"
@@ -141,6 +181,8 @@ def check_words(desk: Desk, line: str, said: str) -> None:
     """Look at what a line has done, beyond that it did not fail."""
     if line == "adctl cluster init":
         free_ports(desk.folder / ".env")
+    elif line.startswith("adctl cluster env"):
+        desk.start_unit()
     elif line.startswith("adctl ui"):
         assert said.strip() == desk.running.address("mlflow")
     elif line.startswith(("adctl list", "adctl worker list")):
