@@ -68,9 +68,9 @@ class PostgresServer:
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut."""
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     with _folder("pg") as folder:
-        user = _servant(folder)
+        user = servant(folder)
         data, port = folder / "data", free_port()
         initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "adctl", "-A", "trust", "-E", "UTF8", "-N"]
         done = subprocess.run(initdb, user=user, cwd=folder, capture_output=True, text=True, check=False)
@@ -135,6 +135,19 @@ def redis_server(*, persistent: bool = False, folder: Path | None = None) -> Ite
             yield RedisServer(port)
 
 
+def patient(answers: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float = 90.0) -> bool:
+    """Wait until a process that was started answers; say no where it has ended, or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < deadline:
+                continue
+        return False
+    return True
+
+
 def real_data_folder() -> Path:
     """Return the folder with the real images (mvtec/...), or skip."""
     named = os.environ.get("ADCTL_TEST_DATA")
@@ -144,7 +157,8 @@ def real_data_folder() -> Path:
     return folder
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """Return the folder of the server's programs, or skip."""
     versions = Path("/usr/lib/postgresql")
     packaged = sorted(versions.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     found = shutil.which("initdb")
@@ -154,7 +168,7 @@ def _postgres_binaries() -> Path:
     unavailable("no PostgreSQL server (initdb) on this machine: apt install postgresql")
 
 
-def _servant(folder: Path) -> str | None:
+def servant(folder: Path) -> str | None:
     """Return the user to run as, owner of the folder: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None

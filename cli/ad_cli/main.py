@@ -13,6 +13,7 @@ import typer
 from ad_cli import out
 from ad_cli.commands import (
     benchmark,
+    cluster,
     config,
     data,
     db,
@@ -154,6 +155,7 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(gc.app, name="gc")
 arrange(app)
 

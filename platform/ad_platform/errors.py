@@ -5,6 +5,7 @@ AdctlError                 something a person or a program can act on
 │   ├── UnknownName        no such detector, preset, field, category or job
 │   ├── AmbiguousId        a short id fits several jobs
 │   ├── InvalidValue       a value outside its range or of the wrong type
+│   ├── Forbidden          the account that is used may not do this
 │   └── InvalidData        a folder or file of images that cannot be used
 ├── Conflict               what was asked clashes with what has happened since
 │   ├── LeaseLost          the writer no longer holds the job
@@ -61,6 +62,10 @@ class AmbiguousId(InvalidRequest):
 
 class InvalidValue(InvalidRequest):
     """A value outside its range or of the wrong type."""
+
+
+class Forbidden(InvalidRequest):
+    """The account that is used may not do this."""
 
 
 class InvalidData(InvalidRequest):

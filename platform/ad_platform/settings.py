@@ -24,6 +24,7 @@ class Settings:
 
     home: Path  # ADCTL_HOME: everything of the embedded mode lies under it
     database_url: str  # ADCTL_DATABASE_URL
+    optuna_url: str  # ADCTL_OPTUNA_URL: a database of Optuna's own; empty: beside the store
     broker_url: str  # ADCTL_BROKER_URL
     storage_url: str  # ADCTL_STORAGE_URL: a folder or an fsspec URL; ADCTL_STORAGE_OPTIONS become its query
     tracking_uri: str  # MLFLOW_TRACKING_URI
@@ -73,6 +74,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=env.get("ADCTL_DATABASE_URL") or embedded_database(home),
+        optuna_url=env.get("ADCTL_OPTUNA_URL") or "",
         broker_url=env.get("ADCTL_BROKER_URL") or embedded_broker(home),
         storage_url=_storage_url(env, home),
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",

@@ -36,6 +36,11 @@ def _given(name: str, default: str) -> Callable[[Settings, Mapping[str, str]], s
 VARIABLES: tuple[Variable, ...] = (
     Variable(name="ADCTL_HOME", meaning="everything of the one-machine mode", value=lambda s, _: str(s.home)),
     Variable(name="ADCTL_DATABASE_URL", meaning="the store", value=lambda s, _: shown(s.database_url)),
+    Variable(
+        name="ADCTL_OPTUNA_URL",
+        meaning="a database of Optuna's own, for sweeps",
+        value=lambda s, _: shown(s.optuna_url) if s.optuna_url else "beside the store",
+    ),
     Variable(name="ADCTL_BROKER_URL", meaning="Redis or Valkey", value=lambda s, _: shown(s.broker_url)),
     Variable(
         name="ADCTL_STORAGE_URL",

@@ -145,7 +145,7 @@ def test_every_command_of_the_readme_runs(started: Started) -> None:
 
 def as_typed(started: Started, command: str) -> str:
     """Return a command without the container around it, and with the id of the oldest job on the bottles."""
-    bare = command.replace("docker compose exec worker ", "")
+    bare = command.replace("docker compose run --rm client ", "adctl ")
     if "3f9a" not in bare:
         return bare
     jobs = started.json("adctl list --kind train --category bottle")

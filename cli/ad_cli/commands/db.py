@@ -1,6 +1,6 @@
-"""`adctl db`: bring the store's schema up to date."""
+"""`adctl db`: bring the store's schema up to date, and say who may do what with it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,6 +37,31 @@ def check(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
         out.data({"found": found, "wanted": wanted, "matches": found == wanted})
     found = require(url)
     out.note(f"the store is up to date ({found})")
+
+
+@app.command()
+def grant(
+    client: Annotated[
+        str, typer.Option(metavar="ACCOUNT", help="Who asks for work: people and their programs.")
+    ] = "adctl_client",
+    worker: Annotated[
+        str, typer.Option(metavar="ACCOUNT", help="Who does it: workers, and whoever keeps house.")
+    ] = "adctl_worker",
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Give two accounts of PostgreSQL the rights that clients and workers need, and no more.
+
+    Run it as the owner of the store, after every upgrade; the accounts must exist.
+    """
+    from ad_migrations import Side
+    from ad_migrations import grant as give
+
+    give(session.settings().database_url, {Side.CLIENT: client, Side.WORKER: worker})
+    if out.as_json():
+        out.data({"client": client, "worker": worker})
+    else:
+        out.note(f"{client} may ask for work, and {worker} may do it")
 
 
 def migrate(settings: "Settings") -> tuple[str | None, str]:

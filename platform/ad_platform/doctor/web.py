@@ -24,7 +24,7 @@ def ask_mlflow(uri: str, environ: Mapping[str, str], patience: float = PATIENCE)
         with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310
             json.load(answer)
     except urllib.error.HTTPError as error:
-        return _refused(where, error.code)
+        return _refused(where, error.code, environ)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return problem(
@@ -58,7 +58,11 @@ def greet(uri: str, environ: Mapping[str, str], patience: float = PATIENCE) -> G
     return Greeting(version=known, date=None if when is None else when.timestamp() + 0.5)
 
 
-def _refused(where: str, code: int) -> Finding:
+def _refused(where: str, code: int, environ: Mapping[str, str]) -> Finding:
+    user = environ.get("MLFLOW_TRACKING_USERNAME")
+    if code == 401 and user:
+        words = f"{where} refuses the account '{user}': a wrong password, or no such user"
+        return problem("mlflow", words, "set MLFLOW_TRACKING_PASSWORD to what it is: adctl cluster env")
     remedies = {
         401: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         403: "start it with --allowed-hosts naming the host of MLFLOW_TRACKING_URI, or ask for rights",

@@ -291,6 +291,7 @@ def environment(settings: Settings, base: Mapping[str, str] | None = None) -> di
         **(os.environ if base is None else base),
         "ADCTL_HOME": str(settings.home),
         "ADCTL_DATABASE_URL": settings.database_url,
+        **({"ADCTL_OPTUNA_URL": settings.optuna_url} if settings.optuna_url else {}),
         "ADCTL_BROKER_URL": settings.broker_url,
         "ADCTL_STORAGE_URL": storage,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,

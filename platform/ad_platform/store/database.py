@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
-from ad_platform.errors import DiskFull, StoreDamaged, StoreDown, StoreMismatch
+from ad_platform.errors import DiskFull, Forbidden, StoreDamaged, StoreDown, StoreMismatch
 from ad_platform.failpoints import Commit, reach
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Backend(Protocol):
 
     def deadlocked(self, error: DBAPIError) -> bool:
         """Say whether the transaction was undone only because it met another one."""
+
+    def forbidden(self, error: DBAPIError) -> bool:
+        """Say whether the account may not do this."""
 
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
@@ -163,6 +166,11 @@ class Database:
     def _explain(self, error: DBAPIError) -> Exception:
         if self._backend.unmigrated(error):
             return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
+        if self._backend.forbidden(error):
+            return Forbidden(
+                f"the account of {self.where} may not do this ({_line(error)}); a client asks for work, a "
+                "worker does it and keeps house: use the other's ADCTL_DATABASE_URL, or: adctl db grant"
+            )
         return explained(error, self.where)
 
 
@@ -170,7 +178,7 @@ def explained(error: DBAPIError, where: str) -> Exception:
     """Return what a person can act on: the store is away, damaged or out of room; else the error itself."""
     if not _away(error):
         return error
-    reason = (" ".join(str(error.orig).split()) or type(error.orig).__name__)[:300]
+    reason = _line(error)
     code = getattr(error.orig, "sqlite_errorname", "")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StoreDamaged(
@@ -181,6 +189,10 @@ def explained(error: DBAPIError, where: str) -> Exception:
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreDown(f"the store {where} cannot be opened: {reason}; look at whose files these are")
     return StoreDown(f"the store {where} does not answer: {reason}")
+
+
+def _line(error: DBAPIError) -> str:
+    return (" ".join(str(error.orig).split()) or type(error.orig).__name__)[:300]
 
 
 @contextmanager

@@ -61,6 +61,10 @@ class PostgresBackend:
         """Say whether the transaction was undone only because it met another one."""
         return getattr(error.orig, "sqlstate", None) in {"40P01", "40001"}
 
+    def forbidden(self, error: DBAPIError) -> bool:
+        """Say whether the account may not do this."""
+        return getattr(error.orig, "sqlstate", None) == "42501"
+
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
         return getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}

@@ -64,6 +64,10 @@ class SqliteBackend:
         """Say no: with one writer at a time there is no deadlock."""
         return False
 
+    def forbidden(self, error: DBAPIError) -> bool:
+        """Say no: a file has no accounts."""
+        return False
+
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
         return "no such table" in str(error.orig) or "no such column" in str(error.orig)

@@ -58,7 +58,7 @@ def facts(settings: Settings, names: Collection[str]) -> OptunaFacts | None:
     """
     url = storage_url(settings)
     # Optuna would make its tables where there are none, or leave a connection open.
-    if not has_table(url, _VERSIONS, shown(settings.database_url)):
+    if not has_table(url, _VERSIONS, shown(settings.optuna_url or settings.database_url)):
         return None  # nobody has taken a sweep further yet
     with reaching(url):
         return _facts(url, names)

@@ -42,7 +42,9 @@ class Asked:
 
 
 def storage_url(settings: Settings) -> str:
-    """Return where Optuna keeps its studies: beside the store, but never among its tables."""
+    """Return where Optuna keeps its studies: elsewhere, or beside the store, but never among its tables."""
+    if settings.optuna_url:
+        return _driven(settings.optuna_url)
     url = settings.database_url
     if url == embedded_database(settings.home):
         return f"sqlite:///{settings.home / 'optuna.db'}"
@@ -51,10 +53,14 @@ def storage_url(settings: Settings) -> str:
         file = Path(path)
         return f"{head}:///{file.with_name(f'{file.stem}-optuna{file.suffix}')}"
     address, _, query = url.partition("?")
-    kind, _, rest = address.partition("://")
-    del kind
     option = f"options={quote(f'-csearch_path={SCHEMA}')}"
-    return f"postgresql+psycopg://{rest}?{f'{query}&' if query else ''}{option}"
+    return f"{_driven(address)}?{f'{query}&' if query else ''}{option}"
+
+
+def _driven(url: str) -> str:
+    """Return an address that names the driver that is installed."""
+    kind, mark, rest = url.partition("://")
+    return f"postgresql+psycopg{mark}{rest}" if kind.startswith("postgres") else url
 
 
 def open_storage(settings: Settings) -> "RDBStorage":

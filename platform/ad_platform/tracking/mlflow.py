@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ad_platform.addresses import shown
 from ad_platform.errors import MissingExtra, TrackingDown
 from ad_platform.records import Job
 from ad_platform.settings import Settings
@@ -18,6 +19,7 @@ from ad_platform.tracking.protocol import ParentRun, RunState
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
 METRICS, PARAMS, TAGS = 1000, 100, 100  # most that MLflow takes in one batch
 _PARAM_LENGTH, _TAG_LENGTH = 6000, 5000
@@ -235,9 +237,22 @@ def reaching(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code not in _TRANSIENT:
             raise
-        raise TrackingDown(f"MLflow at {uri} does not answer: {_line(error)}") from error
+        raise TrackingDown(_refused(uri, error)) from error
     except OSError as error:  # among them those of requests
-        raise TrackingDown(f"MLflow at {uri} does not answer: {_line(error)}") from error
+        raise TrackingDown(f"MLflow at {shown(uri)} does not answer: {_line(error)}") from error
+
+
+def _refused(uri: str, error: "MlflowException") -> str:
+    where, user = shown(uri), os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if error.error_code == "UNAUTHENTICATED":
+        if not user:
+            return f"MLflow at {where} wants an account: set MLFLOW_TRACKING_USERNAME and _PASSWORD"
+        return (
+            f"MLflow at {where} refuses the account '{user}': wrong MLFLOW_TRACKING_PASSWORD, or no such user"
+        )
+    if error.error_code == "PERMISSION_DENIED" and user:
+        return f"MLflow at {where} does not let the account '{user}' do this: {_line(error)}"
+    return f"MLflow at {where} does not answer: {_line(error)}"
 
 
 def _line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import ad_migrations
+from accounts import TwoAccounts, accounts
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.tables import metadata
@@ -48,7 +49,14 @@ def empty(url: str) -> None:
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        # As on a cluster: each call by the account of whoever makes it there.
+        pytest.param("accounts", marks=[pytest.mark.postgres, pytest.mark.slow]),
+    ]
+)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A store of this test's own."""
     if request.param == "sqlite":
@@ -73,9 +81,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def store(store_url: str, clock: FakeClock) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, store_url: str, clock: FakeClock) -> Iterator[Store]:
     """A store whose node n1 holds the data of the plain submission."""
-    opened = open_store(store_url, clock=clock)
+    opened: Store
+    if "accounts" in request.node.callspec.id.split("-"):
+        opened = TwoAccounts(accounts(store_url), clock)
+    else:
+        opened = open_store(store_url, clock=clock)
     opened.workers.hold([holding()])
     yield opened
     opened.close()

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[3]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "build_catalogue.py")
+RECIPES = ("compose.yaml", ".env.example", "Dockerfile", ".dockerignore", "constraints.txt")
 ROOTS = ("platform", "workers", "detectors", "cli", "migrations")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,7 +28,7 @@ def clean_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
-    for name in BUILT_FROM:
+    for name in BUILT_FROM + RECIPES:
         shutil.copy(ROOT / name, source)
     for name in ROOTS:
         # A catalogue left over from an earlier build must not be what the wheel ships.

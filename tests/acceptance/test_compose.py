@@ -1,0 +1,174 @@
+"""compose.yaml's services, by their own command lines, bring a model from its images to a promotion."""
+
+import json
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+import services
+from ad_cli.main import run
+from ad_platform.cluster import dotenv
+from composed import Composed, free_ports
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(400)]
+SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Composed]:
+    for part in ("torch", "mlflow", "optuna_dashboard", "flask_wtf", "flower"):
+        if find_spec(part) is None:
+            services.unavailable(f"{part} is not installed")
+    if shutil.which("redis-server") is None or shutil.which("psql") is None:
+        services.unavailable("no redis-server or psql on the PATH")
+    root = Path(tempfile.mkdtemp(prefix="adctl-compose-", dir="/tmp"))
+    assert run(["cluster", "init", str(root / "cluster"), "--data", str(root / "images"), "--quiet"]) == 0
+    images = str(root / "images" / "synth" / "screw")
+    assert run(["data", "synth", images, *SMALL]) == 0
+    free_ports(root / "cluster" / ".env")
+    made = Composed(root / "cluster", root / "run")
+    try:
+        made.up("worker", "optuna-dashboard", "flower")
+        yield made
+    finally:
+        made.down()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def client(stack: Composed, *arguments: str, code: int = 0, **more: str) -> str:
+    done = stack.run("client", *arguments, **more)
+    assert done.returncode == code, f"{arguments}: {done.stderr}{stack.log('worker')}"
+    return done.stdout + done.stderr if code else done.stdout
+
+
+def ask(url: str, user: str = "", password: str = "") -> tuple[int, str]:
+    request = urllib.request.Request(url)
+    if user:
+        request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status), answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+
+
+def test_a_model_is_trained_evaluated_and_promoted(stack: Composed) -> None:
+    data = str(Path(stack.env["DATA"]) / "synth" / "screw")
+    said = client(stack, "submit", "train", "--model", "pixel_mean", "--data", data, "--json")
+    train, evaluate = (job["id"] for job in json.loads(said)["jobs"])
+    client(stack, "watch", evaluate, "--quiet")
+    assert {json.loads(client(stack, "show", each, "--json"))["state"] for each in (train, evaluate)} == {
+        "succeeded"
+    }
+    client(stack, "promote", train, "--force", "--reason", "to try the registry")
+    champion = stack.env["MLFLOW_CLIENT_PASSWORD"]
+    named = stack.address("mlflow") + "/api/2.0/mlflow/registered-models/alias?name={}&alias=champion"
+
+    def published() -> bool:
+        return ask(named.format("pixel_mean-synth-screw"), "client", champion)[0] == 200
+
+    assert services.patient(published, stack.processes["worker"], 120), stack.log("worker")
+
+
+def test_a_sweep_lies_in_optunas_own_database_and_on_its_pages(stack: Composed) -> None:
+    data = str(Path(stack.env["DATA"]) / "synth" / "screw")
+    client(
+        stack,
+        *("submit", "sweep", "--model", "pixel_mean", "--data", data),
+        *("--trials", "2", "--name", "tried", "--wait"),
+    )
+    status, text = ask(stack.address("optuna-dashboard") + "/api/studies")
+    assert status == 200
+    assert [study["study_name"] for study in json.loads(text)["study_summaries"]] == ["tried"]
+    found = stack.psql("-d", "adctl", "-Atc", "SELECT count(*) FROM pg_tables WHERE schemaname = 'optuna'")
+    assert found.stdout.strip() == "0"
+
+
+def test_health_checks_say_so_when_a_service_is_well(stack: Composed) -> None:
+    for name in ("redis", "postgres", "mlflow", "optuna-dashboard", "flower", "worker"):
+        assert stack.healthy(name), name
+
+
+def test_pages_with_a_login_ask_for_it(stack: Composed) -> None:
+    for name, user, secret in (
+        ("mlflow", "client", "MLFLOW_CLIENT_PASSWORD"),
+        ("flower", "flower", "FLOWER_PASSWORD"),
+    ):
+        assert ask(stack.address(name) + "/")[0] == 401
+        assert ask(stack.address(name) + "/", user, "wrong-password")[0] == 401
+        assert ask(stack.address(name) + "/", user, stack.env[secret])[0] == 200
+
+
+def test_a_wrong_password_of_mlflow_is_told_and_ui_shows_no_account(stack: Composed) -> None:
+    wrong = client(stack, "doctor", "--json", code=12, MLFLOW_TRACKING_PASSWORD="wrong-password")
+    assert "refuses the account 'client'" in wrong
+    right = json.loads(stack.run("client", "doctor", "--json").stdout)
+    assert [one["level"] for one in right if one["about"] == "mlflow"] == ["ok"]
+    assert client(stack, "ui", "--no-browser").strip() == stack.address("mlflow")
+
+
+def test_each_account_opens_its_own_database_alone(stack: Composed) -> None:
+    secrets = {
+        "adctl": "OWNER_DB_PASSWORD",
+        "adctl_worker": "WORKER_DB_PASSWORD",
+        "adctl_client": "CLIENT_DB_PASSWORD",
+        "optuna": "OPTUNA_DB_PASSWORD",
+        "mlflow": "MLFLOW_DB_PASSWORD",
+    }
+    port = stack.ports["postgres"]
+    opened = {user: set[str]() for user in secrets}
+    for user, secret in secrets.items():
+        for database in ("adctl", "optuna", "mlflow"):
+            try:
+                psycopg.connect(
+                    host="127.0.0.1", port=port, user=user, password=stack.env[secret], dbname=database
+                ).close()
+                opened[user].add(database)
+            except psycopg.OperationalError:
+                pass
+    own = {user: {user.partition("_")[0]} for user in secrets}
+    assert opened == own
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(host="127.0.0.1", port=port, user="adctl_client", password="x", dbname="adctl")
+
+
+def test_a_client_of_the_cluster_cannot_do_a_workers_work(stack: Composed) -> None:
+    assert "may not do this" in client(stack, "gc", code=2)
+
+
+def test_redis_lets_nobody_in_without_its_password(stack: Composed) -> None:
+    import redis
+
+    with redis.Redis(port=stack.ports["redis"]) as bare, pytest.raises(redis.AuthenticationError):
+        bare.ping()
+    with redis.Redis(port=stack.ports["redis"], password=stack.env["REDIS_PASSWORD"]) as known:
+        assert known.config_get("appendonly", "maxmemory-policy") == {
+            "appendonly": "yes",
+            "maxmemory-policy": "noeviction",
+        }
+
+
+def test_no_secret_is_in_a_process_list_or_a_log(stack: Composed) -> None:
+    secrets = [value for name, value in stack.env.items() if dotenv.is_secret(name)]
+    started = [psutil.Process(one.pid) for one in stack.processes.values() if one.poll() is None]
+    family = [*started, *(child for one in started for child in one.children(recursive=True))]
+    lines = [" ".join(process.cmdline()) for process in family if process.is_running()]
+    assert len(lines) > 6
+    logs = [(stack.root / f"{name}.log").read_text(errors="replace") for name in stack.processes]
+    assert not [secret for secret in secrets for text in [*lines, *logs] if secret in text]
+
+
+def test_migrating_and_making_databases_again_does_no_harm(stack: Composed) -> None:
+    del stack.processes["migrate"]
+    stack.up("migrate")
+    stack._init_databases()
+    assert client(stack, "list", "--quiet")
