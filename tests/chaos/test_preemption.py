@@ -1,5 +1,6 @@
 """A job that makes room for a more urgent one loses nothing and runs once, whoever dies on the way."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,22 @@ from ground import Ground
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 EVERYDAY = "clustered"
 LONG = 5000  # steps: who is about to end anyway makes room by that
+
+
+@pytest.fixture
+def land(stack: Ground) -> Iterator[Ground]:
+    """Give the platform without a worker: one left over would take the jobs of the next."""
+    yield stack
+    for worker in stack.platform.workers:
+        worker.kill()
+        worker.wait()
+    stack.platform.workers.clear()
+    leases = stack.client.store.leases
+    running = [JobState.RUNNING]
+    stack.platform.wait(
+        lambda: not (leases.reap(), stack.client.store.jobs.search(states=running))[1], "leases end", 30
+    )
+    stack.idle()
 
 
 def sent(land: Ground, *, priority: int, steps: int, preemptible: bool = False) -> str:
