@@ -81,16 +81,10 @@ def named(client: Client, text: str) -> PushedData:
 
 def pull(client: Client, text: str, target: Path | None) -> None:
     """Copy pushed pictures to a folder: one of the dataset's and category's name unless told."""
-    from ad_platform.pictures.pulling import pull as copy
-    from ad_platform.pictures.sets import read_set
-
     note = named(client, text)
-    found = read_set(client.storage, note.fingerprint)
-    if found is None:
-        raise Conflict(f"{text} is noted as pushed and is not in the storage: adctl doctor --fix")
     folder = target or Path(note.dataset, note.category)
-    bar = Progress(len(found.files))
-    came = copy(client.storage, client.settings, found, folder, lambda done, of: bar.after(done))
+    bar = Progress(note.files)
+    came = client.pull(note.fingerprint, folder, lambda done, of: bar.after(done))
     bar.clear()
     if out.as_json():
         out.data({**pushed_json(note), "path": str(folder.absolute()), "came": came})

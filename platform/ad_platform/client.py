@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ad_platform import datasets, devices, memory, planning, quotas
 from ad_platform.code_version import code_version
 from ad_platform.devices import DeviceChoice
-from ad_platform.errors import AdctlWarning, InvalidRequest
+from ad_platform.errors import AdctlWarning, Conflict, InvalidRequest
 from ad_platform.following import Following
 from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
 from ad_platform.quotas import QuotaState
@@ -304,6 +304,20 @@ class Client(Following):
         from ad_platform.pictures.pushing import Pusher
 
         return Pusher(self.store, self.storage, self.settings, check=check).category(data, told)
+
+    def pull(self, fingerprint: str, folder: Path, told: "Told" = lambda done, of: None) -> int:
+        """Copy pushed pictures into a folder, overwriting nothing, and return how many files came.
+
+        Raises Conflict where the storage lacks them, InvalidData for what is in the way or broken, and
+        StorageDown.
+        """
+        from ad_platform.pictures.pulling import pull
+        from ad_platform.pictures.sets import read_set
+
+        found = read_set(self.storage, fingerprint)
+        if found is None:
+            raise Conflict(f"pictures {fingerprint[:12]} are not in the storage: adctl doctor says more")
+        return pull(self.storage, self.settings, found, folder, told)
 
     def unpush(self, fingerprint: str) -> bool:
         """Let no worker fetch a category any more; False if a job that has not ended needs it.

@@ -6,6 +6,7 @@ from typing import TypeVar, Unpack
 from ad_platform import catalogue
 from ad_platform.connections import Connections
 from ad_platform.errors import BrokerDown, Unavailable
+from ad_platform.fleet import Figures
 from ad_platform.queues import QueueState, states
 from ad_platform.records import Attempt, Event, Holding, Job, PushedData, WorkerRecord
 from ad_platform.requests import JobFilter, Overview, Snapshot
@@ -149,6 +150,10 @@ class Looking(Connections):
     def pushed(self) -> list[PushedData]:
         """Return which pictures lie in the storage, for any worker to fetch."""
         return self.store.pushed.all()
+
+    def figures(self) -> Figures:
+        """Return numbers of the whole fleet."""
+        return self.store.telemetry.figures()
 
     def queues(self) -> list[QueueState]:
         """Return every queue that holds jobs, is paused or is served, by name."""

@@ -123,7 +123,7 @@ def wish_of(asked: Job | JobSpec) -> Wish:
         priority=job.priority,
         max_attempts=job.max_attempts,
         timeout=job.timeout,
-        gpus=job.gpus if job.gpus != planning.gpus(job.spec.device) else None,
+        gpus=job.gpus if job.gpus > planning.gpus(job.spec.device) else None,
         memory_mb=job.memory_mb or None if not job.memory_from else None,
         preemptible=job.preemptible or None,
     )

@@ -41,7 +41,7 @@ def metrics(
 
     with session.client() as client:
         registry = CollectorRegistry()
-        registry.register(FleetCollector(lambda: client.store.telemetry.figures(), client.settings.lease))
+        registry.register(FleetCollector(client.figures, client.settings.lease))
         if once:
             out.text(generate_latest(registry).decode().rstrip("\n"))
             return
