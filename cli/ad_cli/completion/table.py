@@ -80,7 +80,7 @@ ARGUMENTS: dict[str, Source] = {
     },
     "JOB|PATH": sources.jobs,
     "TRASHED": sources.jobs,
-    "WORKER": sources.workers,
+    "WORKER|HOST": sources.workers,
     "METRIC": sources.objectives,
     "MODEL": models_and_jobs,
     "models A": models_and_jobs,
