@@ -18,6 +18,7 @@ ENTRY = {
     "name": "toy",
     "summary": "A detector for tests.",
     "paper": {"title": "On toys", "url": "https://example.org"},
+    "parallel": ["fit"],
     "schema": {
         "type": "object",
         "additionalProperties": False,

@@ -82,7 +82,7 @@ class Desks:
             lineage=(self.job,),
             source=source,
             threads=1,
-            cuda=None,
+            devices=(),
             deadline=boottime() + 600,
             batch_divisor=batch_divisor,
         )

@@ -110,7 +110,7 @@ def _assignment(lease: Lease, scratch: Path, known: Mapping[str, str]) -> Assign
         recorded={lease.job_id: known},
         source=None,
         threads=1,
-        cuda=None,
+        devices=(),
         deadline=boottime() + 600,
     )
 

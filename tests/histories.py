@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ad_platform import settings as environment
 from ad_platform.errors import AdctlError
-from ad_platform.records import Benchmark, Champion, CheckpointRecord, Job, Lease, StageRecord, Study
+from ad_platform.records import Benchmark, Champion, CheckpointRecord, Job, Lease, Room, StageRecord, Study
 from ad_platform.retention.collecting import Collector
 from ad_platform.retention.facts import DAY
 from ad_platform.specs import DatasetRef, JobSpec, Json, PictureAsk, Submission
@@ -160,7 +160,7 @@ class History:
 
     def lease(self) -> Lease | None:
         """Lease the next job."""
-        return self.store.leases.lease(replace(CAN, gpus=9), 10 * 365 * DAY)
+        return self.store.leases.lease(replace(CAN, cards=(Room(1000),) * 9), 10 * 365 * DAY)
 
     def work(self, lease: Lease, steps: int = 4) -> None:
         """Do some of a job: two checkpoints on the way, or rows of a prediction; and print something."""

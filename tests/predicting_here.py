@@ -45,7 +45,7 @@ def compute(bench: Bench, lease: Lease, lineage: Sequence[str] = ()) -> Done:
         lineage=(job.id, *lineage),
         source=result_of(bench.store.jobs.get(job.spec.source)).bundle,
         threads=job.spec.threads or 1,
-        cuda=None,
+        devices=(),
         deadline=boottime() + 600,
     )
     ours, theirs = socket.socketpair()

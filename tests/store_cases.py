@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Double, literal
 
-from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, WorkerRecord
+from ad_platform.records import Capabilities, Holding, Job, Lease, Outcome, Room, WorkerRecord
 from ad_platform.specs import DatasetRef, JobSpec, Submission
 from ad_platform.states import AttemptOutcome, FailureClass, JobKind
 from ad_platform.store.contract import Store
@@ -17,7 +17,13 @@ SPEC = JobSpec(
     dataset=DatasetRef(dataset="mvtec", category="bottle", fingerprint="f1", path="/data/bottle"),
     config={"epochs": 3, "w": 0.5},
 )
-CAN = Capabilities(worker="w1", node="n1", detectors=frozenset({"ddad"}), gpus=2, memory_mb=1000)
+CAN = Capabilities(
+    worker="w1",
+    node="n1",
+    detectors=frozenset({"ddad"}),
+    cards=(Room(1000), Room(1000)),
+    memory_mb=1000,
+)
 SUCCESS = Outcome(outcome=AttemptOutcome.SUCCEEDED, result={"auroc": 0.9})
 CANCELLED = Outcome(outcome=AttemptOutcome.CANCELLED)
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-from ad_platform.records import Capabilities, CheckpointRecord, Job, Lease, Outcome, Progress, Renewal
+from ad_platform.records import (
+    Capabilities,
+    CheckpointRecord,
+    Crew,
+    Job,
+    Lease,
+    Outcome,
+    Preemption,
+    Progress,
+    Renewal,
+)
 from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import Directive, JobKind, JobState
 from ad_platform.store.contract import Leases
@@ -43,6 +53,8 @@ class FakeLeases(Leases):
     calls: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
     progress: Progress | None = None
+    reason: str = ""  # of a give-back
+    preempted: bool = False
 
     def _called(self, name: str) -> None:
         self.trouble(name)
@@ -68,9 +80,13 @@ class FakeLeases(Leases):
         self.outcome = outcome
         return lease.job
 
-    def give_back(self, lease: Lease, reason: str) -> Job:
+    def give_back(self, lease: Lease, reason: str, *, preempted: bool = False) -> Job:
         self._called("give_back")
+        self.reason, self.preempted = reason, preempted
         return lease.job
+
+    def preempt(self, crew: Crew) -> list[Preemption]:
+        return []
 
     def reap(self) -> list[Job]:
         return []

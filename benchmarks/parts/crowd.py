@@ -214,6 +214,7 @@ class Crowd:
             "fingerprint": data.fingerprint, "spec": self._spec(kind, detector, data, seed, source),
             "state": state, "user": user, "name": name, "tags": _json(tags or {}), "group": group,
             "queue": queue, "priority": 0, "gpus": 0, "memory_mb": 0, "max_attempts": 3,
+            "cpu_only": False, "cards": 0, "preemptible": False, "memory_from": "",
             "batch_divisor": 1, "stall_after": 600.0,
             "not_before": 0.0, "retry_of": None, "code": CODE, "attempt": 0 if worker is None else 1,
             "failures": int(failed), "worker": worker, "lease_until": None, "cancel_requested": False,

@@ -12,7 +12,7 @@ from multiprocessing.synchronize import Barrier
 from parts.crowd import DETECTORS, Crowd
 from sqlalchemy import event
 
-from ad_platform.records import Capabilities, Holding, Outcome, Progress
+from ad_platform.records import Capabilities, Holding, Outcome, Progress, Room
 from ad_platform.specs import JobSpec, Submission
 from ad_platform.states import AttemptOutcome, JobKind
 from ad_platform.store.contract import Store
@@ -28,7 +28,7 @@ CAN = Capabilities(
     detectors=frozenset(DETECTORS),
     queues=frozenset({QUEUE}),
     memory_mb=64_000,
-    gpus=1,
+    cards=(Room(80_000),),
 )
 DONE = Outcome(
     outcome=AttemptOutcome.SUCCEEDED,

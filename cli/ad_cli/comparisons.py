@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from ad_platform.doctor import bundles, clocks, jobs, models, rings, runs, scraps, sweeps, versions
+from ad_platform.doctor import bundles, clocks, jobs, models, pushed, rings, runs, scraps, sweeps, versions
 from ad_platform.doctor.findings import Look
 from ad_platform.doctor.ground import Ground
 from ad_platform.settings import Settings
@@ -20,6 +20,7 @@ def comparing(ground: Ground) -> Sequence[tuple[str, Look]]:
         ("sweeps", lambda: sweeps.sweeps(ground)),
         ("broker", lambda: rings.rings(ground)),
         ("storage", lambda: bundles.bundles(ground)),
+        ("pictures", lambda: pushed.pictures(ground)),
         ("models", lambda: models.models(ground)),
         ("runs", lambda: runs.runs(ground)),
         ("scratch", lambda: scraps.scratch(ground)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ad_detectors.data.layout import folders_in, open_category
 from ad_detectors.errors import DataError
-from ad_platform.records import Holding
+from ad_platform.records import Holding, PushedData
 
 
 @dataclass
@@ -20,10 +20,11 @@ class Place:
     test: int | None = None
     nodes: list[str] = field(default_factory=list)  # whose workers can read it
     problem: str = ""  # why it cannot be used here
+    pushed: list[PushedData] = field(default_factory=list)  # what lies in the storage, newest first
 
 
-def inventory(root: Path, held: Sequence[Holding]) -> list[Place]:
-    """Return the categories of both, sorted; what cannot be read says why."""
+def inventory(root: Path, held: Sequence[Holding], pushed: Sequence[PushedData] = ()) -> list[Place]:
+    """Return the categories of all, sorted; what cannot be read says why."""
     places: dict[tuple[str, str], Place] = {}
     for place in _here(root):
         places[place.dataset, place.category] = place
@@ -33,6 +34,10 @@ def inventory(root: Path, held: Sequence[Holding]) -> list[Place]:
         )
         if holding.node not in place.nodes:
             place.nodes = sorted([*place.nodes, holding.node])
+    for note in pushed:
+        if note.dataset:
+            there = places.setdefault((note.dataset, note.category), Place(note.dataset, note.category))
+            there.pushed.append(note)
     return [places[key] for key in sorted(places)]
 
 

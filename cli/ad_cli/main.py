@@ -25,11 +25,13 @@ from ad_cli.commands import (
     gc,
     jobs,
     leaderboard,
+    metrics,
     models,
     predict,
     promote,
     queue,
     quickstart,
+    quota,
     report,
     results,
     serve,
@@ -138,6 +140,7 @@ for group in (
     export,
     serve,
     doctor,
+    metrics,
     config,
     ui,
 ):
@@ -147,6 +150,7 @@ app.add_typer(sweep.app, name="sweep")
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
+app.add_typer(quota.app, name="quota")
 app.add_typer(worker.app, name="worker")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")

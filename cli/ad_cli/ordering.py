@@ -27,7 +27,7 @@ ORDER = (
         "report",
     ),
     *("promote", "models", "threshold", "predict", "results", "export", "serve", "detectors", "data"),
-    *("status", "ui", "down", "doctor", "config", "worker", "queue", "gc", "db", "cluster"),
+    *("status", "ui", "down", "doctor", "metrics", "config", "worker", "queue", "gc", "db", "cluster"),
 )
 
 

@@ -32,10 +32,12 @@ def sent(given: Given, *, tags: Mapping[str, str]) -> Sent:
 
     names = ("name", "group", "queue", "priority", "max_attempts", "timeout", "key")
     said: dict[str, Any] = {name: given[f"--{name.replace('_', '-')}"] for name in names}
+    said |= {"memory_mb": given["--memory"], "preemptible": given["--preemptible"] or None}
     shard = given["--shard"]
     return Sent(
         shard=shard if isinstance(shard, int) else None,
         shared=bool(given["--shared"]),
+        push=bool(given["--push"]),
         scheduling=scheduled(Wish(**said, tags=tags), Scheduling()),
     )
 

@@ -13,7 +13,7 @@ from ad_platform.states import JobKind, JobState
 
 if TYPE_CHECKING:
     from ad_platform.records import Attempt, Champion, Event, Holding, Job, WorkerRecord
-    from ad_platform.specs import Json
+    from ad_platform.specs import Json, Submission
 
 SHORT = 8  # characters of an id that people are shown
 COLOURS = {
@@ -57,6 +57,18 @@ def worker_cells(worker: WorkerRecord, now: float | None = None) -> tuple[str, .
     )
 
 
+def held_lines(workers: Iterable[WorkerRecord]) -> list[str]:
+    """Return a line for each card that other people's processes keep from jobs, or whose driver is silent."""
+    from ad_platform.offers import held_cards
+
+    return [
+        f"{worker.id}: {card.words}"
+        for worker in workers
+        if worker.state == "online"
+        for card in held_cards(worker)
+    ]
+
+
 def title(job: Job) -> str:
     """Return what a job is: "train ddad on mvtec/bottle"."""
     data = job.spec.dataset
@@ -77,6 +89,16 @@ def state_words(job: Job) -> str:
     if job.cancel_requested:
         return "cancelling"
     return "pruning" if job.prune_requested else job.state.value
+
+
+def memory_words(asked: Job | Submission) -> str:
+    """Return how much memory is asked for, and where that comes from if nobody said so."""
+    if not asked.memory_mb:
+        return ""
+    from ad_platform import memory
+
+    source = f" ({asked.memory_from})" if asked.memory_from else ""
+    return memory.words(asked.memory_mb) + source
 
 
 def progress_words(job: Job) -> str:

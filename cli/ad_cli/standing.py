@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ad_cli import out, shapes
+from ad_cli import fleet, out, shapes
 from ad_platform.errors import InvalidRequest, Unavailable
+from ad_platform.offers import held_cards
 
 if TYPE_CHECKING:
     from ad_platform.records import Job, WorkerRecord
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ad_platform.specs import Json
     from ad_platform.stack.control import ServiceState
 
+FEW = 16  # slots that are shown one by one
 SLOT_COLUMNS = ("SLOT", "NODE", "STATE", "ON", "JOB", "WHAT", "PROGRESS")
 
 
@@ -39,15 +41,21 @@ def _since(one: ServiceState) -> str:
     return one.detail or asked
 
 
-def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None:
-    """Print every slot with what runs in it, then jobs, queues, MLflow's address and room on the disks."""
+def show(settings: Settings, overview: Overview, running: Sequence[Job], *, every_slot: bool = False) -> None:
+    """Print slots with what runs in them, by node where they are many, then queues, jobs, disks, warnings."""
     if out.quiet():
         return
     out.text("")
     online = [worker for worker in overview.workers if worker.state != "gone"]
-    rows = [row for worker in online for row in slots(worker, running)]
-    out.table(SLOT_COLUMNS, rows, empty="no worker is online; start one with: adctl up")
+    if every_slot or sum(worker.slots for worker in online) <= FEW:
+        rows = [row for worker in online for row in slots(worker, running)]
+        out.table(SLOT_COLUMNS, rows, empty="no worker is online; start one with: adctl up")
+    else:
+        out.table(fleet.NODE_COLUMNS, fleet.nodes(online, running))
     out.text("")
+    if fleet.is_worth_a_table(overview):
+        out.table(fleet.QUEUE_COLUMNS, fleet.queues(overview))
+        out.text("")
     jobs = "  ".join(f"{state} {count}" for state, count in overview.jobs.items() if count)
     out.pairs(
         {
@@ -59,21 +67,27 @@ def show(settings: Settings, overview: Overview, running: Sequence[Job]) -> None
             "disk": "; ".join(_rooms(settings)),
         }
     )
-    if overview.trouble:
-        out.warn(overview.trouble)
+    for line in shapes.held_lines(online):
+        out.warn(line)
+    for words in fleet.warnings(overview):
+        out.warn(words)
 
 
 def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each slot of a worker below SLOT_COLUMNS; which job is in which is not known."""
     devices = worker.facts.get("devices")
     names = [str(name) for name in devices] if isinstance(devices, list) else []
-    held = [job for job in running if job.worker == worker.id]
-    for number in range(max(worker.slots, len(held))):
+    held = [job for job in running if job.worker == worker.id for _ in range(job.slots)]
+    total = max(worker.slots, len(held))
+    # Of the free ones, those whose card has no room for just any job come last.
+    strangers = sum(not card.room.roomy for card in held_cards(worker))
+    for number in range(total):
         job = held[number] if number < len(held) else None
+        free = "free" if number < total - strangers else "held"
         yield (
             f"{worker.id}/{number + 1}",
             worker.node,
-            worker.state if worker.state != "online" else "busy" if job else "free",
+            worker.state if worker.state != "online" else "busy" if job else free,
             names[number] if number < len(names) else "-",
             job.id[: shapes.SHORT] if job else "-",
             shapes.title(job) if job else "-",
@@ -82,7 +96,11 @@ def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, .
 
 
 def as_json(
-    settings: Settings, services: Sequence[ServiceState], overview: Overview | None, trouble: str
+    settings: Settings,
+    services: Sequence[ServiceState],
+    overview: Overview | None,
+    trouble: str,
+    running: Sequence[Job] = (),
 ) -> dict[str, Json]:
     """Return all of it; without a store there are no workers, jobs and queues."""
     value: dict[str, Json] = {
@@ -101,6 +119,9 @@ def as_json(
             "busy": sum(worker.busy for worker in online),
             "jobs": {state.value: count for state, count in overview.jobs.items()},
             "queues": None if overview.depths is None else dict(overview.depths),
+            "nodes": fleet.nodes_json(online, running),
+            "loads": fleet.queues_json(overview),
+            "warnings": [*fleet.warnings(overview)],
             "paused": [queue.name for queue in overview.queues if queue.paused],
         }
     return value

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from ad_platform.specs import Json, Submission
 
 
-def submit(client: Client, plan: Plan, *, dry_run: bool, wait: bool) -> None:
+def submit(client: Client, plan: Plan, *, dry_run: bool, wait: bool, push: bool = False) -> None:
     """Submit a plan and say what became of it; with `wait`, watch until all has ended."""
     if dry_run:
         _show_plan(plan)
         return
     if plan.found is not None and plan.found.here:
         client.hold(plan.found.ref)
+    if push:
+        from ad_cli.pushing import before_a_submit
+
+        before_a_submit(client, [each.spec.dataset for each in plan.submissions])
     submitted = client.submit(plan.submissions)
     _show_submitted(submitted, plan, wait=wait)
     if wait:
@@ -72,6 +76,8 @@ def outlook(plan: Plan) -> list[str]:
         )
         lines.append(f"as job {plan.cloned.id}" + (f", but for {but}" if but else ", with nothing changed"))
     lines.append(f"device: {plan.device.words}")
+    if plan.submissions[0].memory_from:
+        lines.append(f"memory: {shapes.memory_words(plan.submissions[0])}; another amount: --memory SIZE")
     if time := _time(plan):
         lines.append(f"time: {time}")
     return lines
@@ -151,6 +157,10 @@ def _planned_json(submission: Submission) -> dict[str, Json]:
             "priority": submission.priority,
             "max_attempts": submission.max_attempts,
             "timeout": submission.timeout,
+            "gpus": submission.gpus,
+            "memory_mb": submission.memory_mb,
+            "memory_from": submission.memory_from,
+            "preemptible": submission.preemptible,
         },
     }
 
@@ -162,6 +172,9 @@ def _scheduling(submission: Submission) -> dict[str, str]:
         "tags": " ".join(f"{name}={value}" for name, value in submission.tags.items()),
         "group": submission.group or "",
         "queue": f"{submission.queue}, priority {submission.priority}",
+        "gpus": str(submission.gpus) if submission.gpus else "",
+        "memory": shapes.memory_words(submission),
+        "preemptible": "yes" if submission.preemptible else "",
         "time limit": exact(submission.timeout) if submission.timeout is not None else "",
     }
     return {name: value for name, value in said.items() if value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -55,12 +56,34 @@ class Images(Protocol):
         """Return the pictures of these indices: uint8 (B, 3, H, W), RGB."""
 
 
+class Ranks(Protocol):
+    """One of `size` processes, number `rank`, from 0 on; rank 0 alone writes and reports."""
+
+    @property
+    def rank(self) -> int:
+        """Return which of them this process is: 0..size - 1."""
+
+    @property
+    def size(self) -> int:
+        """Return how many they are."""
+
+    def parallel(self, net: nn.Module) -> nn.Module:
+        """Return a network whose gradients become, with each `backward`, the mean over all ranks."""
+
+    def apart(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Let `backward` add to this rank's own gradients, until one outside of this block joins them."""
+
+    def total(self, value: float) -> float:
+        """Return the sum of a number over all ranks; every rank has to ask."""
+
+
 class FitContext(Protocol):
     """What a detector may ask of whoever runs it; `local.LocalContext` serves without a platform."""
 
     device: torch.device
     seed: int
     autocast: bool  # mixed precision, on CUDA only
+    ranks: Ranks  # the processes that fit together; most detectors need not care
 
     def begin(self, stage: str) -> bool:
         """Say whether this stage is to be fitted now.

@@ -47,6 +47,7 @@ def entry(name: str) -> dict[str, Any]:
         "stages": _stages(known.stages),
         "stages_when": [{"when": when, "stages": _stages(stages)} for when, stages in known.stages_when],
         "exclusive": [list(group) for group in known.exclusive],
+        "parallel": list(known.parallel),
         "no_export": known.no_export,
         "rules": [{"holds": rule.holds, "message": rule.message} for rule in known.rules],
     }

@@ -64,9 +64,9 @@ def step_indices(seed: int, step: int, batch_size: int, count: int) -> list[int]
     return [orders[position // count][position % count] for position in range(first, end)]
 
 
-def step_seed(seed: int, step: int) -> None:
-    """Seed torch's global generators for one training step: dropout draws from them."""
-    torch.manual_seed(derive(seed, "step", step))
+def step_seed(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch's global generators for one training step of one rank: dropout draws from them."""
+    torch.manual_seed(derive(seed, "step", step, *([rank] if rank else [])))
 
 
 def microbatched(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from ad_detectors import registry
-from ad_detectors.api import Detector, Images
+from ad_detectors.api import Detector, Images, Ranks
 from ad_detectors.data.resizing import at_size
 from ad_detectors.errors import DataError, NotFinite, StateError
+from ad_detectors.ranks import Alone
 from ad_detectors.stages import part
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ class ContextCore:
         autocast: bool = False,
         done: Iterable[str] = (),
         step: int = 0,
+        ranks: Ranks | None = None,
     ) -> None:
         self.detector, self.device, self.seed, self.autocast = detector, device, seed, autocast
+        self.ranks: Ranks = ranks or Alone()
         self.last_metrics: dict[str, float] = {}  # the newest value of each
         self._within: str | None = None  # the stage begun and not ended
         self.restored(step, done)

@@ -47,6 +47,7 @@ class Description:
     paper: Paper | None = None
     rules: tuple[Rule, ...] = ()  # what several settings must be together; the Config checks them as well
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not None
+    parallel: tuple[str, ...] = ()  # the stages whose steps are spread over several devices
     no_export: str = NOTHING_TO_EXPORT  # why no model of it can be exported; empty where one can
     module: str = ""  # the module that holds the Detector subclass
 
@@ -132,6 +133,11 @@ def stages_of(kind: type[Detector]) -> tuple[Stage, ...]:
     return tuple(getattr(sys.modules[kind.Config.__module__], "STAGES", ()))
 
 
+def parallel_of(kind: type[Detector]) -> tuple[str, ...]:
+    """Return the stages that a detector says beside its Config it spreads over ranks; none by itself."""
+    return tuple(getattr(sys.modules[kind.Config.__module__], "PARALLEL", ()))
+
+
 def no_export_of(kind: type[Detector]) -> str:
     """Return why no model of a detector can be exported, as it says beside its Config; empty: one can."""
     return str(getattr(sys.modules[kind.Config.__module__], "NO_EXPORT", NOTHING_TO_EXPORT))
@@ -181,6 +187,7 @@ def _describe(name: str, path: str) -> Description:
         paper=getattr(module, "PAPER", None),
         rules=tuple(getattr(module, "RULES", ())),
         exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
+        parallel=tuple(getattr(module, "PARALLEL", ())),
         no_export=str(getattr(module, "NO_EXPORT", NOTHING_TO_EXPORT)),
         module=f"{path}.detector" if split else path,
     )
@@ -195,6 +202,8 @@ def _check_stages(known: Description) -> None:
     for when, stages in known.stages_when:
         if [stage.name for stage in stages] != names:
             raise ValueError(f"STAGES_WHEN must give the stages {', '.join(names)} where {when}")
+    if tuple(names[: len(known.parallel)]) != known.parallel:
+        raise ValueError(f"PARALLEL must name the first of the stages {', '.join(names)}, in their order")
 
 
 def _check_presets(known: Description) -> None:

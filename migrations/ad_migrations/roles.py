@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import InvalidRequest, InvalidValue, StoreDown, UnknownName
-from ad_platform.store import facets
+from ad_platform.store import facets, pushed, shares
 from ad_platform.store.database import explained
 from ad_platform.store.engine import backend_of
 from ad_platform.store.revision import VERSION_TABLE, check_revision
@@ -42,11 +42,12 @@ class Rights:
 _ASKED = (
     *("seq", "id", "key", "kind", "detector", "fingerprint", "spec", "user", "name", "tags", "group"),
     *("queue", "gpus", "max_attempts", "stall_after", "timeout", "retry_of", "code", "created_at"),
+    *("cpu_only", "preemptible", "memory_from"),
 )
 # How a job ends without having succeeded: a cancel, or a lease that ran out, which any reader notices.
 _ENDING = (
     *("state", "lease_until", "finished_at", "failure", "error", "failures", "not_before", "batch_divisor"),
-    *("cancel_requested", "prune_requested", "rung_at"),
+    *("cancel_requested", "prune_requested", "rung_at", "preempted_for"),
 )
 
 RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
@@ -72,6 +73,10 @@ RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
         "shipments": Rights(_INTO, columns=("version",)),
         "collector": Rights(),
         "collected": Rights(),
+        "quotas": Rights(_OUT, fixed=("user",)),  # people's, of one another
+        "held_back": Rights(),
+        "peaks": Rights(),
+        "pushed": Rights(_OUT, fixed=("fingerprint",)),
     },
     Side.WORKER: {
         "jobs": Rights(_INTO, fixed=_ASKED),
@@ -95,13 +100,18 @@ RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
         "shipments": Rights(_INTO, fixed=("job_id",)),
         "collector": Rights(_INTO, columns=("owner", "owned_until")),
         "collected": Rights(_OUT, fixed=("place",)),
+        "quotas": Rights(),
+        "held_back": Rights(_OUT, fixed=("worker",)),
+        "peaks": Rights(_INTO, columns=("peak_mb", "runs", "at")),
+        "pushed": Rights(_OUT, fixed=("fingerprint",)),
     },
 }
 
 
 def tables() -> MetaData:
     """Return the declared tables, those that jobs are found by among them."""
-    assert facets.facets.metadata is metadata  # declared with the others, but in a module of its own
+    for table in (facets.facets, pushed.pushed, shares.quotas):
+        assert table.metadata is metadata  # declared with the others, but in modules of their own
     return metadata
 
 

@@ -80,6 +80,7 @@ class DetectorEntry:
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not null
     rules: tuple[Rule, ...] = ()  # what else several settings must be together
     versions: Mapping[str, Json] = field(default_factory=dict)  # of what a worker fits and measures by
+    parallel: tuple[str, ...] = ()  # the stages whose fit is spread over several GPUs
     no_export: str = ""  # why no model of it can be exported; empty where one can, or nobody has said
 
     @classmethod
@@ -108,6 +109,7 @@ class DetectorEntry:
                 ),
                 versions=_mapping(value.get("versions")),
                 rules=tuple(_rule(_mapping(rule)) for rule in cast("list[Json]", value.get("rules") or [])),
+                parallel=tuple(map(str, cast("list[str]", value.get("parallel") or []))),
                 no_export=str(value.get("no_export") or ""),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -133,6 +135,7 @@ class DetectorEntry:
             "exclusive": [list(group) for group in self.exclusive],
             "versions": dict(self.versions),
             "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
+            "parallel": list(self.parallel),
             "no_export": self.no_export,
         }
 

@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ad_platform import datasets, devices, planning
+from ad_platform import datasets, devices, memory, planning, quotas
 from ad_platform.code_version import code_version
 from ad_platform.devices import DeviceChoice
 from ad_platform.errors import AdctlWarning, InvalidRequest
 from ad_platform.following import Following
 from ad_platform.queues import QueueChange, QueueLoad, QueueState, named
-from ad_platform.records import Holding, Job
+from ad_platform.quotas import QuotaState
+from ad_platform.records import Holding, Job, Quota
 from ad_platform.requests import Promotion, Scheduling, Submitted, TrainRequest
 from ad_platform.rungs import no_model
 from ad_platform.specs import DatasetRef, JobSpec, Json, Submission
@@ -23,6 +24,7 @@ from ad_platform.why import warnings as what_keeps
 if TYPE_CHECKING:
     from ad_platform.benchmarks.outlook import Outlook
     from ad_platform.benchmarks.steering import BenchmarkPlan, Benchmarks
+    from ad_platform.pictures.pushing import PushResult, Told
     from ad_platform.registry.promotion import Proposal, Wish
     from ad_platform.retention.collecting import Collector
     from ad_platform.sweeps.steering import Sweeps
@@ -51,9 +53,12 @@ class Client(Following):
         device: str = "auto",
         holdout: str | None = None,
         evaluate: bool = True,
+        push: bool = False,
         scheduling: Scheduling | None = None,
     ) -> Job:
         """Submit a fit and the evaluation that follows it, and return the fit.
+
+        With `push` the images are brought into the storage first, for workers that do not have them.
 
         What may be in its way is an AdctlWarning. The images are a category's folder, `data`, or a `dataset`
         and `category` by name. `settings` go over those of the preset. Raises UnknownName, InvalidValue and
@@ -76,6 +81,8 @@ class Client(Following):
         self.device_of(plan[0])
         if found.here:
             self.hold(found.ref)
+            if push:
+                self.push(found.ref)
         return self._warned(self.submit(plan), note)
 
     def evaluate(
@@ -124,6 +131,7 @@ class Client(Following):
         """Return what a request would submit, checked, without submitting it."""
         planning.check(request.scheduling)
         entry = self.catalogue().entry(request.detector)
+        planning.check_parallel(entry, request.scheduling.gpus)
         spec = planning.train_spec(entry, request)
         scheduling = planning.honest(request.scheduling, entry, spec.preset)
         train = self._submission(spec, scheduling)
@@ -148,7 +156,7 @@ class Client(Following):
             for worker in roster
             if submission.queue in worker.queues and spec.detector in worker.detectors
         ]
-        return devices.choice(spec.device, able)
+        return devices.choice("cuda" if submission.gpus and spec.device == "auto" else spec.device, able)
 
     def plan_evaluate(
         self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None
@@ -264,9 +272,50 @@ class Client(Following):
         _, trouble = self._ring() if changed else (True, "")
         return QueueChange(queue=self._queue_state(name), changed=changed, trouble=trouble)
 
+    def quotas(self) -> list[QuotaState]:
+        """Return how much users' jobs may take at a time, and take, by user."""
+        return quotas.states(self.store)
+
+    def set_quota(self, user: str, *, gpus: int | None, jobs: int | None) -> QuotaState:
+        """Let a user's jobs take no more than this at a time; what runs goes on. Raises InvalidValue."""
+        wanted = Quota(user=user, gpus=gpus, jobs=jobs, set_by=self.settings.user)
+        kept = self.store.quotas.set(wanted)
+        self._ring()
+        return quotas.state(self.store, kept)
+
+    def clear_quota(self, user: str) -> str:
+        """Lift a user's quota, wake workers for what it kept, and return whose it was. Raises UnknownName."""
+        name = quotas.clear(self.store, user)
+        self._ring()
+        return name
+
     def _queue_state(self, name: str) -> QueueState:
         gone = QueueState(load=QueueLoad(name=name))  # nothing holds it any more
         return next((queue for queue in self.queues() if queue.name == name), gone)
+
+    def push(
+        self, data: DatasetRef, told: "Told" = lambda done, of: None, *, check: bool = False
+    ) -> "PushResult":
+        """Bring a category's pictures into the storage, so that any worker can fetch them.
+
+        What is there already is not sent again; with `check` it is read back first. `told` hears how many
+        files of all are there. Raises InvalidData for files that changed meanwhile, StorageDown, DiskFull.
+        """
+        from ad_platform.pictures.pushing import Pusher
+
+        return Pusher(self.store, self.storage, self.settings, check=check).category(data, told)
+
+    def unpush(self, fingerprint: str) -> bool:
+        """Let no worker fetch a category any more; False if a job that has not ended needs it.
+
+        Its files stay in the storage until a collection takes them. Raises StorageDown.
+        """
+        from ad_platform.storage.layout import set_path
+
+        if not self.store.pushed.forget(fingerprint):
+            return False
+        self.storage.delete([set_path(fingerprint)])
+        return True
 
     def hold(self, data: DatasetRef) -> None:
         """Remember that a category lies on this machine."""
@@ -283,7 +332,7 @@ class Client(Following):
         )
 
     def _submission(self, spec: JobSpec, scheduling: Scheduling, needs: tuple[str, ...] = ()) -> Submission:
-        return Submission(
+        asked = Submission(
             spec=spec,
             user=self.settings.user,
             key=scheduling.key,
@@ -292,17 +341,22 @@ class Client(Following):
             group=scheduling.group,
             queue=scheduling.queue,
             priority=scheduling.priority,
-            gpus=planning.gpus(spec.device),
+            gpus=planning.cards(spec.device, scheduling.gpus),
+            memory_mb=scheduling.memory_mb or 0,
+            preemptible=scheduling.preemptible,
             needs=needs,
             max_attempts=scheduling.max_attempts,
             timeout=scheduling.timeout,
             code=self.code,
         )
+        return asked if scheduling.memory_mb is not None else memory.with_usual(self.store, asked)
 
     def _evaluation(
         self, trained: JobSpec, data: DatasetRef, scheduling: Scheduling, *, need: str
     ) -> Submission:
         spec = planning.evaluation_spec(trained, data, need)
+        if scheduling.gpus is not None:
+            scheduling = replace(scheduling, gpus=1)  # it scores on one card, however many have trained
         submission = self._submission(spec, scheduling, needs=(need,))
         if need == FIRST and scheduling.key is not None:
             return replace(submission, key=f"{scheduling.key}/evaluate")

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from ad_detectors.data.fingerprint import fingerprint
+from ad_detectors.data.fingerprint import Content as Content
+from ad_detectors.data.fingerprint import contents, fingerprint
+from ad_detectors.data.fingerprint import fingerprint_of as fingerprint_of
 from ad_detectors.data.layout import categories_in, open_category
 from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
@@ -23,6 +25,7 @@ from ad_platform.specs import DatasetRef, Submission
 from ad_platform.wishes import DataWish
 
 NOTHING = DataWish()
+STORAGE = "the storage"  # where pushed pictures lie, among the nodes where others do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ def _again(client: Looking, like: DataWish) -> Found:
         return found
     ref = _whole(like)
     if ref is not None:
-        elsewhere = {each.node for each in client.holdings() if each.fingerprint == ref.fingerprint}
+        elsewhere = {each.node for each in _anywhere(client) if each.fingerprint == ref.fingerprint}
         if elsewhere - {client.settings.node}:
             return Found(ref=ref)
     raise InvalidData(
@@ -152,6 +155,14 @@ def open_folder(settings: Settings, folder: Path) -> Found:
         dataset=category.dataset, category=category.category, fingerprint=mark, path=str(category.path)
     )
     return Found(ref=ref, train=len(category.train), test=len(category.test), here=True)
+
+
+def contents_of(settings: Settings, folder: Path) -> list[Content]:
+    """Return every picture and mask of a category with its SHA-256; raise InvalidData."""
+    try:
+        return contents(folder, settings.home / "cache" / "fingerprints.json")
+    except DataError as error:
+        raise InvalidData(str(error)) from error
 
 
 def _check_place(folder: Path) -> None:
@@ -206,7 +217,7 @@ def _alike(what: str, name: str, known: set[str]) -> list[str]:
 
 
 def _held(client: Looking, dataset: str | None, category: str) -> Found:
-    held = client.holdings()
+    held = _anywhere(client)
     names = {holding.dataset for holding in held} | _folders(client.settings.data_root)
     if dataset:
         dataset = match("dataset", dataset, names)
@@ -220,10 +231,23 @@ def _held(client: Looking, dataset: str | None, category: str) -> Found:
         raise InvalidRequest(
             f"{dataset}/{category} lies below {client.settings.data_root}, but not where it can be read"
         )
+    on_nodes = [holding for holding in fitting if holding.node != STORAGE]
     if len({holding.dataset for holding in fitting}) > 1:
         several = ", ".join(sorted({holding.dataset for holding in fitting}))
         raise InvalidRequest(f"several datasets have a category '{category}': {several}; add --dataset NAME")
-    return Found(ref=_one_content(fitting))
+    return Found(ref=_one_content(on_nodes or fitting[:1]))  # of what was pushed the newest
+
+
+def _anywhere(client: Looking) -> list[Holding]:
+    """Return what lies on nodes, and what was pushed and lies in the storage."""
+    pushed = [
+        Holding(
+            node=STORAGE, fingerprint=one.fingerprint, dataset=one.dataset, category=one.category, path=""
+        )
+        for one in client.pushed()
+        if one.dataset
+    ]
+    return [*client.holdings(), *pushed]
 
 
 def _one_content(fitting: Sequence[Holding]) -> DatasetRef:

@@ -42,6 +42,7 @@ class Commit(StrEnum):
     STAGE = "record-stage"
     FINISH = "finish"
     GIVE_BACK = "give-back"
+    PREEMPT = "preempt"  # the mark on jobs that are to make room
     REAP = "reap"
     CANCEL = "cancel"
     PRUNE = "prune"
@@ -54,6 +55,8 @@ class Commit(StrEnum):
     BEGIN_TRIAL = "begin-trial"
     END_TRIAL = "end-trial"
     CONDEMN = "condemn"  # the mark on jobs whose files are about to go
+    PUSH = "push"  # the note that pictures lie in the storage
+    UNPUSH = "unpush"  # that note taken back, before they go
     SETTLE = "settle"  # the note of what became of such files
 
     @property
@@ -99,6 +102,12 @@ class Edge(StrEnum):
     COPIED = "throw.before-entry"  # what is taken lies in the trash too, and nothing says so
     THROWN = "throw.after-entry"  # it is an entry, and lies in its place still
     BACK = "restore.before-drop"  # it is back in its place, and an entry still
+    GIVEN = "push.before-list"  # every picture of a set is in the storage, and nothing says so
+    NAMED = "push.after-list"  # its list is there too, and the store does not know
+    FETCH = "fetch.before-file"  # a machine has made room for a set, and lacks some of its pictures
+    FETCHED = "fetch.before-rename"  # one of them lies here, verified, under its temporary name
+    GATHERED = "fetch.before-whole"  # all of them lie here, and nothing says that the set is whole
+    EVICTED = "evict.after-rename"  # a set nobody uses was taken out of its place, and its files are here
     TOLD = "trial.after-tell"  # Optuna knows the end of a trial, and the store does not
 
 

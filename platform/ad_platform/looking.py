@@ -7,7 +7,7 @@ from ad_platform import catalogue
 from ad_platform.connections import Connections
 from ad_platform.errors import BrokerDown, Unavailable
 from ad_platform.queues import QueueState, states
-from ad_platform.records import Attempt, Event, Holding, Job, WorkerRecord
+from ad_platform.records import Attempt, Event, Holding, Job, PushedData, WorkerRecord
 from ad_platform.requests import JobFilter, Overview, Snapshot
 from ad_platform.states import JobState
 
@@ -145,6 +145,10 @@ class Looking(Connections):
     def holdings(self) -> list[Holding]:
         """Return which categories lie on which node."""
         return self.store.workers.holdings()
+
+    def pushed(self) -> list[PushedData]:
+        """Return which pictures lie in the storage, for any worker to fetch."""
+        return self.store.pushed.all()
 
     def queues(self) -> list[QueueState]:
         """Return every queue that holds jobs, is paused or is served, by name."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ad_platform import catalogue, durations, holdout
-from ad_platform.errors import InvalidValue
+from ad_platform.catalogue import DetectorEntry
+from ad_platform.errors import InvalidRequest, InvalidValue
 from ad_platform.records import Job
 from ad_platform.requests import Scheduling, TrainRequest
 from ad_platform.results import SELECTED_ON, selected_on
@@ -13,6 +14,7 @@ from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
 PRIORITIES = range(-100, 101)
+MOST_GPUS = 1024  # that one job can ask for
 QUEUE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -90,6 +92,26 @@ def gpus(device: str) -> int:
     if device not in {"auto", "cpu", "mps"}:
         raise InvalidValue(f"device must be auto, cpu, mps, cuda or indices such as 0,1, not '{device}'")
     return 0
+
+
+def cards(device: str, asked: int | None) -> int:
+    """Return how many GPUs a job asks for: as many as somebody said, or what its device comes to."""
+    usual = gpus(device)
+    if asked is None:
+        return usual
+    if not 1 <= asked <= MOST_GPUS:
+        raise InvalidValue(f"gpus must be from 1 to {MOST_GPUS}, not {asked}; on the CPU: --device cpu")
+    if device in {"cpu", "mps"}:
+        raise InvalidValue(f"{asked} GPUs and device {device} contradict each other; leave one of them out")
+    return asked
+
+
+def check_parallel(entry: DetectorEntry, gpus: int | None) -> None:
+    """Raise InvalidRequest for several GPUs where the detector would leave all but one of them idle."""
+    if gpus is not None and gpus > 1 and not entry.parallel:
+        raise InvalidRequest(
+            f"detector '{entry.name}' fits on one GPU: {gpus} would leave {gpus - 1} idle; use --gpus 1"
+        )
 
 
 def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ad_platform import planning
+from ad_platform import memory, planning
 from ad_platform.client import Client
 from ad_platform.errors import InvalidRequest, UnknownName
 from ad_platform.models import Model
@@ -105,7 +105,7 @@ def plan(client: Client, request: PredictRequest) -> Submission:
         threads=threads(client, model),
         pictures=request.ask,
     )
-    return Submission(
+    asked = Submission(
         spec=spec,
         user=client.settings.user,
         key=scheduling.key,
@@ -114,11 +114,14 @@ def plan(client: Client, request: PredictRequest) -> Submission:
         group=scheduling.group,
         queue=scheduling.queue,
         priority=scheduling.priority,
-        gpus=planning.gpus(request.device),
+        gpus=planning.cards(request.device, scheduling.gpus),
+        memory_mb=scheduling.memory_mb or 0,
+        preemptible=scheduling.preemptible,
         max_attempts=scheduling.max_attempts,
         timeout=scheduling.timeout,
         code=client.code,
     )
+    return asked if scheduling.memory_mb is not None else memory.with_usual(client.store, asked)
 
 
 def _chosen_by(train: Job) -> dict[str, str]:

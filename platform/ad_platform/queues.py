@@ -36,7 +36,7 @@ class Standing:
     job_id: str
     user: str
     priority: int
-    running: int  # jobs of the same user that run now: who has fewer goes first
+    running: int  # slots that jobs of the same user take now: who has fewer goes first
 
 
 @dataclass(frozen=True, kw_only=True)

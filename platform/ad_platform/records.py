@@ -1,7 +1,7 @@
 """What the store remembers, as frozen values; times are seconds since the epoch by the store's clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ad_platform.specs import JobSpec, Json
 from ad_platform.states import (
@@ -47,11 +47,15 @@ class Job:
     queue: str = "default"
     priority: int = 0
     gpus: int = 0
-    memory_mb: int = 0
+    memory_mb: int = 0  # of each card, or of the machine where it computes on none
     max_attempts: int = 3
     stall_after: float = 600.0
     timeout: float | None = None  # seconds that its attempts may run, all together
     batch_divisor: int = 1  # parts in which a batch is computed: 2 once memory did not suffice
+    preemptible: bool = False  # it may be asked to make room for a job of higher priority
+    preempted_for: str | None = None  # the job that it makes room for, while it runs
+    cards: int = 0  # that its newest attempt was given
+    memory_from: str = ""  # in words, where memory_mb comes from if nobody asked for it
     not_before: float = 0.0
     retry_of: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +83,11 @@ class Job:
     def pruned(self) -> bool:
         """Whether it was ended because it was not worth finishing, and not by a person."""
         return self.state is JobState.CANCELLED and self.prune_requested and not self.cancel_requested
+
+    @property
+    def slots(self) -> int:
+        """Return how many slots its newest attempt takes: one for each card, or one without a card."""
+        return max(self.cards, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +145,14 @@ class Lease:
         return self.job.id
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a graphics card has for a job: its memory but for what other people's processes hold of it."""
+
+    mb: int
+    roomy: bool = True  # enough of it for a job that asks for no amount
+
+
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What a worker can take on right now."""
@@ -145,8 +162,63 @@ class Capabilities:
     kinds: frozenset[JobKind] = frozenset(JobKind)
     detectors: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset({"default"})
-    gpus: int = 0  # that are free
-    memory_mb: int = 0  # that are free
+    cards: tuple[Room, ...] = ()  # that are free; none on a worker that has none at all
+    whole: tuple[Room, ...] = ()  # all that it has, where some are taken
+    memory_mb: int = 0  # of the machine, that are free
+
+    @property
+    def idle(self) -> "Capabilities":
+        """Return what it could take on if nothing of its own ran."""
+        return replace(self, cards=self.whole or self.cards, whole=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """What a worker runs, for whoever looks which of it could make room for a more urgent job.
+
+    A slot without a card counts as a card with the machine's memory.
+    """
+
+    can: Capabilities
+    free: tuple[Room, ...]  # one for each free slot
+    held: Mapping[str, tuple[Room, ...]]  # by running job, one for each slot that it takes
+    ending: frozenset[str] = frozenset()  # those that will have ended in a moment, by their own pace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preemption:
+    """A running job that was asked to make room, and the one it is asked for."""
+
+    victim: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """How much one user's jobs may take at a time, all together; None is no limit."""
+
+    user: str
+    gpus: int | None = None
+    jobs: int | None = None
+    set_by: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldBack:
+    """Cards that a worker leaves free for one job until there are enough of them."""
+
+    worker: str
+    job_id: str
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peak:
+    """The most memory that jobs of one sort took of a card."""
+
+    peak_mb: int
+    runs: int  # that it was learned from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +245,8 @@ class WorkerRecord:
     facts: Mapping[str, Json] = field(default_factory=dict)  # devices, memory, versions
     started_at: float = 0.0
     seen_at: float = 0.0
-    busy: int = 0  # running jobs it holds
+    load: Mapping[str, Json] = field(default_factory=dict)  # what it had to give with its last beat
+    busy: int = 0  # slots that its running jobs take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +258,22 @@ class Holding:
     dataset: str
     category: str
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushedData:
+    """Pictures that lie whole in the storage, so that any worker can fetch them.
+
+    Those of a prediction's listing have no dataset.
+    """
+
+    fingerprint: str
+    dataset: str
+    category: str
+    files: int
+    size: int  # bytes
+    user: str
+    at: float = 0.0  # when they were pushed last, by the store's clock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,9 @@ class Scheduling:
     priority: int = 0
     max_attempts: int = 3
     timeout: float | None = None  # seconds that the attempts of each job may run, all together
+    gpus: int | None = None  # cards for each job, all at once; None is what the device comes to
+    memory_mb: int | None = None  # of each card; None is what jobs like it took, 0 asks for no amount
+    preemptible: bool = False  # its jobs may be asked to make room for those of higher priority
     key: str | None = None  # the same key twice gives one job
 
 

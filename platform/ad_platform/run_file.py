@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ad_platform import catalogue, durations, holdout, planning
+from ad_platform import catalogue, durations, holdout, memory, planning
 from ad_platform.errors import InvalidRequest, InvalidValue, UnknownName
 from ad_platform.naming import match
 from ad_platform.records import Job
@@ -25,11 +25,13 @@ NUMBERS: Mapping[str, tuple[int, int]] = {
     "threads": (1, 4096),
     "priority": (-100, 100),
     "max_attempts": (1, 1000),
+    "gpus": (1, 1024),
 }
 DATA = ("dataset", "category", "path", "fingerprint")
 NAMES = (
     *("detector", "preset", "data", "seed", "device", "holdout", "checkpoint_every", "threads", "evaluate"),
     *("name", "tags", "group", "queue", "priority", "max_attempts", "timeout"),
+    *("gpus", "memory", "preemptible"),
     "settings",
 )
 # What somebody may write who knows the options better than the file.
@@ -80,8 +82,11 @@ def dump(asked: Job | JobSpec) -> str:
     """Return the run file of a train job, or of its spec alone; raise InvalidRequest for another kind."""
     wish = wish_of(asked)
     data = wish.data
-    whole: dict[str, Json] = {name: getattr(wish, name) for name in NAMES if name not in {"data", "settings"}}
+    whole: dict[str, Json] = {
+        name: getattr(wish, name) for name in NAMES if name not in {"data", "settings", "memory"}
+    }
     whole |= {"tags": dict(wish.tags) or None, "evaluate": None}
+    whole["memory"] = None if wish.memory_mb is None else memory.words(wish.memory_mb)
     whole["timeout"] = None if wish.timeout is None else durations.exact(wish.timeout)
     whole["data"] = {name: getattr(data, name) for name in DATA}
     whole["settings"] = dict(wish.base)
@@ -104,7 +109,9 @@ def load(path: Path) -> RunFile:
             values[name] = _number(name, entry)
         elif name == "timeout":
             values[name] = _time(entry)
-        elif name == "evaluate":
+        elif name == "memory":
+            values["memory_mb"] = _amount(entry)
+        elif name in ("evaluate", "preemptible"):
             values[name] = _flag(name, entry)
         elif name == "tags":
             values[name] = {tag: _word(f"tag '{tag}'", each) for tag, each in _below(name, entry).items()}
@@ -203,6 +210,14 @@ def _time(entry: Entry) -> float:
         return durations.seconds(text)
     except InvalidValue as error:
         raise InvalidValue(f"{entry.place}: timeout: {error}") from error
+
+
+def _amount(entry: Entry) -> int:
+    text = _word("memory", entry)
+    try:
+        return memory.megabytes(text)
+    except InvalidValue as error:
+        raise InvalidValue(f"{entry.place}: memory: {error}") from error
 
 
 def _flag(name: str, entry: Entry) -> bool:

@@ -15,6 +15,8 @@ from urllib.parse import urlencode
 from ad_platform import failpoints
 from ad_platform.errors import InvalidValue
 
+FETCH_GB = 50.0  # ten times all of MVTec AD
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -33,6 +35,7 @@ class Settings:
     lease: float  # ADCTL_LEASE seconds
     tick: float  # ADCTL_TICK seconds between two looks at the store
     grace: float  # ADCTL_GRACE seconds a draining worker has to checkpoint and leave
+    fetched: int = int(FETCH_GB * 1e9)  # ADCTL_FETCH_GB: bytes of pushed pictures that this machine keeps
 
     @property
     def embedded(self) -> bool:
@@ -82,6 +85,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         lease=_seconds(env, "ADCTL_LEASE", 30.0),
         tick=_seconds(env, "ADCTL_TICK", 5.0),
         grace=_seconds(env, "ADCTL_GRACE", 30.0),
+        fetched=int(_above_zero(env, "ADCTL_FETCH_GB", FETCH_GB, "gigabytes") * 1e9),
     )
 
 
@@ -116,15 +120,19 @@ def _storage_url(env: Mapping[str, str], home: Path) -> str:
 
 
 def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    return _above_zero(env, name, default, "seconds")
+
+
+def _above_zero(env: Mapping[str, str], name: str, default: float, what: str) -> float:
     text = env.get(name)
     if not text:
         return default
     try:
         value = float(text)
     except ValueError:
-        raise InvalidValue(f"{name} must be a number of seconds, not '{text}'") from None
+        raise InvalidValue(f"{name} must be a number of {what}, not '{text}'") from None
     if not 0 < value < math.inf:
-        raise InvalidValue(f"{name} must be more than 0 seconds, not {text}")
+        raise InvalidValue(f"{name} must be more than 0 {what}, not {text}")
     return value
 
 

@@ -82,6 +82,11 @@ class JobSpec:
         return cls(**{**known, **more})  # type: ignore[arg-type]
 
     @property
+    def cpu_only(self) -> bool:
+        """Whether it computes on the CPU whatever cards there are."""
+        return self.device.strip().lower() == "cpu"
+
+    @property
     def key(self) -> str:
         """Return the SHA-256 of the canonical JSON, hex: equal specs, equal keys."""
         meaning = self.to_json()
@@ -107,8 +112,10 @@ class Submission:
     group: str | None = None
     queue: str = "default"  # the label of the workers that may take it
     priority: int = 0  # -100..100, higher first
-    gpus: int = 0
-    memory_mb: int = 0
+    gpus: int = 0  # cards of one worker, all at once; 0 takes what its slot has
+    memory_mb: int = 0  # of each card, or of the machine where it computes on none
+    memory_from: str = ""  # in words, where that comes from if nobody asked for it
+    preemptible: bool = False  # it may be asked to make room for a job of higher priority
     needs: tuple[str, ...] = ()  # ids of jobs that must succeed first
     max_attempts: int = 3  # failures after which no further attempt is made
     stall_after: float = 600.0  # seconds without a report before the attempt counts as hung

@@ -83,7 +83,8 @@ class Directive(StrEnum):
 
     CONTINUE = "continue"
     CANCEL = "cancel"  # stop, the job ends cancelled
-    DRAIN = "drain"  # checkpoint, give the job back
+    PREEMPT = "preempt"  # checkpoint, give the job back: a more urgent one goes first
+    DRAIN = "drain"  # the same since its worker leaves
     PRUNE = "prune"  # stop, the trial is not worth finishing
     LOST = "lost"  # the lease is gone: stop without writing anything
 

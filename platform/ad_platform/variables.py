@@ -70,6 +70,11 @@ VARIABLES: tuple[Variable, ...] = (
         meaning="gigabytes of decoded pictures that a machine keeps",
         value=_given("ADCTL_CACHE_GB", "20"),
     ),
+    Variable(
+        name="ADCTL_FETCH_GB",
+        meaning="gigabytes of pushed pictures that a machine keeps",
+        value=lambda s, _: f"{s.fetched / 1e9:g}",
+    ),
     Variable(name="ADCTL_NODE", meaning="the name of this machine", value=lambda s, _: s.node),
     Variable(name="ADCTL_USER", meaning="whose share of the workers a job counts", value=lambda s, _: s.user),
     Variable(
@@ -86,6 +91,11 @@ VARIABLES: tuple[Variable, ...] = (
         name="ADCTL_GRACE",
         meaning="seconds a worker told to leave has to checkpoint",
         value=lambda s, _: f"{s.grace:g}",
+    ),
+    Variable(
+        name="ADCTL_LOG",
+        meaning="how a worker and its companions log: text or json",
+        value=_given("ADCTL_LOG", "text"),
     ),
     Variable(name="ADCTL_DEBUG", meaning="1 shows where a fault happened", value=_given("ADCTL_DEBUG", "")),
 )

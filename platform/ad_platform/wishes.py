@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from ad_platform import planning
 from ad_platform.errors import InvalidRequest
 from ad_platform.records import Job
 from ad_platform.requests import Scheduling, TrainRequest
@@ -12,6 +13,11 @@ from ad_platform.specs import DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
 OF_SWEEP = ("sweep", "trial", "benchmark")  # tags of jobs of something; who asks for one again is no part
+
+SCHEDULED = (
+    *("name", "group", "queue", "priority", "max_attempts", "timeout"),
+    *("gpus", "memory_mb", "preemptible", "key"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,9 @@ class Wish:
     priority: int | None = None
     max_attempts: int | None = None
     timeout: float | None = None
+    gpus: int | None = None
+    memory_mb: int | None = None
+    preemptible: bool | None = None
     key: str | None = None
 
     def over(self, below: "Wish") -> "Wish":
@@ -114,6 +123,9 @@ def wish_of(asked: Job | JobSpec) -> Wish:
         priority=job.priority,
         max_attempts=job.max_attempts,
         timeout=job.timeout,
+        gpus=job.gpus if job.gpus != planning.gpus(job.spec.device) else None,
+        memory_mb=job.memory_mb or None if not job.memory_from else None,
+        preemptible=job.preemptible or None,
     )
 
 
@@ -151,11 +163,7 @@ def scheduled(wish: Wish, usual: Scheduling) -> Scheduling:
     return replace(
         usual,
         tags={**usual.tags, **wish.tags},
-        **{
-            name: getattr(wish, name)
-            for name in ("name", "group", "queue", "priority", "max_attempts", "timeout", "key")
-            if _said(wish, name)
-        },
+        **{name: getattr(wish, name) for name in SCHEDULED if _said(wish, name)},
     )
 
 

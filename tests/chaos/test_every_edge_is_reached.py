@@ -1,13 +1,17 @@
 """Every failpoint lies where the program comes along: a whole life of jobs reaches each, by its name."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ad_platform import failpoints
+from ad_platform.pictures.fetched import FetchedSets
+from ad_platform.pictures.fetching import Fetcher
+from ad_platform.pictures.sets import read_set
 from ad_platform.queue.memory import MemoryQueue
-from ad_platform.records import Capabilities, Champion, Job
+from ad_platform.records import Capabilities, Champion, Crew, Job, Room
 from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
 from ad_platform.retention.collecting import Collector
@@ -24,6 +28,7 @@ from sweepkit import SPACE, Field
 
 pytestmark = pytest.mark.timeout(240)
 EVERYDAY = "embedded"
+DETECTORS = frozenset({"troublesome"})
 
 HARSH = Rules(older_than=0.0, keep_last=0, grace=0.0, resumable=0.0)
 
@@ -73,6 +78,7 @@ def test_a_whole_life_reaches_every_edge_and_none_that_is_not_listed(
         lambda: thrown_away(land),
         lambda: shown(Stories(tmp_path)),
         lambda: uploaded(tmp_path),
+        lambda: sent_and_fetched(land, tmp_path),
     ]
     for live in lives:
         live()
@@ -100,15 +106,31 @@ def overtaken(land: Ground) -> None:
     """Have a job taken back from one who died, and not want it any more; remind of one nobody heard of."""
     store = land.client.store
     job = land.submit(steps=8)
-    able = Capabilities(worker="mortal", node="here", detectors=frozenset({"troublesome"}))
+    able = Capabilities(worker="mortal", node="here", detectors=DETECTORS)
     lease = store.leases.lease(able, 0.01, job)
     assert lease is not None
     assert lease.job_id == job
     land.platform.wait(store.leases.reap, "it is taken back", 10)
     assert store.jobs.prune(job).state is JobState.CANCELLED
+    _preempted(land)
     unheard = land.submit(steps=8)  # its ring was made, and nobody is there to hear it
     land.platform.wait(lambda: store.outbox.remind(0.0), "it is owed again", 10)
     store.jobs.cancel(unheard)
+
+
+def _preempted(land: Ground) -> None:
+    """Have a job asked to make room for a more urgent one."""
+    store, able = land.client.store, Capabilities(worker="full", node="here", detectors=DETECTORS)
+    kept = land.client.plan_train(land.asked(land.pictures(), settings={"steps": 8}))[0]
+    (low,) = store.jobs.submit([replace(kept, preemptible=True)])
+    lease = store.leases.lease(able, 60, low.id)
+    assert lease is not None
+    (high,) = store.jobs.submit([replace(kept, priority=9)])
+    crew = Crew(can=able, free=(), held={low.id: (Room(1000),)})
+    assert [one.by for one in store.leases.preempt(crew)] == [high.id]
+    for job in (low, high):
+        store.jobs.cancel(job.id)
+    store.leases.give_back(lease, "preempted", preempted=True)
 
 
 def searched(land: Ground) -> None:
@@ -135,6 +157,18 @@ def shown(stories: Stories) -> None:
     projection = Projection(stories.store, stories.storage, Registry())
     assert Shipper(stories.store, stories.storage, MemoryTracker(), "me", [projection]).once() >= 3
     stories.store.close()
+
+
+def sent_and_fetched(land: Ground, folder: Path) -> None:
+    """Push pictures, fetch them as a machine without them would, and want neither any more."""
+    data = land.asked(land.pictures()).dataset
+    land.client.push(data)
+    pictures = read_set(land.storage, data.fingerprint)
+    assert pictures is not None
+    sets = FetchedSets(folder / "fetched", 10**8)
+    Fetcher(sets, land.storage).fetch(data.fingerprint, pictures.files)
+    assert sets.evict(data.fingerprint)
+    assert land.client.unpush(data.fingerprint)
 
 
 def uploaded(folder: Path) -> None:

@@ -40,7 +40,11 @@ def test_decisions_are_numbered_without_gaps_and_have_three_parts() -> None:
 
 
 def test_the_readme_names_variables_that_are_read() -> None:
-    readers = ("platform/ad_platform/settings.py", "detectors/ad_detectors/data/cache.py")
+    readers = (
+        "platform/ad_platform/settings.py",
+        "platform/ad_platform/structured_logs.py",
+        "detectors/ad_detectors/data/cache.py",
+    )
     settings = "".join((ROOT / file).read_text() for file in readers)
     for name in re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.M):
         assert f'"{name}"' in settings, name

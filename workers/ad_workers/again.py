@@ -67,8 +67,8 @@ def beforehand(
         device=within_slot(desk.spec.device, desk.assignment.cuda),
         threads=beginning.threads,
         detector=desk.spec.detector,
-        sealed=list(sealing.places(desk).items()),
-        free=sealing.free(desk),
+        sealed=list(sealing.places(desk.assignment, desk.spec, desk.pictures).items()),
+        free=sealing.free(desk.assignment),
         batch_divisor=desk.assignment.batch_divisor,
     )
     desk.say(Report(step=at[0], of=at[1], message="scoring a few images in another process"))

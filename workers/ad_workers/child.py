@@ -12,10 +12,12 @@ from ad_platform.storage.engine import open_storage
 from ad_workers.desk import Desk, Stop
 from ad_workers.exits import Exit, classify
 from ad_workers.link import Link
-from ad_workers.messages import Assignment, Failed, decode
+from ad_workers.messages import Assignment, Failed, Note, decode
+from ad_workers.team import Team
 from ad_workers.witness import Witness
 
 MEASURING = (JobKind.EVALUATE, JobKind.TRIAL)
+FITTING = (JobKind.TRAIN, JobKind.TRIAL)
 
 
 def main(assignment_line: str, end: socket.socket) -> int:
@@ -52,14 +54,26 @@ def _run(assignment: Assignment, link: Link) -> None:
     spec = JobSpec.from_json(assignment.spec)
     # Before anything starts a thread or opens a picture.
     witness = Witness.fork() if spec.kind in MEASURING else None
+    team = _team(assignment.ranks) if spec.kind in FITTING else None
     try:
-        desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness)
+        desk = Desk(assignment, spec, link, open_storage(assignment.storage_url), witness, team)
         desk.obey()  # it may have been cancelled while the zygote was loading
         kind = importlib.import_module(f"ad_workers.kinds.{spec.kind.value}")
-        desk.say(kind.run(desk))
+        done = kind.run(desk)
+        desk.say(Note(facts={**importlib.import_module("ad_workers.vitals").peaks()}))
+        desk.say(done)
     finally:
-        if witness is not None:
-            witness.close()
+        for other in (witness, team):
+            if other is not None:
+                other.close()
+
+
+def _team(ranks: int) -> Team | None:
+    if ranks == 1:
+        return None
+    from ad_workers.ranking import take_part
+
+    return Team.fork(ranks, take_part)
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,10 +14,12 @@ from ad_detectors.stages import part
 from ad_platform.storage.stages import fetch_stage, publish_stage, stored_stage
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.desk import Desk
-from ad_workers.messages import Report, StageMade
+from ad_workers.messages import Decision, Report, StageMade
 from ad_workers.vitals import Vitals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ad_detectors.api import State
     from ad_platform.storage.contract import Manifest
 
@@ -62,11 +64,16 @@ class AttemptContext(ContextCore):
         if stage in self.done:
             # The attempt that finished it may have been killed before it could store it, or tell.
             self._offer(stage, self.detector.state())
-        return super().begin(stage)
+        known = stage in self.done
+        fit = super().begin(stage)
+        if self.desk.team is not None:
+            found = None if fit or known else str(self._folder(stage))
+            self.desk.team.decide(Decision(stage=stage, fit=fit, found=found))
+        return fit
 
     def find_stage(self, stage: str) -> State | None:
         """Return a stage that somebody fitted before from the same inputs."""
-        folder = self.desk.scratch / "stages" / stage
+        folder = self._folder(stage)
         manifest = fetch_stage(
             self.desk.storage,
             self.keys[stage],
@@ -89,13 +96,16 @@ class AttemptContext(ContextCore):
             self.checkpointer.write(self.before + self.step, self._of)
         self._offer(stage, state)
 
+    def _folder(self, stage: str) -> Path:
+        return self.desk.scratch / "stages" / stage
+
     def _offer(self, stage: str, state: State) -> None:
         key = self.keys[stage]
         manifest = stored_stage(self.desk.storage, key) or self._publish(stage, key, state)
         self.desk.say(StageMade(key=key, stage=stage, manifest_sha256=manifest.sha256, size=manifest.size))
 
     def _publish(self, stage: str, key: str, state: State) -> Manifest:
-        folder = self.desk.scratch / "stages" / stage
+        folder = self._folder(stage)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         states.save(part(state, stage), folder, sync=False)

@@ -12,6 +12,7 @@ from ad_workers.boottime import boottime
 from ad_workers.exits import Exit
 from ad_workers.link import Link
 from ad_workers.messages import Assignment, Deadline, Order
+from ad_workers.team import Team
 from ad_workers.witness import Witness
 
 PATIENCE = 2.0  # seconds a child whose lease seems over waits for news of a renewal
@@ -45,10 +46,12 @@ class Desk:
     link: Link
     storage: Storage
     witness: Witness | None = None  # a process that knows nothing of the pictures, where scores are measured
+    team: Team | None = None  # the other ranks of a fit on several cards
 
     def __post_init__(self) -> None:
         self.deadline = self.assignment.deadline
         self.order: Directive | None = None
+        self.pictures: Path | None = None  # where the job's images lie, if they were fetched
 
     @property
     def scratch(self) -> Path:

@@ -70,6 +70,7 @@ CLASSES: dict[str, FailureClass] = {
     "DiskFull": FailureClass.DISK,
     "NoRoom": FailureClass.DISK,
     "StorageDown": FailureClass.INFRA,
+    "Unavailable": FailureClass.INFRA,
     "CorruptBundle": FailureClass.INFRA,
 }
 

@@ -1,21 +1,27 @@
 """A fit at a desk, from the newest checkpoint on: what training a model and trying settings share."""
 
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from ad_detectors import checkpoint as states
 from ad_detectors import registry, stages
-from ad_detectors.api import Detector
+from ad_detectors.api import Detector, Ranks
 from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import Category
 from ad_detectors.data.splits import Holdout
 from ad_detectors.fitting import run_fit
+from ad_detectors.ranks import Alone
 from ad_platform.specs import Json
 from ad_platform.storage.metrics import segments
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.context import AttemptContext
 from ad_workers.desk import Desk
 from ad_workers.dividing import divide
+from ad_workers.exits import Exit
+from ad_workers.messages import Beginning, Failed, Note, encode
 from ad_workers.reading import Counted
 from ad_workers.starting import Start, number
 
@@ -30,7 +36,9 @@ class Fit:
 
     def run(self) -> None:
         """Fit what no stored stage has; see `run_fit` for what it raises."""
-        run_fit(self.detector, self.images, self.context)
+        team = self.context.desk.team
+        with team.explaining() if team is not None else nullcontext():
+            run_fit(self.detector, self.images, self.context)
 
 
 def training_images(desk: Desk, category: Category) -> Counted:
@@ -101,6 +109,42 @@ def _context(
         autocast=device.autocast,
         done=list(meta.get("done", [])),  # type: ignore[arg-type]
         step=beginning.step - before,
+        ranks=_ranks(desk, detector, beginning, meta, beginning.step - before),
     )
     context.last_metrics = dict(meta.get("metrics", {}))  # type: ignore[arg-type]
     return context
+
+
+def _ranks(desk: Desk, detector: Detector, beginning: Start, meta: Mapping[str, Json], step: int) -> Ranks:
+    """Have the other ranks of an attempt take part, where the detector has work for them.
+
+    `meta` is that of the checkpoint whose state the detector has, empty without one.
+    """
+    team = desk.team
+    if team is None:
+        return Alone()
+    if not registry.parallel_of(type(detector)):
+        print(f"detector '{desk.spec.detector}' fits on one device: its other cards idle", flush=True)  # noqa: T201
+        team.close()
+        desk.team = None
+        return Alone()
+    device = beginning.device
+    desk.say(Note(facts={"ranks": team.size}))
+    about = Beginning(
+        assignment=encode(desk.assignment).decode(),
+        pictures=str(desk.pictures or desk.assignment.data),
+        meeting=str(desk.scratch / "ranks"),
+        device=device.device.type,
+        threads=beginning.threads,
+        autocast=device.autocast,
+        state=str(beginning.state_folder) if meta and beginning.state_folder else None,
+        done=list(meta.get("done", [])),  # type: ignore[arg-type]
+        step=step,
+    )
+
+    def fell(failure: Failed) -> None:
+        print(failure.error, flush=True)  # noqa: T201 - the attempt's log
+        desk.say(failure)
+        os._exit(Exit.FAILED)  # the main thread may wait for that rank for ever
+
+    return team.begin(about, device.device, fell)

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 
 from ad_workers.messages import decode, encode
 
@@ -12,6 +13,7 @@ class Link:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._end = end
+        self._sending = threading.Lock()  # lines of two threads must not mix
         self._received = b""
         self._mute = False  # nothing can be sent any more
         self._over = False  # nothing will come any more
@@ -23,15 +25,16 @@ class Link:
 
     def send(self, message: object, timeout: float = 5.0) -> None:
         """Send a message, waiting at most `timeout` seconds for room; a gone receiver sets `closed`."""
-        rest = memoryview(encode(message))
-        while rest and not self.closed:
-            try:
-                rest = rest[self._end.send(rest) :]
-            except BlockingIOError:
-                if not select.select([], [self._end], [], timeout)[1]:
-                    self._mute = True  # half a message was sent: the stream cannot be mended
-            except OSError:
-                self._mute = True  # its last words may still lie here
+        with self._sending:
+            rest = memoryview(encode(message))
+            while rest and not self.closed:
+                try:
+                    rest = rest[self._end.send(rest) :]
+                except BlockingIOError:
+                    if not select.select([], [self._end], [], timeout)[1]:
+                        self._mute = True  # half a message was sent: the stream cannot be mended
+                except OSError:
+                    self._mute = True  # its last words may still lie here
 
     def receive(self, timeout: float = 0.0) -> list[object]:
         """Return what has arrived, waiting up to `timeout` seconds for the first byte."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import psutil
 from celery.apps.worker import Worker as CeleryWorker
 from celery.platforms import EX_FAILURE, SecurityWarning
 from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
-from ad_platform import failpoints
+from ad_platform import failpoints, structured_logs
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -36,11 +37,13 @@ from ad_platform.store.engine import open_store
 from ad_platform.sweeps.work import SWEEP_TAG
 from ad_workers import describing
 from ad_workers.boottime import boottime
+from ad_workers.card_claims import Claims
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
 from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
+from ad_workers.metrics import WorkerCollector, serve, uses
 from ad_workers.nursery import Nursery
 from ad_workers.slots import Slots
 from ad_workers.tick import Ticker
@@ -59,13 +62,16 @@ def start(
     queues: tuple[str, ...] = ("default",),
     name: str = "",
     drained: int = os.EX_OK,
+    metrics: tuple[str, int] | None = None,
     registered: Callable[[WorkerRecord], None] = lambda record: None,
 ) -> int:
     """Run a worker until it is told to end, and return its exit code: `drained` if it was told by the store.
 
-    Raises InvalidValue for more slots than GPUs, StoreDown, StoreMismatch, Conflict for a name in use.
+    `metrics` is the address and port at which it answers Prometheus.
+    Raises InvalidValue for more slots than GPUs, Conflict for a name or card in use, StoreDown,
+    StoreMismatch.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    structured_logs.configure("%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     # On our own logger: Celery gives the root logger its level.
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
@@ -76,16 +82,22 @@ def start(
     for card in machine.devices.cards:
         if card.problem:
             log.warning("%s cannot be used: %s", card.name, card.problem)
-    slots_on = assign(machine.gpus, slots)
+    slots_on, claims = assign(machine.gpus, slots), Claims()
+    if machine.gpus:
+        slots_on = [*claims.take(machine.gpus, slots)]
     store = open_store(settings.database_url)
     worker_id, lock = _identity(settings, name)
+    structured_logs.always(worker=worker_id, node=settings.node)
     try:
         worker = Worker(settings, store, worker_id, frozenset(queues), slots_on, machine.devices, drained)
         worker.obey_signals()
+        if metrics is not None:
+            serve(worker.collector(), metrics[1], metrics[0])
         return worker.run(registered)
     finally:
         store.close()
         lock.release()
+        claims.close()
 
 
 def _identity(settings: Settings, name: str) -> tuple[str, FileLock]:
@@ -146,8 +158,10 @@ class Worker:
             worker=self.id,
             silence=max(10.0, 2 * settings.tick),
             drain=self.dismiss,
-            idle=lambda: not self.slots.free.empty(),
+            idle=lambda: self.slots.idle,
             sweep=self.sweeper.want,
+            load=lambda: self.slots.ledger.load().to_json(),
+            make_room=self.slots.make_room,
             back=self._come_back,
         )
 
@@ -166,6 +180,11 @@ class Worker:
                 self.drain()
                 self._leave()
         return self.code
+
+    def collector(self) -> WorkerCollector:
+        """Return what tells Prometheus of this worker."""
+        cards = [gpu.uuid for gpu in self.devices if gpu is not None]
+        return WorkerCollector(len(self.devices), lambda: len(self.slots.running), lambda: uses(cards))
 
     @contextmanager
     def _doorbell(self) -> Iterator[None]:
@@ -277,10 +296,12 @@ class Worker:
             detectors=tuple(sorted(self.slots.detectors)),
             facts={
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
+                "memory_mb": psutil.virtual_memory().total >> 20,
                 "adctl": package_version(),
                 "python": platform.python_version(),
                 **self.machine.to_json(),
             },
+            load=self.slots.ledger.load().to_json(),
         )
         self.store.workers.publish(describing.entries(), self.id)
         self.store.workers.register(record)

@@ -1,12 +1,13 @@
-"""What a supervisor and its child say to each other: small frozen values, one JSON line each."""
+"""What a supervisor, its child and the child's other ranks say: small frozen values, one JSON line each."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from ad_platform.specs import Json
 from ad_platform.states import Directive, FailureClass
+from ad_workers.gpu import Gpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +27,21 @@ class Assignment:
     lineage: tuple[str, ...]  # this job and those it retries, newest first: whose checkpoints count
     source: str | None  # the prefix of the model bundle to evaluate
     threads: int
-    cuda: str | None  # the UUID of the slot's GPU
+    devices: tuple[Gpu, ...]  # the cards of its slots; none on a slot without one
     deadline: float  # boottime at which the lease ends unless renewed
     recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of each job of the lineage, the checkpoints that the store knows: prefix -> SHA-256 of the manifest."""
     source_sha256: str | None = None  # of the source's manifest
     selected_on: str = "none"  # which images the settings were chosen by
     batch_divisor: int = 1  # parts in which a batch is computed
+    ranks: int = 1  # processes that fit together, each on a card of its own
+    pushed: bool = False  # whether its images lie in the storage too
+    fetch_limit: int = 0  # bytes of such images that the node keeps
+
+    @property
+    def cuda(self) -> str | None:
+        """Return what the child is to see of CUDA: its cards by UUID, None where it has none."""
+        return ",".join(gpu.uuid for gpu in self.devices) or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +111,30 @@ class Order:
     directive: Directive
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What a rank needs to know to take part."""
+
+    assignment: str  # of the attempt, encoded
+    pictures: str  # the category's folder
+    meeting: str  # the file at which the ranks meet
+    device: str  # cpu, or cuda: then each rank has the card of its number
+    threads: int
+    autocast: bool
+    state: str | None  # the folder of the checkpoint that the attempt goes on from
+    done: Sequence[str]
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What rank 0 does about a stage: fit it, take it from a folder, or know it from the checkpoint."""
+
+    stage: str
+    fit: bool
+    found: str | None = None
+
+
 FromChild = Report | CheckpointMade | StageMade | Note | Done | Failed
 ToChild = Deadline | Order
 Message = TypeVar("Message")
@@ -129,4 +162,5 @@ def decode(line: bytes) -> object:
         return Failed(failure=FailureClass(value["failure"]), error=value["error"])
     if kind is Assignment:
         value["lineage"] = tuple(value["lineage"])
+        value["devices"] = tuple(Gpu(**gpu) for gpu in value["devices"])
     return kind(**value)

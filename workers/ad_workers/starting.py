@@ -24,6 +24,11 @@ class Start:
     step: int  # of the restored checkpoint, 0 without one
     state_folder: Path | None  # where its files were fetched to
 
+    @property
+    def at(self) -> tuple[int, int]:
+        """Return the step the job has come to, and of how many."""
+        return self.step, number(self.resumed, "of")
+
 
 def start(desk: Desk) -> Start:
     """Fetch the newest whole checkpoint, settle device and threads, and tell the supervisor."""

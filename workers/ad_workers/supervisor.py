@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 LOOK = 2.0  # seconds between two looks for directives
 CANCEL_GRACE = 1.5  # seconds a cancelled or pruned child has before its process group is killed
-WEIGHT = (Directive.CONTINUE, Directive.DRAIN, Directive.PRUNE, Directive.CANCEL)  # a later one overrides
+GIVE_BACK = (Directive.PREEMPT, Directive.DRAIN)  # after a checkpoint
+WEIGHT = (Directive.CONTINUE, *GIVE_BACK, Directive.PRUNE, Directive.CANCEL)  # a later one overrides
 # None: with the zygote.
 ENDED_FROM_OUTSIDE = (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 ENDINGS: dict[int | None, Outcome] = {
@@ -73,7 +74,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         now = self.clock()
-        self.reported_at = now
+        self.began = self.reported_at = now
+        self.first_step = 0  # what it has gone on from
         self.next_renewal = now + self.lease.seconds / 3
         self.next_look = now + LOOK
         self.stopping: Directive | None = None
@@ -106,6 +108,14 @@ class Supervisor:
             self.errands.shutdown(wait=False)
             shutil.rmtree(self.scratch, ignore_errors=True)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Say whether the attempt will have ended so soon: at its own pace, or since it was told to."""
+        if self.stopping is not None or self.verdict is not None:
+            return True
+        now = self.clock()
+        done, left = self.progress.step - self.first_step, self.progress.of - self.progress.step
+        return done > 0 and left >= 0 and (now - self.began) * left / done <= seconds
+
     # What the child says
 
     def _hear(self, received: list[object]) -> None:
@@ -113,6 +123,8 @@ class Supervisor:
             self.reported_at = self.clock()
             match message:
                 case say.Report():
+                    if self.progress.of == 0:
+                        self.first_step = message.step
                     self.progress = Progress(
                         step=message.step,
                         of=message.of,
@@ -219,11 +231,13 @@ class Supervisor:
         if WEIGHT.index(directive) <= WEIGHT.index(self.stopping or Directive.CONTINUE):
             return
         self.stopping = directive
-        patience = self.grace if directive is Directive.DRAIN else CANCEL_GRACE
-        if directive is Directive.DRAIN and self.child.pid is None:
+        patience = self.grace if directive in GIVE_BACK else CANCEL_GRACE
+        if directive in GIVE_BACK and self.child.pid is None:
             patience = 0.0  # it has not been forked yet, so there is nothing to keep
         self.stop_by = self.clock() + patience
-        self.child.link.send(say.Order(directive=directive))
+        # What a child does is the same, whoever goes first instead of it.
+        told = Directive.DRAIN if directive in GIVE_BACK else directive
+        self.child.link.send(say.Order(directive=told))
 
     def _stall(self, silence: float) -> None:
         self.verdict = Outcome(
@@ -276,12 +290,14 @@ class Supervisor:
             self.errands.submit(self.log.ship, final=True).result(self.lease.seconds / 3)
 
     def _tell_end(self) -> None:
-        drained = self.child.status == Exit.DRAINED or self.stopping is Directive.DRAIN
+        drained = self.child.status == Exit.DRAINED or self.stopping in GIVE_BACK
         # A second signal, or one to every process, may end it before the order to drain has reached it.
         killed = self.draining() and self.child.status in ENDED_FROM_OUTSIDE
         ended = self.stopping in (Directive.CANCEL, Directive.PRUNE)
         if (drained or killed) and not ended and self.verdict is None:
-            self.store.leases.give_back(self.lease, "its worker was drained")
+            preempted = self.stopping is Directive.PREEMPT
+            reason = "preempted" if preempted else "its worker was drained"
+            self.store.leases.give_back(self.lease, reason, preempted=preempted)
             return
         with contextlib.suppress(StoreDown):
             self.store.leases.renew(self.lease, self.progress)  # the last step is part of the record

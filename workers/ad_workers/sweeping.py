@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import cache
 
 from ad_platform import settings as environment
+from ad_platform import structured_logs
 from ad_platform.client import Client
 from ad_platform.errors import AdctlError
 from ad_platform.lifeline import Stop, leave_requests_to_the_holder
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ad_workers.sweeping", description=__doc__)
     parser.add_argument("--lifeline", type=int, help="file descriptor of a pipe; its end ends the sweeper")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s sweeper %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s sweeper %(levelname)s %(message)s", level=logging.INFO)
+    structured_logs.always(program="sweeper")
     stop = Stop()
     if given.lifeline is None:
         signal.signal(signal.SIGTERM, stop)

@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ad_platform.errors import AdctlError, BrokerDown
 from ad_platform.queue.celery import own_queue
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
+from ad_platform.specs import Json
 from ad_platform.store.contract import Store
 
 log = logging.getLogger(__name__)
@@ -27,16 +28,19 @@ class Ticker:
     drain: Callable[[], None]
     idle: Callable[[], bool]  # whether a slot is free
     sweep: Callable[[], None] = lambda: None  # has sweeps and benchmarks taken further
+    load: Callable[[], Mapping[str, Json] | None] = lambda: None  # what this worker has to give now
+    make_room: Callable[[], None] = lambda: None  # has running jobs asked to make room for urgent ones
     back: Callable[[], None] = lambda: None  # told that the worker counts as gone: it was held up for long
 
     def tick(self) -> None:
         """Do one round; a service that is down is left for the next one."""
         try:
-            state = self.store.workers.beat(self.worker)
+            state = self.store.workers.beat(self.worker, self.load())
             if state == "draining":
                 self.drain()
             elif state == "gone":
                 self.back()
+            self.make_room()
             for job in self.store.leases.reap():
                 log.warning("job %s was taken back: its lease ran out", job.id)
             if self.store.studies.to_advance() or self.store.benchmarks.to_follow():

@@ -40,6 +40,20 @@ class Vitals:
         return found
 
 
+def peaks() -> dict[str, float]:
+    """Return the most memory that this process has held so far, in MiB, as facts of its attempt.
+
+    Of the card of which it held most, what torch had reserved there, which others could not have; CUDA's own
+    part of some hundred MB comes on top. Nothing of cards where it computed on none.
+    """
+    found = {"peak_rss_mb": peak_memory_mb(torch.device("cpu"))}
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        cards = range(torch.cuda.device_count())
+        found["peak_card_mb"] = max(torch.cuda.max_memory_reserved(card) for card in cards) / 2**20
+        found["peak_card_allocated_mb"] = max(torch.cuda.max_memory_allocated(card) for card in cards) / 2**20
+    return {name: round(value, 1) for name, value in found.items()}
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Return the most memory that this process has held so far, in MiB: of its GPU where it computes there.
 

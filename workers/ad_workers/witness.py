@@ -14,7 +14,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ad_platform.lifeline import leave_requests_to_the_holder, requests_held_back
+from ad_workers.forking import alone, let_go
 from ad_workers.zygote import die_with_parent
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Witness:
     @classmethod
     def fork(cls) -> Witness | None:
         """Fork one; None in a process that has other threads already, which a fork would not copy."""
-        if not _alone():
+        if not alone():
             return None
         ours, theirs = socket.socketpair()
         parent = os.getpid()
@@ -156,21 +156,13 @@ def _score(question: Question) -> None:
     checkpoint.save(found, Path(question.answer), sync=False)
 
 
-def _alone() -> bool:
-    """Say whether this process has but one thread."""
-    try:
-        return len(list(Path("/proc/self/task").iterdir())) == 1
-    except OSError:
-        return threading.active_count() == 1
-
-
 def _become(parent: int, end: socket.socket) -> None:
     """Be the witness, in a forked child, and never return."""
     code = 1
     try:
         leave_requests_to_the_holder()
         die_with_parent(parent)
-        _let_go(end.fileno())
+        let_go(end.fileno())
         serve(end)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -179,15 +171,3 @@ def _become(parent: int, end: socket.socket) -> None:
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _let_go(kept: int) -> None:
-    """Close every descriptor but the standard ones and one: the attempt's line must end with the attempt."""
-    try:
-        numbers = [int(each.name) for each in Path("/proc/self/fd").iterdir()]
-    except OSError:
-        numbers = list(range(256))
-    for number in numbers:
-        if number > 2 and number != kept:
-            with contextlib.suppress(OSError):
-                os.close(number)

@@ -39,6 +39,7 @@ PRELOAD = (
     "ad_detectors.zoo",  # the package alone: a detector itself is read by each child, as it is by then
     "ad_workers.child",
     "ad_workers.kinds.train",
+    "ad_workers.ranking",
     "ad_workers.kinds.evaluate",
     "ad_workers.kinds.trial",
     "timm",

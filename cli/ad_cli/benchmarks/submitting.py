@@ -10,6 +10,7 @@ import typer
 
 from ad_cli import out
 from ad_cli.benchmarks import words
+from ad_cli.pushing import before_a_submit
 from ad_platform.benchmarks.outlook import Outlook
 from ad_platform.history import span
 from ad_platform.specs import Submission
@@ -58,15 +59,26 @@ def plan(
     images = {label: (each.train, each.test) for label, each in zip(labels, found, strict=True)}
     device = None
     for one in made.missing[:1]:
-        device = client.device_of(Submission(spec=one.spec, user="", queue=request.scheduling.queue))
+        device = client.device_of(
+            Submission(
+                spec=one.spec,
+                user="",
+                queue=request.scheduling.queue,
+                gpus=request.scheduling.gpus or 0,
+            )
+        )
     return Planned(made, found, client.outlook(made, images), device)
 
 
-def submit(client: Client, benchmarks: Benchmarks, planned: Planned, *, dry_run: bool, wait: bool) -> None:
+def submit(
+    client: Client, benchmarks: Benchmarks, planned: Planned, *, dry_run: bool, wait: bool, push: bool = False
+) -> None:
     """Submit a benchmark and say what became of it; with `wait`, watch until it has ended."""
     if dry_run:
         _show_plan(planned)
         return
+    if push:
+        before_a_submit(client, [each.ref for each in planned.found])
     for each in planned.found:
         if each.here:
             client.hold(each.ref)

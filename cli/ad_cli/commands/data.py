@@ -15,9 +15,19 @@ from ad_platform.errors import DiskFull, InvalidData, MissingExtra, StoreDown
 
 if TYPE_CHECKING:
     from ad_detectors.data.prepare.writing import Prepared
-    from ad_platform.records import Holding
+    from ad_platform.records import Holding, PushedData
 
-app = typer.Typer(no_args_is_help=True, help="Pictures: check, prepare, draw and list them.")
+app = typer.Typer(no_args_is_help=True, help="Pictures: check, draw, push and list them.")
+
+
+Pushed = Annotated[
+    str,
+    typer.Argument(
+        metavar="FINGERPRINT",
+        help="Of what was pushed: its first characters, or DATASET/CATEGORY.",
+        show_default=False,
+    ),
+]
 
 
 class Published(Enum):
@@ -117,15 +127,75 @@ def synth(
     _paths([target])
 
 
+@app.command()
+def push(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A category, or a folder of categories.", show_default=False),
+    ] = None,
+    dataset: options.Dataset = None,
+    category: options.Category = None,
+    again: Annotated[
+        bool,
+        typer.Option("--check", help="Read back what is there, and send what is broken.", show_default=False),
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Send pictures to the storage, for workers that do not have them.
+
+    Each content once: what is there already is not sent again, and a push that was cut off goes on.
+    """
+    from ad_cli import pushing
+
+    with session.client() as client:
+        pushing.push(client, pushing.asked(client, folder, dataset, category), check=again)
+
+
+@app.command()
+def pull(
+    pushed: Pushed,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Default: DATASET/CATEGORY here.", show_default=False),
+    ] = None,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Copy pushed pictures into a folder.
+
+    Nothing is ever overwritten; called again it goes on.
+    """
+    from ad_cli import pushing
+
+    with session.client() as client:
+        pushing.pull(client, pushed, folder)
+
+
+@app.command()
+def drop(pushed: Pushed, as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
+    """Let workers fetch pushed pictures no more.
+
+    Refused while a job needs them. The next adctl gc takes the files.
+    """
+    from ad_cli import pushing
+
+    with session.client() as client:
+        pushing.drop(client, pushed)
+
+
 @app.command("list")
 def list_data(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """List what lies below ADCTL_DATA, and at the workers."""
+    """List what lies here, at the workers, and in the storage."""
+    from ad_cli.collecting import size
     from ad_cli.inventory import inventory
+    from ad_cli.pushing import pushed_json
 
+    held, pushed = _elsewhere()
     with _pictures():
-        places = inventory(session.settings().data_root, _held())
+        places = inventory(session.settings().data_root, held, pushed)
     if out.as_json():
-        out.data([dict(vars(place)) for place in places])
+        out.data([{**vars(place), "pushed": [*map(pushed_json, place.pushed)]} for place in places])
     elif out.quiet():
         for place in places:
             out.text(f"{place.dataset}/{place.category}")
@@ -136,6 +206,7 @@ def list_data(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
                 "-" if place.train is None else str(place.train),
                 "-" if place.test is None else str(place.test),
                 ",".join(place.nodes) or "-",
+                size(place.pushed[0].size) if place.pushed else "-",
                 place.problem or place.path or "-",
             )
             for place in places
@@ -143,16 +214,16 @@ def list_data(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
         empty = (
             f"no pictures below {session.settings().data_root}; set ADCTL_DATA, or try: adctl data synth OUT"
         )
-        out.table(("CATEGORY", "TRAIN", "TEST", "WORKERS", "HERE"), rows, empty=empty)
+        out.table(("CATEGORY", "TRAIN", "TEST", "WORKERS", "PUSHED", "HERE"), rows, empty=empty)
 
 
-def _held() -> "Sequence[Holding]":
+def _elsewhere() -> "tuple[Sequence[Holding], Sequence[PushedData]]":
     try:
         with session.client() as client:
-            return client.holdings()
+            return client.holdings(), client.pushed()
     except StoreDown as error:
         out.note(f"{error}; shown is what lies here")
-        return ()
+        return (), ()
 
 
 def _paths(paths: Sequence[Path]) -> None:

@@ -63,6 +63,8 @@ def _print(entry: "DetectorEntry") -> None:
         out.text("paper: " + ", ".join(str(value) for value in entry.paper.values()))
     if entry.stages:
         out.text("stages: " + ", ".join(f"{stage.name} (v{stage.version})" for stage in entry.stages))
+    if entry.parallel:
+        out.text(f"parallel: {', '.join(entry.parallel)} on as many cards as --gpus says")
     for preset, published in sorted(entry.published.items()):
         known = ", ".join(sorted(published.categories))
         out.text(f"preset {preset}: by category, nothing held out; for {known}")

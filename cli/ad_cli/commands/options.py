@@ -31,6 +31,16 @@ def length_of_time(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
+def amount_of_memory(text: str) -> int:
+    """Return the MB of an option such as 20GB."""
+    from ad_platform import memory
+
+    try:
+        return memory.megabytes(text)
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 JobText = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, its first characters, or @last.", show_default=False)
 ]
@@ -54,6 +64,12 @@ Model = Annotated[
     str | None, typer.Option("--model", "-m", metavar="NAME", help="The detector.", show_default=False)
 ]
 Preset = Annotated[str | None, typer.Option("--preset", "-p", help="Settings by name.", show_default=False)]
+Push = Annotated[
+    bool,
+    typer.Option(
+        "--push", help="Send the images to the storage first: any worker fetches them.", show_default=False
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),
@@ -136,6 +152,35 @@ Timeout = Annotated[
         parser=length_of_time,
         metavar="TIME",
         help="How long it may run, such as 90s, 30m or 2h; each job alone. Default: for ever.",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus",
+        callback=within(1, 1024),
+        metavar="N",
+        help="Cards of one worker, all at once. Default: what its slot has.",
+        show_default=False,
+    ),
+]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        parser=amount_of_memory,
+        metavar="SIZE",
+        help="Such as 20GB: of each card, or of the machine on a CPU. "
+        "Default: what jobs like it took of a card; 0 asks for no amount.",
+        show_default=False,
+    ),
+]
+Preemptible = Annotated[
+    bool,
+    typer.Option(
+        "--preemptible",
+        help="It may make room for jobs of higher priority; it goes on later.",
         show_default=False,
     ),
 ]

@@ -88,6 +88,14 @@ def predict(
         bool,
         typer.Option("--shared", help="With --submit: every worker has the same folder.", show_default=False),
     ] = False,
+    push: Annotated[
+        bool,
+        typer.Option(
+            "--push",
+            help="With --submit: send the images to the storage, for any worker.",
+            show_default=False,
+        ),
+    ] = False,
     shard: Annotated[
         int | None,
         typer.Option(
@@ -108,6 +116,8 @@ def predict(
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
     as_csv: options.RowsAsCsv = False,
     as_json: out.AsJson = False,
@@ -124,6 +134,7 @@ def predict(
 
     of_job = {
         "--shared": shared,
+        "--push": push,
         "--shard": shard,
         "--wait": wait,
         "--name": name,
@@ -133,6 +144,8 @@ def predict(
         "--priority": priority,
         "--max-attempts": max_attempts,
         "--timeout": timeout,
+        "--memory": memory,
+        "--preemptible": preemptible,
         "--key": key,
     }
     if heat_maps and no_heat_maps:

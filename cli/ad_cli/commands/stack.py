@@ -104,8 +104,18 @@ def down(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
             out.note(f"ended what was left behind: {_counted(stopped.killed)}")
 
 
-def status(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Show services, slots, jobs, queues and free disk space."""
+def status(
+    slots: Annotated[
+        bool,
+        typer.Option("--slots", help="Each slot by itself, however many there are.", show_default=False),
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Show services, slots, jobs, queues and free disk space.
+
+    Of more than 16 slots by node, with what runs there; then what is amiss.
+    """
     from ad_platform.stack import lifecycle
 
     settings = session.settings()
@@ -121,9 +131,9 @@ def status(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
             out.data(standing.as_json(settings, services, None, str(error)))
         raise
     if out.as_json():
-        out.data(standing.as_json(settings, services, overview, ""))
+        out.data(standing.as_json(settings, services, overview, "", running))
     else:
-        standing.show(settings, overview, running)
+        standing.show(settings, overview, running, every_slot=slots)
 
 
 def _elsewhere(settings: "Settings") -> list[str]:

@@ -40,10 +40,14 @@ def train(
     ] = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
     no_evaluate: Annotated[
         bool, typer.Option("--no-evaluate", help="Do not evaluate the result.", show_default=False)
     ] = False,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -72,12 +76,15 @@ def train(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible or None,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
         plan = asking.plan_train(client, asking.source(client, source, config), wish, images)
-        submitting.submit(client, plan, dry_run=dry_run, wait=wait)
+        submitting.submit(client, plan, dry_run=dry_run, wait=wait, push=push)
 
 
 @app.command()
@@ -93,7 +100,10 @@ def evaluate(
     priority: options.Priority = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: options.Key = None,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -114,11 +124,14 @@ def evaluate(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        memory_mb=memory,
+        preemptible=preemptible or None,
         key=key,
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
-        submitting.submit(client, asking.plan_evaluate(client, job, wish, images), dry_run=dry_run, wait=wait)
+        plan = asking.plan_evaluate(client, job, wish, images)
+        submitting.submit(client, plan, dry_run=dry_run, wait=wait, push=push)
 
 
 app.command()(submit_sweep.sweep)

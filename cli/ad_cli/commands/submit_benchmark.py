@@ -87,10 +87,14 @@ def benchmark(
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
     key: Annotated[
         str | None,
         typer.Option("--key", help="Submitting a key twice gives one benchmark.", show_default=False),
     ] = None,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -111,6 +115,9 @@ def benchmark(
         priority=priority or 0,
         max_attempts=max_attempts or 3,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible,
     )
     request = BenchmarkRequest(
         models=options.listed(model),
@@ -133,4 +140,4 @@ def benchmark(
         found = places.find(client, data or (), options.listed(dataset), options.listed(categories))
         whole = replace(request, categories=tuple(each.ref for each in found))
         planned = submitting.plan(client, benchmarks, whole, found)
-        submitting.submit(client, benchmarks, planned, dry_run=dry_run, wait=wait)
+        submitting.submit(client, benchmarks, planned, dry_run=dry_run, wait=wait, push=push)

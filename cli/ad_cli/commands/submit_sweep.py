@@ -92,6 +92,10 @@ def sweep(
     holdout: options.Holdout = None,
     max_attempts: options.MaxAttempts = None,
     timeout: options.Timeout = None,
+    gpus: options.Gpus = None,
+    memory: options.Memory = None,
+    preemptible: options.Preemptible = False,
+    push: options.Push = False,
     wait: options.Wait = False,
     dry_run: options.DryRun = False,
     as_json: out.AsJson = False,
@@ -120,6 +124,9 @@ def sweep(
         priority=priority,
         max_attempts=max_attempts,
         timeout=timeout,
+        gpus=gpus,
+        memory_mb=memory,
+        preemptible=preemptible or None,
     )
     search = sweep_asking.Search(
         params=tuple(param or ()),
@@ -139,4 +146,4 @@ def sweep(
         sweeps = session.sweeps(client)
         below = asking.source(client, source, config)
         planned = sweep_asking.plan(client, sweeps, below, wish, images, search)
-        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait)
+        submitting.submit(client, sweeps, planned, dry_run=dry_run, wait=wait, push=push)

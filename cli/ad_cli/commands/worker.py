@@ -49,6 +49,18 @@ def start(
             callback=options.within(0, 255), metavar="N", help="Its exit code after: adctl worker drain."
         ),
     ] = 0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            callback=options.within(1, 65535),
+            metavar="N",
+            help="Answer Prometheus there: its slots and GPUs.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where it listens for that.")
+    ] = "127.0.0.1",
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
@@ -70,7 +82,13 @@ def start(
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
     raise typer.Exit(
         run_worker(
-            session.settings(), slots=slots, queues=labels, name=name, drained=drained_code, registered=_told
+            session.settings(),
+            slots=slots,
+            queues=labels,
+            name=name,
+            drained=drained_code,
+            metrics=None if metrics_port is None else (metrics_host, metrics_port),
+            registered=_told,
         )
     )
 
@@ -111,33 +129,48 @@ def list_workers(
         out.table(
             shapes.WORKER_COLUMNS, rows, empty="no worker is online; start one with: adctl worker start"
         )
+        for line in shapes.held_lines(workers):
+            out.note(line)
 
 
 @app.command()
 def drain(
-    worker: Annotated[str, typer.Argument(metavar="WORKER", help="Its id, or the first characters.")],
+    worker: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKER|HOST", help="Its id, the first characters, or a node: all of its workers."
+        ),
+    ],
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Tell a worker to give back its jobs and leave."""
+    """Tell a worker, or all of a node, to give back their jobs and leave."""
     with session.client() as client:
         found = _find(worker, [one for one in client.workers() if one.state != "gone"])
-        client.drain(found.id)
-        ours = client.settings.embedded and found.node == client.settings.node
+        for one in found:
+            client.drain(one.id)
+        here = client.settings.node if client.settings.embedded else None
     if out.as_json():
-        out.data(shapes.record_json(found))
-    else:
-        again = "; adctl up starts it again" if ours else ""
-        out.note(f"{found.id} on {found.node} gives back what it runs and leaves{again}")
+        whole_node = found[0].id != worker and found[0].node == worker
+        out.data([*map(shapes.record_json, found)] if whole_node else shapes.record_json(found[0]))
+        return
+    for one in found:
+        again = "; adctl up starts it again" if one.node == here else ""
+        out.note(f"{one.id} on {one.node} gives back what it runs and leaves{again}")
 
 
-def _find(text: str, workers: "list[WorkerRecord]") -> "WorkerRecord":
+def _find(text: str, workers: "list[WorkerRecord]") -> "list[WorkerRecord]":
+    """Return the worker of an id, all of a node, or the one whose id begins so."""
     fitting = [worker for worker in workers if worker.id == text] or [
-        worker for worker in workers if worker.id.startswith(text)
+        worker for worker in workers if worker.node == text
     ]
+    if fitting:
+        return fitting
+    fitting = [worker for worker in workers if worker.id.startswith(text)]
     if not fitting:
-        raise UnknownName("worker", text, [worker.id for worker in workers])
+        names = dict.fromkeys(name for worker in workers for name in (worker.id, worker.node))
+        raise UnknownName("worker or node", text, list(names))
     if len(fitting) > 1:
         ids = ", ".join(worker.id for worker in fitting)
         raise InvalidRequest(f"'{text}' fits several workers: {ids}; give more characters")
-    return fitting[0]
+    return fitting

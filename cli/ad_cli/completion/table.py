@@ -89,6 +89,7 @@ ARGUMENTS: dict[str, Source] = {
     "NAME@ALIAS": sources.models,
     "detectors NAME": sources.detectors,
     "queue NAME": sources.queues,
+    "quota USER": sources.users,
 }
 ELSEWHERE = {("data", "prepare")}  # its categories are those of a dataset that is not here yet
 

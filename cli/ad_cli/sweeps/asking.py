@@ -142,7 +142,7 @@ def _scheduling(train: TrainRequest, below: Source, wish: Wish) -> Scheduling:
 def _foreseen(client: Client, made: SweepPlan, found: Found) -> Planned:
     """Add the device, past times and examples; raise InvalidRequest where no worker has such a device."""
     spec = made.spec
-    device = client.device_of(Submission(spec=spec.job, user="", queue=spec.scheduling.queue))
+    device = client.device_of(Submission(spec=spec.job, user="", queue=spec.scheduling.queue, gpus=spec.gpus))
     trained = replace(spec.job, kind=JobKind.TRAIN, measures=())
     entry = client.catalogue().entry(spec.job.detector)
     return Planned(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ad_cli import out
+from ad_cli.pushing import before_a_submit
 from ad_cli.sweeps import words
 from ad_platform.sweeps.reasons import sweep_warnings
 
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 MANY = 1_000_000  # points that nobody counts
 
 
-def submit(client: Client, sweeps: Sweeps, planned: Planned, *, dry_run: bool, wait: bool) -> None:
+def submit(
+    client: Client, sweeps: Sweeps, planned: Planned, *, dry_run: bool, wait: bool, push: bool = False
+) -> None:
     """Submit a sweep and say what became of it; with `wait`, watch until it has ended."""
     if dry_run:
         _show_plan(planned)
         return
+    if push:
+        before_a_submit(client, [planned.found.ref])
     study = sweeps.submit(planned.plan)  # refuses a name in use; nothing has been written until then
     if planned.found.here:
         client.hold(planned.found.ref)

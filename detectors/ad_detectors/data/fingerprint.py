@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -31,11 +31,37 @@ class _File:
     mtime_ns: int
 
 
+@dataclass(frozen=True)
+class Content:
+    """A picture or mask of a category, and what it holds."""
+
+    name: str  # relative, forward slashes, NFC
+    path: str  # of the file here
+    size: int  # bytes
+    sha256: str
+
+
 def fingerprint(category_path: Path | str, cache_file: Path | None = None) -> str:
     """Return the SHA-256 over the sorted relative paths and contents of a category's pictures and masks.
 
     With a cache file, contents are read again only where size or time have changed. Several processes may
     share it: it is replaced whole, and an update lost in a race costs only time.
+    """
+    return fingerprint_of({each.name: each.sha256 for each in contents(category_path, cache_file)})
+
+
+def fingerprint_of(digests: Mapping[str, str]) -> str:
+    """Return the fingerprint of files by their names and the SHA-256 of each, hex."""
+    whole = hashlib.sha256()
+    for name in sorted(digests):
+        whole.update(f"{name}\0{digests[name]}\n".encode())
+    return whole.hexdigest()
+
+
+def contents(category_path: Path | str, cache_file: Path | None = None) -> list[Content]:
+    """Return the pictures and masks of a category by name, with what each holds; see `fingerprint`.
+
+    Raises DataError for a folder without any, one that cannot be read, and two files of one name.
     """
     folder = os.path.abspath(os.path.expanduser(category_path))  # noqa: PTH100, PTH111 - keep links
     files = sorted(_walk(folder, "", frozenset()), key=lambda file: file.name)
@@ -43,16 +69,18 @@ def fingerprint(category_path: Path | str, cache_file: Path | None = None) -> st
         raise DataError(f"{folder} holds no pictures to fingerprint; give the folder of a category")
     known = _read_cache(cache_file).get(folder, {}) if cache_file else {}
     fresh: Known = {}
-    whole = hashlib.sha256()
+    found: list[Content] = []
     for file in files:
+        if file.name in fresh:  # two ways of writing the same accents
+            raise DataError(f"two files of {folder} are called {file.name}; rename one of them")
         size, mtime_ns, digest = known.get(file.name, (-1, -1, ""))
         if (size, mtime_ns) != (file.size, file.mtime_ns):
             digest = _hash(file.path)
         fresh[file.name] = (file.size, file.mtime_ns, digest)
-        whole.update(f"{file.name}\0{digest}\n".encode())
+        found.append(Content(file.name, file.path, file.size, digest))
     if cache_file is not None and fresh != known:
         _write_cache(cache_file, folder, fresh)
-    return whole.hexdigest()
+    return found
 
 
 def _walk(folder: str, prefix: str, above: frozenset[str]) -> Iterator[_File]:

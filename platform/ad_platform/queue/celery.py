@@ -94,7 +94,10 @@ class CeleryQueue:
         """Return how many wake-ups lie in each queue; raise BrokerDown."""
         try:
             with self.app.connection_for_read() as connection:
-                connection.ensure_connection(max_retries=1, timeout=2)
+                # Without an interval it would sleep for two seconds before it says that the broker is away.
+                connection.ensure_connection(
+                    max_retries=1, timeout=2, interval_start=0, interval_step=0, interval_max=0
+                )
                 return {name: _depth(connection.default_channel, queue_name(name)) for name in queues}
         except (BrokerError, KombuError, RedisError, OSError) as error:
             raise self._down(error) from error

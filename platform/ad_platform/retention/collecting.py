@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from ad_platform.results import result_of
 from ad_platform.retention import trash
 from ad_platform.retention.claiming import Hold, alone
+from ad_platform.retention.contents import Contents, note_again
 from ad_platform.retention.curves import keep_curves
 from ad_platform.retention.facts import Facts, Rules, read
-from ad_platform.retention.finding import wanted
+from ad_platform.retention.finding import wanted, with_files
 from ad_platform.retention.graph import BAD
 from ad_platform.retention.home import Loose, remove, unused
 from ad_platform.retention.plan import Judged, Plan, judge_all, plan
@@ -76,11 +77,12 @@ class Collector:
     ) -> None:
         self._store, self._storage, self._settings = store, storage, settings
         self._monotonic, self._pause = monotonic, pause
+        self._contents = Contents(storage)
 
     def look(self, rules: Rules) -> Outlook:
         """Say what a collection would do, and change nothing; raises StoreDown, StorageDown."""
         files = self._storage.survey()
-        return self._outlook(files, read(self._store), rules)
+        return self._outlook(files, read(self._store, self._contents), rules)
 
     def collect(self, rules: Rules) -> Collection:
         """Collect; raises Conflict while somebody else does, ClaimLost, StoreDown, StorageDown, DiskFull."""
@@ -101,7 +103,9 @@ class Collector:
         with alone(self._store.retention, self._settings.node, self._monotonic, self._pause) as (owner, hold):
             marks = self._store.retention.marks().values()
             begun = [mark.place for mark in marks if mark.state is CollectedState.CONDEMNED]
-            return _Run(self, owner, hold).restore(wanted(self.trash(), texts, begun))
+            entries = self.trash()
+            found = wanted(entries, texts, begun)
+            return _Run(self, owner, hold).restore([*found, *with_files(entries, found)])
 
     def empty(self) -> list[Entry]:
         """Remove for good all that lies in the trash and is not needed by now; raises as `collect`."""
@@ -125,12 +129,13 @@ class _Run:
     def __init__(self, collector: Collector, owner: str, hold: Hold) -> None:
         self._collector, self._owner, self._hold = collector, owner, hold
         self._store, self._storage = collector._store, collector._storage
+        self._contents = collector._contents
         self._settings = collector._settings
         self._mine = self._store.retention.identity()
 
     def collect(self, rules: Rules) -> Collection:
         files = self._tidy()
-        outlook = self._collector._outlook(files, read(self._store), rules)
+        outlook = self._collector._outlook(files, read(self._store, self._contents), rules)
         thrown, spared = self._throw(outlook.plan, rules)
         back = self._take_back(thrown, rules) if thrown else []
         expired = self._purge(outlook.expired) if outlook.expired else []
@@ -154,6 +159,7 @@ class _Run:
             for entry in sorted(entries, key=lambda each: each.at, reverse=True):
                 if entry.place == place and entry.name in left:
                     stands += trash.restore(self._storage, entry, self._hold)
+            note_again(self._store, self._storage, place)
             self._settle({place: CollectedState.RESTORED})
         return Restored(entries=tuple(entries), stands=tuple(stands))
 
@@ -201,7 +207,9 @@ class _Run:
         taken = {each.unit.place for each in first.taken}
         lost = _losing(first)
         condemned = self._store.retention.condemn(self._owner, self._settings.user, lost)
-        second = judge_all((each.unit for each in first.judged), read(self._store), rules)
+        for fingerprint in _unneeded(first):  # one that a job needs by now is kept, and so seen next
+            self._store.pushed.forget(fingerprint)
+        second = judge_all((each.unit for each in first.judged), read(self._store, self._contents), rules)
         keep_curves(self._store, self._storage, second)
         by_place: dict[str, list[Judged]] = defaultdict(list)
         for each in second.taken:
@@ -241,7 +249,7 @@ class _Run:
 
     def _needed(self, entries: Sequence[Entry], rules: Rules) -> list[Entry]:
         """Restore those of which something is needed now, and return them."""
-        facts = read(self._store)
+        facts = read(self._store, self._contents)
         units = {entry.name: trash.units(entry) for entry in entries}
         old = replace(rules, grace=0.0)  # they were old enough when they were taken
         judged = judge_all((unit for each in units.values() for unit in each), facts, old)
@@ -249,6 +257,7 @@ class _Run:
         back = [entry for entry in entries if any(unit.prefix in needed for unit in units[entry.name])]
         for entry in back:
             trash.restore(self._storage, entry, self._hold)
+            note_again(self._store, self._storage, entry.place)
         self._settle({entry.place: None for entry in back})
         return back
 
@@ -279,6 +288,14 @@ def _losing(plan: Plan) -> frozenset[str]:
         if job.id not in plan.reached.jobs or job.state in BAD:
             found.add(job.id)
     return frozenset(found)
+
+
+def _unneeded(plan: Plan) -> list[str]:
+    """Return the pushed pictures that nothing needs, by fingerprint: of categories, and of predictions."""
+    sets = [each.unit.place.rpartition("/")[2] for each in plan.taken if each.unit.kind is UnitKind.PICTURES]
+    needed = plan.reached.pictures
+    notes = plan.facts.pushed
+    return [*sets, *(one.fingerprint for one in notes if not one.dataset and one.fingerprint not in needed)]
 
 
 def _is_trashed(marks: Mapping[str, object], place: str) -> bool:

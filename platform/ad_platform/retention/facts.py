@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ad_platform.records import Benchmark, Champion, StageRecord, Study
+from ad_platform.records import Benchmark, Champion, PushedData, StageRecord, Study
+from ad_platform.retention.contents import Contents
 from ad_platform.store.contract import Store
 from ad_platform.store.retention_contract import JobFacts, Mark
 
@@ -36,11 +37,17 @@ class Facts:
     stages: Sequence[StageRecord] = ()
     untold: frozenset[str] = frozenset()  # ended jobs that the tracking server has not heard all of
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    pushed: Sequence[PushedData] = ()
+    contents: Mapping[str, frozenset[str] | None] = field(default_factory=dict)  # files, by fingerprint
+    foreign: frozenset[str] = frozenset()  # sets that were pushed by who uses another store
 
 
-def read(store: Store) -> Facts:
-    """Read the facts; whatever was written before this is called is among them."""
+def read(store: Store, contents: Contents) -> Facts:
+    """Read the facts; whatever was written before this is called is among them. Raises StorageDown."""
     retention = store.retention
+    pushed = store.pushed.all()
+    named = contents.of(pushed)
+    mine = retention.identity()
     return Facts(
         now=store.now(),
         jobs=retention.jobs(),
@@ -50,4 +57,7 @@ def read(store: Store) -> Facts:
         stages=retention.stages(),
         untold=retention.untold(),
         marks=retention.marks(),
+        pushed=pushed,
+        contents=named,
+        foreign=frozenset(mark for mark in named if contents.stores.get(mark, mine) != mine),
     )

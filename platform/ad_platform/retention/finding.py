@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ad_platform.errors import AmbiguousId, UnknownName
 from ad_platform.retention.plan import Judged
 from ad_platform.retention.trash import Entry
+from ad_platform.storage.layout import BLOBS, SETS
 
 _SHOWN = 20  # names in an error
 
@@ -30,6 +31,12 @@ def wanted(entries: Sequence[Entry], texts: Sequence[str], marked: Sequence[str]
         _one_place(text, places, [*(entry.place for entry in entries), *marked])
         found |= {entry.name: entry for entry in fitting}
     return list(found.values())
+
+
+def with_files(entries: Sequence[Entry], found: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that hold files of pushed sets, where some of these are among what was found."""
+    sets = any(entry.place.startswith(SETS) for entry in found)
+    return [entry for entry in entries if sets and entry.place == BLOBS and entry not in found]
 
 
 def matching(judged: Sequence[Judged], text: str) -> list[Judged]:

@@ -44,6 +44,7 @@ class Reached:
     jobs: dict[str, Hold] = field(default_factory=dict)
     stages: dict[str, Hold] = field(default_factory=dict)  # by key
     listings: dict[str, Hold] = field(default_factory=dict)  # by fingerprint
+    pictures: dict[str, Hold] = field(default_factory=dict)  # pushed sets, by fingerprint
     benchmarks: dict[str, Hold] = field(default_factory=dict)  # by the prefix of their tables
     places: dict[str, Hold] = field(default_factory=dict)  # restored ones that are no job's
     busy: Hold | None = None  # some job or sweep that goes on: it may need a stage nobody has recorded
@@ -238,10 +239,15 @@ def _hold_the_rest(facts: Facts, rules: Rules, reached: Reached) -> None:
                 reached.stages.setdefault(key, _passed_on(job, "was fitted with it"))
             if job.kind is JobKind.PREDICT:
                 reached.listings.setdefault(job.fingerprint, _passed_on(job, "scores its pictures"))
+            # What a prediction has scored it never reads again.
+            if job.kind is not JobKind.PREDICT or found.extent is Extent.ALL:
+                reached.pictures.setdefault(job.fingerprint, _passed_on(job, "reads them, or has read them"))
     for study in facts.studies:
         if study.state in _OPEN:
             found = Hold(extent=Extent.WORK, because=f"sweep {study.name} is {study.state}")
             users.setdefault(_images_of(study.spec.get("job")), found)
+            reached.pictures.setdefault(_images_of(study.spec.get("job"))[1], found)
+    _hold_pushed(facts, rules, reached)
     reached.busy = next(iter(users.values()), None)
     for record in facts.stages:
         maker = facts.jobs.get(record.job_id)
@@ -253,6 +259,18 @@ def _hold_the_rest(facts: Facts, rules: Rules, reached: Reached) -> None:
     for place, mark in facts.marks.items():
         if mark.state is CollectedState.RESTORED and facts.now - mark.at < RESTORED:
             reached.places[place] = Hold(extent=Extent.ALL, because=f"{mark.user} restored it")
+
+
+def _hold_pushed(facts: Facts, rules: Rules, reached: Reached) -> None:
+    """Hold sets by their age: to push them was somebody's wish."""
+    for note in facts.pushed:
+        age, found = facts.now - note.at, None
+        if note.dataset and rules.older_than is None:
+            found = "it was pushed, and without an age what was pushed stays"
+        elif age < (rules.older_than or 0.0 if note.dataset else rules.grace):
+            found = f"it was pushed {_ago(age)}"
+        if found:
+            reached.pictures.setdefault(note.fingerprint, Hold(extent=Extent.ALL, because=found))
 
 
 def _hold_tables(facts: Facts, reached: Reached) -> None:

@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ad_platform.pictures.fetched import FetchedSets
 from ad_platform.retention.facts import Facts, Rules
 from ad_platform.settings import Settings
 from ad_platform.states import JobState
 
 _MARK = re.compile(r"([0-9a-f]+)-a(\d+)")  # of an attempt
 _UNFINISHED = (".begun-", ".tmp")  # how what somebody is making begins, or ends
+_FETCHED = "fetched"  # the one of pictures from the storage
 _BUNDLES = ("models", "results")  # folders of the cache that hold copies of bundles
 
 
@@ -34,6 +36,7 @@ def unused(settings: Settings, facts: Facts, rules: Rules) -> Iterator[Loose]:
     yield from _scratch(home / "scratch", facts, rules)
     yield from _logs(home / "logs" / "jobs", facts, rules)
     yield from _pictures(home / "cache", facts, rules)
+    yield from _fetched(home / "cache" / _FETCHED, facts, rules)
     for name in _BUNDLES:
         yield from _bundles(home / "cache" / name, facts, rules)
 
@@ -41,7 +44,9 @@ def unused(settings: Settings, facts: Facts, rules: Rules) -> Iterator[Loose]:
 def remove(found: Iterable[Loose]) -> None:
     """Remove them; what cannot be removed stays."""
     for each in found:
-        if each.path.is_dir() and not each.path.is_symlink():
+        if each.path.parent.name == _FETCHED:
+            FetchedSets(each.path.parent, 0).evict(each.path.name)  # unless a job has begun to use it
+        elif each.path.is_dir() and not each.path.is_symlink():
             shutil.rmtree(each.path, ignore_errors=True)
         else:
             with suppress(OSError):
@@ -79,6 +84,13 @@ def _pictures(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
             yield _loose(path, "pictures", "no job has read these decoded pictures for long")
         elif path.suffix in _UNFINISHED and _age(path, facts) >= max(rules.grace, 3600.0):
             yield _loose(path, "pictures", "whoever was decoding these pictures died")
+
+
+def _fetched(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:
+    """Yield pictures from the storage that no job has read for long."""
+    for each in FetchedSets(folder, 0).kept():
+        if facts.now - each.used >= max(rules.resumable, rules.grace):
+            yield _loose(each.folder, "pictures", "no job has read these fetched pictures for long")
 
 
 def _bundles(folder: Path, facts: Facts, rules: Rules) -> Iterator[Loose]:

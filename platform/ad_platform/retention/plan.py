@@ -76,6 +76,8 @@ class Judge:
         strange = (unit.job_id for unit in units if unit.job_id and unit.job_id not in facts.jobs)
         self.strange = next(strange, None)  # a job of another store that uses this storage too
         self.recorded = {record.key for record in facts.stages}
+        self.sets = {unit.prefix: unit for unit in units if unit.kind is UnitKind.PICTURES}
+        self.pictures = self._pictures()  # files of sets that stay, and why
         self.retries = retries_of(facts.jobs.values())
 
     def __call__(self, unit: Unit) -> Judged:
@@ -99,6 +101,24 @@ class Judge:
         if restored := self.reached.places.get(unit.place):
             return restored
         return self._of_nobody(unit)
+
+    def _pictures(self) -> dict[str, Hold]:
+        found: dict[str, Hold] = {}
+        for mark, files in self.facts.contents.items():
+            unit = self.sets.get(f"data/sets/{mark}.json")
+            hold = self._of_set(mark) if unit is None else self._hold(unit)
+            if hold is not None:
+                for path in files if files is not None else ("",):  # "" stands for any: a broken list
+                    found.setdefault(path, hold)
+        return found
+
+    def _of_set(self, fingerprint: str) -> Hold | None:
+        """Return what holds a pushed set."""
+        if found := self.reached.pictures.get(fingerprint):
+            return found
+        if fingerprint in self.facts.foreign:
+            return _kept("it was pushed by somebody with another store")
+        return self._strange()
 
     def _of_job(self, unit: Unit, job_id: str) -> Hold | None:
         job, found = self.facts.jobs.get(job_id), self.reached.jobs.get(job_id)
@@ -125,6 +145,10 @@ class Judge:
             if found := self.reached.stages.get(name):
                 return found
             return self._strange() or (self.reached.busy if name not in self.recorded else None)
+        if unit.kind is UnitKind.PICTURES:
+            return self._of_set(name.rpartition("/")[2])
+        if unit.kind is UnitKind.PICTURE:
+            return self.pictures.get(unit.prefix) or self.pictures.get("") or self._strange()
         if unit.place.startswith("listings/"):
             return self.reached.listings.get(name) or self._strange()
         tables = self.reached.benchmarks
@@ -143,6 +167,10 @@ class Judge:
                 return "whoever was writing it never came to its end"
             case UnitKind.UNFINISHED:
                 return "no manifest names it: whoever was writing it died"
+            case UnitKind.PICTURES:
+                return "no job needs these pictures, and they were pushed long ago or dropped"
+            case UnitKind.PICTURE:
+                return "no pushed set that is needed has it"
         job = self.facts.jobs.get(unit.job_id or "")
         if job is None:
             return "nothing refers to it"

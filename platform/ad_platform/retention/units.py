@@ -28,6 +28,8 @@ class UnitKind(StrEnum):
     LOG = "log"  # all chunks of a job
     STAGE = "stage"
     LISTING = "listing"
+    PICTURES = "pictures"  # the list of a pushed set
+    PICTURE = "picture"  # one file of such sets
     BENCHMARK = "benchmark"  # its tables at one version
     UNFINISHED = "unfinished"  # files of a bundle that no manifest names
     TEMPORARY = "temporary"  # a file that was being written
@@ -88,6 +90,8 @@ _LOOSE = (
     (UnitKind.METRICS, re.compile(r"(?P<prefix>(?P<place>jobs/[^/]+)/metrics)/[^/]+\.jsonl")),
     (UnitKind.LOG, re.compile(r"(?P<prefix>(?P<place>jobs/[^/]+)/logs)/.+\.txt")),
     (UnitKind.CURVE, re.compile(r"(?P<prefix>(?P<place>jobs/[^/]+)/curve\.json)")),
+    (UnitKind.PICTURES, re.compile(r"(?P<prefix>(?P<place>data/sets/[0-9a-f]{64})\.json)")),
+    (UnitKind.PICTURE, re.compile(r"(?P<prefix>(?P<place>data/blobs)/[0-9a-f]{2}/[0-9a-f]{64})")),
     (UnitKind.LISTING, re.compile(r"(?P<prefix>(?P<place>listings/[0-9a-f]+)\.jsonl)")),
 )
 _JOB = re.compile(r"jobs/[^/]+(?=/)")

@@ -14,6 +14,8 @@ Layout under ADCTL_STORAGE_URL (a folder or an fsspec URL):
     benchmarks/<benchmark>/v<version>/                   the tables of a benchmark
     trash/<entry>/                                       what a collection took: files/<path>, entry.json last
     listings/<sha256>.jsonl                              the pictures that a prediction scores, in order
+    data/sets/<fingerprint>.json                         the pushed pictures of a category: name, hash, size
+    data/blobs/<first 2>/<sha256>                        a pushed picture, once however many sets have it
 
 The files of a bundle lie in a sub-folder of a fresh name, which `manifest.json` directly below the prefix
 names: so a bundle is replaced by one atomic write. A manifest ends with the SHA-256 of the rest of it.

@@ -8,6 +8,8 @@ from ad_platform.errors import InvalidValue
 
 _CHECKPOINT = re.compile(r"jobs/([^/]+)/checkpoints/(\d{9,})-a(\d+)")
 _STAGE_KEY = re.compile(r"[0-9a-f]{16,128}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+SETS, BLOBS = "data/sets", "data/blobs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,26 @@ def listing_path(fingerprint: str) -> str:
     if not _STAGE_KEY.fullmatch(fingerprint):
         raise InvalidValue(f"'{fingerprint}' names no listing: it must be a hash in lower-case hex")
     return f"listings/{fingerprint}.jsonl"
+
+
+def set_path(fingerprint: str) -> str:
+    """Return the path of the list of a category's pushed pictures; raise InvalidValue for no SHA-256."""
+    if not _SHA256.fullmatch(fingerprint):
+        raise InvalidValue(f"'{fingerprint}' is not a fingerprint of pictures: it must be a SHA-256 in hex")
+    return f"{SETS}/{fingerprint}.json"
+
+
+def set_of(path: str) -> str | None:
+    """Return the fingerprint whose pictures a path lists; None for any other path."""
+    mark = path.removeprefix(f"{SETS}/").removesuffix(".json")
+    return mark if _SHA256.fullmatch(mark) else None
+
+
+def blob_path(sha256: str) -> str:
+    """Return the path of a pushed picture by its content; raise InvalidValue for no SHA-256."""
+    if not _SHA256.fullmatch(sha256):
+        raise InvalidValue(f"'{sha256}' is not the SHA-256 of a file, in lower-case hex")
+    return f"{BLOBS}/{sha256[:2]}/{sha256}"
 
 
 def logs_prefix(job_id: str, attempt: int) -> str:

@@ -11,8 +11,10 @@ from ad_platform.errors import CorruptBundle
 from ad_platform.specs import Json
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.layout import listing_path
+from ad_platform.storage.pushed_file import PushedFile
 
 FORMAT = 1
+PUSHED = 2  # each line is a picture's name, SHA-256 and size: the pictures themselves are in the storage too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,15 @@ class Listing:
     folder: str  # absolute
     names: Sequence[str]  # relative to it, with forward slashes
     node: str = ""  # the only one on which the folder lies; "" where every node has it
+    files: Sequence[PushedFile] = ()  # what each holds, in the same order; () where they were not pushed
 
     @property
     def content(self) -> bytes:
         """Return it as JSON Lines, a name each below a line that says what it is."""
-        head: dict[str, Json] = {"format": FORMAT, "folder": self.folder, "node": self.node}
-        return "".join(f"{json.dumps(line)}\n" for line in (head, *self.names)).encode()
+        number = PUSHED if self.files else FORMAT
+        head: dict[str, Json] = {"format": number, "folder": self.folder, "node": self.node}
+        lines: Sequence[Json] = [each.to_json() for each in self.files] if self.files else [*self.names]
+        return "".join(f"{json.dumps(line)}\n" for line in (head, *lines)).encode()
 
     @property
     def fingerprint(self) -> str:
@@ -51,5 +56,7 @@ def read_listing(storage: Storage, fingerprint: str) -> Listing:
         raise CorruptBundle(f"{path} is missing: submit the prediction again")
     if hashlib.sha256(content).hexdigest() != fingerprint:
         raise CorruptBundle(f"{path} has changed since it was written: submit the prediction again")
-    head, *names = [json.loads(line) for line in content.splitlines()]
-    return Listing(folder=head["folder"], names=names, node=head["node"])
+    head, *lines = [json.loads(line) for line in content.splitlines()]
+    files = tuple(map(PushedFile.from_json, lines)) if head["format"] == PUSHED else ()
+    names = [each.name for each in files] if files else lines
+    return Listing(folder=head["folder"], names=names, node=head["node"], files=files)

@@ -27,13 +27,11 @@ from ad_platform.records import (
     Champion,
     CheckpointRecord,
     Event,
+    HeldBack,
     Holding,
     Job,
     Lease,
     OutboxEntry,
-    Outcome,
-    Progress,
-    Renewal,
     StageRecord,
     WorkerRecord,
 )
@@ -42,9 +40,13 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobState
 from ad_platform.store.audit_contract import Audit
 from ad_platform.store.benchmark_contract import Benchmarks
+from ad_platform.store.lease_contract import Leases
+from ad_platform.store.pushed_contract import Pushed
+from ad_platform.store.quota_contract import Peaks, Quotas
 from ad_platform.store.retention_contract import Retention
 from ad_platform.store.shipment_contract import Shipments
 from ad_platform.store.study_contract import Studies
+from ad_platform.store.telemetry_contract import Telemetry
 
 
 class Jobs(ABC):
@@ -128,73 +130,6 @@ class Jobs(ABC):
         """Return how many jobs are in each state."""
 
 
-class Leases(ABC):
-    """Who may write to a job, and until when."""
-
-    @abstractmethod
-    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
-        """Give the best eligible job to a worker, or None.
-
-        One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
-        two workers ever get the same job. Eligible is a queued job whose `not_before` has passed, whose kind,
-        detector and queue the worker has, whose GPUs and memory fit into what is free, whose dataset
-        fingerprint the worker's node holds and whose queue is not paused; a worker told to drain gets
-        nothing. Best is, in this order: higher priority, fewer running jobs of the same user, the hinted job,
-        earlier submission.
-        The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
-        fencing token), and the lease lasts `seconds` from the database's now.
-        """
-
-    @abstractmethod
-    def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
-        """Lengthen the lease to `lease.seconds` from now, keep the progress, and say what to do next.
-
-        The answer is CANCEL once a cancel was asked for, PRUNE once a prune was, DRAIN once the worker was
-        told to drain, CONTINUE otherwise. A lease that ran out but was not reaped is still held and can be
-        renewed. Raises LeaseLost.
-        """
-
-    @abstractmethod
-    def look(self, lease: Lease) -> Renewal:
-        """Answer as `renew` does without changing anything: cheap enough for every two seconds.
-
-        Its `seconds` is what is left of the lease. Raises LeaseLost.
-        """
-
-    @abstractmethod
-    def note(self, lease: Lease, facts: Mapping[str, Json]) -> None:
-        """Add facts to the attempt (host, device, threads, resumed step). Raises LeaseLost."""
-
-    @abstractmethod
-    def finish(self, lease: Lease, outcome: Outcome) -> Job:
-        """End the attempt and, unless it is worth another, the job; return the job.
-
-        SUCCEEDED ends the job `succeeded` and queues the jobs that waited for it alone. FAILED counts one
-        failure and does what `policies` says of its class: it queues the job again, `not_before` 2 to the
-        power of the failures seconds from now (60 at most), after the first lack of memory with a
-        `batch_divisor` of 2; unless that was failure number `max_attempts`. A class that stops ends the job
-        `failed` at once, and the jobs that need it become `failed` with class `needs`. The attempt keeps
-        which of these it was (`sequel`). CANCELLED, any outcome after a cancel was asked for, and FAILED
-        after a prune was, end it `cancelled`. Raises LeaseLost.
-        """
-
-    @abstractmethod
-    def give_back(self, lease: Lease, reason: str) -> Job:
-        """Queue the job again, keeping its checkpoints and counting no failure. Raises LeaseLost.
-
-        An outbox row wakes another worker. After a cancel or a prune was asked for, the job ends `cancelled`
-        instead.
-        """
-
-    @abstractmethod
-    def reap(self) -> list[Job]:
-        """Take back every running job whose lease ran out, and return those jobs.
-
-        The attempt ends `lost`; that counts as a failure of class `lost`, with the consequences that `finish`
-        states (a retry is queued at once, without waiting). Any process may call it, at any time.
-        """
-
-
 class Outbox(ABC):
     """Rings owed to the workers: a hint, never the truth."""
 
@@ -247,6 +182,10 @@ class Queues(ABC):
     def line(self, capabilities: Capabilities, limit: int = 1000) -> list[Standing]:
         """Return the jobs that a worker could be given now, in the order of a `lease` without a hint."""
 
+    @abstractmethod
+    def held_back(self) -> list[HeldBack]:
+        """Return which workers leave cards free for which queued jobs, by worker."""
+
 
 class Workers(ABC):
     """Who is there to work, and what data lies where."""
@@ -256,8 +195,11 @@ class Workers(ABC):
         """Remember a worker that starts; the same id again replaces it."""
 
     @abstractmethod
-    def beat(self, worker_id: str) -> str:
-        """Note that a worker lives; return its state, so that `draining` set from outside reaches it."""
+    def beat(self, worker_id: str, load: Mapping[str, Json] | None = None) -> str:
+        """Note that a worker lives, and what it has to give now if it says so.
+
+        Returns its state, so that `draining` set from outside reaches it.
+        """
 
     @abstractmethod
     def drain(self, worker_id: str) -> None:
@@ -365,6 +307,8 @@ class Store(ABC):
     leases: Leases
     outbox: Outbox
     queues: Queues
+    quotas: Quotas
+    peaks: Peaks
     workers: Workers
     artifacts: Artifacts
     champions: Champions
@@ -373,6 +317,8 @@ class Store(ABC):
     benchmarks: Benchmarks
     retention: Retention
     audit: Audit
+    pushed: Pushed
+    telemetry: Telemetry
 
     @abstractmethod
     def now(self) -> float:

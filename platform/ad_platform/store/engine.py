@@ -15,13 +15,17 @@ from ad_platform.store.database import Backend, Clock, Database
 from ad_platform.store.jobs import SqlJobs
 from ad_platform.store.leases import SqlLeases
 from ad_platform.store.outbox import SqlOutbox
+from ad_platform.store.peaks import SqlPeaks
+from ad_platform.store.pushed import SqlPushed
 from ad_platform.store.queues import SqlQueues
+from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
 from ad_platform.store.studies import SqlStudies
 from ad_platform.store.submissions import NewId
+from ad_platform.store.telemetry import SqlTelemetry
 from ad_platform.store.workers import SqlWorkers
 
 
@@ -38,6 +42,8 @@ class SqlStore(contract.Store):
         self.leases = SqlLeases(database)
         self.outbox = SqlOutbox(database)
         self.queues = SqlQueues(database)
+        self.quotas = SqlQuotas(database)
+        self.peaks = SqlPeaks(database)
         self.workers = SqlWorkers(database)
         self.artifacts = SqlArtifacts(database)
         self.champions = SqlChampions(database)
@@ -46,6 +52,8 @@ class SqlStore(contract.Store):
         self.benchmarks = SqlBenchmarks(database, new_id)
         self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
+        self.pushed = SqlPushed(database)
+        self.telemetry = SqlTelemetry(database)
 
     def now(self) -> float:
         """Return the database's clock, seconds since the epoch."""

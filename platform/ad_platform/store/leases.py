@@ -1,6 +1,6 @@
 """Who may write to a job, and until when."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,25 +14,32 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
 
 from ad_platform.errors import InvalidValue, LeaseLost
 from ad_platform.failpoints import Commit
-from ad_platform.records import Capabilities, Job, Lease, Outcome, Progress, Renewal
+from ad_platform.records import Capabilities, Crew, Job, Lease, Outcome, Preemption, Progress, Renewal
 from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
-from ad_platform.store import contract, endings
+from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
+from ad_platform.store.pushed import is_pushed
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
 from ad_platform.store.tables import attempts, holdings, is_paused, is_state, jobs, workers
 from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
 
-# Made once: to name every column of a table anew would take longer than all else that a lease computes.
-_job = jobs.alias("job")
+_job = room.candidate
+_slots = case((jobs.c.cards > 1, jobs.c.cards), else_=1)
 _load = (
-    select(jobs.c.user, func.count().label("running"))
+    select(
+        jobs.c.user,
+        func.count().label("jobs"),
+        func.sum(jobs.c.cards).label("cards"),
+        func.sum(_slots).label("slots"),
+    )
     .where(is_state(JobState.RUNNING))
     .group_by(jobs.c.user)
     .cte("load")
@@ -43,7 +50,7 @@ _load = (
 _ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
 
 
-class SqlLeases(contract.Leases):
+class SqlLeases(lease_contract.Leases):
     """Leases in a SQL database."""
 
     def __init__(self, database: Database) -> None:
@@ -53,9 +60,16 @@ class SqlLeases(contract.Leases):
         """Give the best eligible job to a worker, or None."""
         if not seconds > 0:
             raise InvalidValue(f"a lease must last more than 0 seconds, not {seconds}")
-        return self._db.write(
-            lambda tx: _lease(tx, capabilities, seconds, hint), Commit.LEASE, lambda taken: taken is not None
-        )
+        full: set[str] = set()
+        while True:
+            try:
+                return self._db.write(
+                    lambda tx: _lease(tx, capabilities, seconds, hint, full),
+                    Commit.LEASE,
+                    lambda taken: taken is not None,
+                )
+            except room.QuotaFull as error:
+                full.add(error.user)
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
         """Lengthen the lease, keep the progress, and say what to do next."""
@@ -79,9 +93,18 @@ class SqlLeases(contract.Leases):
             raise InvalidValue("an attempt that failed must name a failure class")
         return self._db.write(lambda tx: _finish(tx, lease, outcome), Commit.FINISH)
 
-    def give_back(self, lease: Lease, reason: str) -> Job:
+    def give_back(self, lease: Lease, reason: str, *, preempted: bool = False) -> Job:
         """Queue the job again, keeping its checkpoints and counting no failure."""
-        return self._db.write(lambda tx: _give_back(tx, lease, reason), Commit.GIVE_BACK)
+        return self._db.write(lambda tx: _give_back(tx, lease, reason, preempted), Commit.GIVE_BACK)
+
+    def preempt(self, crew: Crew) -> list[Preemption]:
+        """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which."""
+        # A look first: a reader waits for nobody.
+        if not self._db.read(lambda tx: preemption.wanted(tx, crew)):
+            return []
+        return self._db.write(
+            lambda tx: preemption.preempt(tx, crew, in_line), Commit.PREEMPT, lambda asked: bool(asked)
+        )
 
     def reap(self) -> list[Job]:
         """Take back every running job whose lease ran out."""
@@ -91,11 +114,14 @@ class SqlLeases(contract.Leases):
         return self._db.write(_reap, Commit.REAP, lambda lost: bool(lost))
 
 
-def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None) -> Lease | None:
+def _lease(
+    tx: Transaction, can: Capabilities, seconds: float, hint: str | None, full: Collection[str]
+) -> Lease | None:
     permit("", JobState.QUEUED, JobState.RUNNING)
+    kept = holding_back.keep(tx, can, in_line)
     taken = tx.first(
         update(jobs)
-        .where(jobs.c.id == _best(tx, can, hint), is_state(JobState.QUEUED))
+        .where(jobs.c.id == _best(tx, can, hint, kept, full), is_state(JobState.QUEUED))
         .values(
             state=JobState.RUNNING,
             # The number is the fencing token: it must grow even when a lease merely ran out.
@@ -103,11 +129,14 @@ def _lease(tx: Transaction, can: Capabilities, seconds: float, hint: str | None)
             worker=can.worker,
             lease_until=tx.now + seconds,
             started_at=func.coalesce(jobs.c.started_at, tx.now),
+            cards=room.given(can, jobs),
         )
-        .returning(*jobs.c)
+        .returning(*jobs.c, room.limited(jobs).label("limited"))
     )
     if taken is None:
         return None
+    if taken.limited:
+        room.check_quota(tx, taken.user)
     job = job_of(tx, taken)
     tx.run(
         insert(attempts).values(
@@ -134,15 +163,28 @@ def _spent(tx: Transaction, job: Job) -> float:
     return float(spent or 0.0)
 
 
-def _best(tx: Transaction, can: Capabilities, hint: str | None) -> ScalarSelect[Any]:
-    """Return the id of the job that should go to this worker, skipping those another one is taking."""
+def _best(
+    tx: Transaction,
+    can: Capabilities,
+    hint: str | None,
+    kept: Row[Any] | None,
+    full: Collection[str],
+) -> ScalarSelect[Any]:
+    """Return the id of the job that should go to this worker, skipping those another one is taking.
+
+    `kept` is the job that it holds cards back for, `full` are users whose quota was found used up.
+    """
     best = in_line(tx, can, hint).with_only_columns(_job.c.id)
+    if kept is not None:
+        best = best.where(or_(_job.c.id == kept.job_id, _job.c.priority > kept.priority))
+    if full:
+        best = best.where(_job.c.user.not_in(sorted(full)))
     return best.limit(1).with_for_update(skip_locked=True, of=_job).scalar_subquery()
 
 
 def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
     """Return the query of all jobs that could go to a worker now, the one that should go first."""
-    job, running = _job, func.coalesce(_load.c.running, 0)
+    job, running = _job, func.coalesce(_load.c.slots, 0)
     return (
         select(job.c.id.label("job_id"), job.c.user, job.c.priority, running.label("running"))
         .select_from(job.outerjoin(_load, _load.c.user == job.c.user))
@@ -160,9 +202,9 @@ def _eligible(tx: Transaction, can: Capabilities, job: FromClause) -> list[Colum
         job.c.not_before <= tx.now,
         job.c.kind.in_(sorted(can.kinds)),
         job.c.detector.in_(sorted(can.detectors)),
-        job.c.gpus <= can.gpus,
-        job.c.memory_mb <= can.memory_mb,
-        lies_here,
+        room.fits(can, job),
+        room.within_quota(can, job, _load),
+        or_(lies_here, is_pushed(job)),
         ~is_paused(job),
         ~draining,
     ]
@@ -173,13 +215,13 @@ def _renew(tx: Transaction, lease: Lease, progress: Progress | None) -> Renewal:
     if progress is not None:
         values["progress"] = progress_json(progress)
     row = tx.first(update(jobs).where(*_mine(lease)).values(**values).returning(*_orders()))
-    return Renewal(directive=_directive(lease, row), seconds=lease.seconds)
+    return Renewal(directive=_directive(tx, lease, row), seconds=lease.seconds)
 
 
 def _look(tx: Transaction, lease: Lease) -> Renewal:
     left = (jobs.c.lease_until - tx.now).label("left")
     row = tx.first(select(*_orders(), left).where(*_mine(lease)))
-    directive = _directive(lease, row)
+    directive = _directive(tx, lease, row)
     return Renewal(directive=directive, seconds=max(0.0, row.left if row else 0.0))
 
 
@@ -189,25 +231,34 @@ def _mine(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 def _orders() -> tuple[ColumnElement[Any], ...]:
     state = select(workers.c.state).where(workers.c.id == jobs.c.worker).scalar_subquery()
-    return (jobs.c.cancel_requested, jobs.c.prune_requested, state.label("worker_state"))
+    marks = (jobs.c.cancel_requested, jobs.c.prune_requested, jobs.c.preempted_for)
+    return (*marks, state.label("worker_state"))
 
 
-def _directive(lease: Lease, row: Row[Any] | None) -> Directive:
+def _directive(tx: Transaction, lease: Lease, row: Row[Any] | None) -> Directive:
     if row is None:
         raise LeaseLost(lease.job_id, lease.attempt)
     if row.cancel_requested:
         return Directive.CANCEL
     if row.prune_requested:
         return Directive.PRUNE
-    return Directive.DRAIN if row.worker_state == "draining" else Directive.CONTINUE
+    if row.worker_state == "draining":
+        return Directive.DRAIN
+    if row.preempted_for is None:
+        return Directive.CONTINUE
+    # Who was to go first may run elsewhere by now, or be cancelled: then nobody need make room.
+    waits = select(jobs.c.id).where(jobs.c.id == row.preempted_for, is_state(JobState.QUEUED))
+    return Directive.CONTINUE if tx.first(waits) is None else Directive.PREEMPT
 
 
 def _note(tx: Transaction, lease: Lease, facts: Mapping[str, Json]) -> None:
-    hold(tx, lease)
+    job = hold(tx, lease)
     here = (attempts.c.job_id == lease.job_id, attempts.c.number == lease.attempt)
     known = tx.run(select(attempts.c.facts).where(*here)).scalar_one()
     tx.run(update(attempts).where(*here).values(facts={**known, **facts}))
     mark_due(tx, lease.job_id)
+    if peaks.FACT in facts:
+        peaks.learn(tx, job, facts[peaks.FACT])
 
 
 def _finish(tx: Transaction, lease: Lease, outcome: Outcome) -> Job:
@@ -231,16 +282,20 @@ def _finish(tx: Transaction, lease: Lease, outcome: Outcome) -> Job:
     return endings.current(tx, job)
 
 
-def _give_back(tx: Transaction, lease: Lease, reason: str) -> Job:
+def _give_back(tx: Transaction, lease: Lease, reason: str, preempted: bool) -> Job:
     job = held(tx, lease)
     if job is None:
         return _said_before(tx, lease, AttemptOutcome.GIVEN_BACK, None)
+    event, data = "given-back", dict[str, Json]()
+    if preempted and job.preempted_for is not None:
+        event, data = "preempted", {"by": job.preempted_for}
+        reason = f"{reason} for job {job.preempted_for}"
     endings.end_attempt(
         tx, job, AttemptOutcome.GIVEN_BACK, Outcome(outcome=AttemptOutcome.GIVEN_BACK, error=reason)
     )
     if not endings.give_up(tx, job, reason):
         reason = storable(reason)
-        move(tx, job, JobState.QUEUED, "given-back", {"reason": reason}, error=reason, failure=None)
+        move(tx, job, JobState.QUEUED, event, {"reason": reason, **data}, error=reason, failure=None)
     return endings.current(tx, job)
 
 

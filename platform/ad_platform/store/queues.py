@@ -4,9 +4,9 @@ from sqlalchemy import delete, func, select
 
 from ad_platform.errors import InvalidValue
 from ad_platform.queues import PausedQueue, QueueLoad, Standing
-from ad_platform.records import Capabilities
+from ad_platform.records import Capabilities, HeldBack
 from ad_platform.states import JobState
-from ad_platform.store import contract
+from ad_platform.store import contract, holding_back
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.leases import in_line
 from ad_platform.store.rows import storable
@@ -38,11 +38,15 @@ class SqlQueues(contract.Queues):
 
     def loads(self) -> list[QueueLoad]:
         """Return how many jobs wait, are queued and run, for each queue that has any, by name."""
-        return self._db.read(_loads)
+        return self._db.read(loads)
 
     def line(self, capabilities: Capabilities, limit: int = 1000) -> list[Standing]:
         """Return the jobs that a worker could be given now, in the order of a `lease` without a hint."""
         return self._db.read(lambda tx: _line(tx, capabilities, limit))
+
+    def held_back(self) -> list[HeldBack]:
+        """Return which workers leave cards free for which queued jobs, by worker."""
+        return self._db.read(holding_back.now_held)
 
 
 def _pause(tx: Transaction, name: str, user: str, reason: str) -> bool:
@@ -65,7 +69,8 @@ def _resume(tx: Transaction, name: str) -> bool:
     return True
 
 
-def _loads(tx: Transaction) -> list[QueueLoad]:
+def loads(tx: Transaction) -> list[QueueLoad]:
+    """Return how many jobs of each queue are in each state that can still change."""
     counted = (
         select(jobs.c.queue, jobs.c.state, func.count().label("number"))
         .where(jobs.c.state.in_(_LIVE))

@@ -120,6 +120,8 @@ def submission_of(job: Job) -> Submission:
         priority=job.priority,
         gpus=job.gpus,
         memory_mb=job.memory_mb,
+        memory_from=job.memory_from,
+        preemptible=job.preemptible,
         needs=job.needs,
         max_attempts=job.max_attempts,
         stall_after=job.stall_after,

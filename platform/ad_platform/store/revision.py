@@ -12,6 +12,8 @@ REVISIONS = (
     "0006",
     "0007",
     "0008",
+    "0009",
+    "0010",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

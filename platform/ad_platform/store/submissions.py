@@ -15,7 +15,7 @@ from ad_platform.store import endings
 from ad_platform.store.collected import refuse
 from ad_platform.store.database import Transaction
 from ad_platform.store.facets import remember
-from ad_platform.store.rows import job_of, jobs_of, newest_ids, progress_json
+from ad_platform.store.rows import job_of, jobs_of, newest_ids, progress_json, storable
 from ad_platform.store.tables import edges, jobs
 from ad_platform.store.transitions import mark_due, owe_ring, tell
 
@@ -75,6 +75,10 @@ def check(submission: Submission) -> None:
     for condition, complaint in (
         (-100 <= submission.priority <= 100, f"priority must lie in -100..100, not {submission.priority}"),
         (0 <= submission.gpus <= 1024, f"gpus must lie in 0..1024, not {submission.gpus}"),
+        (
+            submission.gpus == 0 or not submission.spec.cpu_only,
+            f"{submission.gpus} gpus are asked for with device cpu; leave one of them out",
+        ),
         (0 <= submission.memory_mb < 2**31, f"memory must be 0 MB or more, not {submission.memory_mb}"),
         (
             1 <= submission.max_attempts <= 1000,
@@ -169,6 +173,10 @@ def _insert(tx: Transaction, submission: Submission, job_id: str, state: JobStat
             stall_after=submission.stall_after,
             timeout=submission.timeout,
             batch_divisor=submission.batch_divisor,
+            cpu_only=spec.cpu_only,
+            cards=0,
+            preemptible=submission.preemptible,
+            memory_from=storable(submission.memory_from),
             not_before=submission.not_before,
             retry_of=submission.retry_of,
             code=dict(submission.code),

@@ -123,6 +123,11 @@ jobs = Table(
     Column("prune_requested", Boolean, nullable=False),
     Column("timeout", Double),  # seconds that its attempts may run, all together
     Column("batch_divisor", Integer, nullable=False),  # parts in which a batch is computed
+    Column("cpu_only", Boolean, nullable=False),  # it computes on the CPU whatever cards there are
+    Column("cards", Integer, nullable=False),  # that its newest attempt was given
+    Column("preemptible", Boolean, nullable=False),
+    Column("preempted_for", ID),  # while it runs: the job it is asked to make room for
+    Column("memory_from", Text, nullable=False),  # in words, where memory_mb comes from if nobody asked
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("failures <= max_attempts AND failures <= attempt", name="failures"),
     sqlite_autoincrement=True,
@@ -138,9 +143,11 @@ def is_state(state: JobState, of: FromClause = jobs) -> ColumnElement[bool]:
 # indexes on purpose: a renewal then touches no index. PostgreSQL's module gives it the same conditions.
 for _state, _name, _columns in (
     (JobState.QUEUED, "ix_jobs_queued", (jobs.c.queue, jobs.c.priority, jobs.c.seq)),
-    (JobState.RUNNING, "ix_jobs_running", (jobs.c.user,)),
+    (JobState.RUNNING, "ix_jobs_running", (jobs.c.user, jobs.c.cards)),
 ):
     Index(_name, *_columns, sqlite_where=is_state(_state))
+wide = is_state(JobState.QUEUED) & (jobs.c.gpus > literal_column("1"))
+Index("ix_jobs_wide", jobs.c.gpus, sqlite_where=wide)
 Index("ix_jobs_state", jobs.c.state, jobs.c.seq)
 Index("ix_jobs_worker", jobs.c.worker, jobs.c.seq)
 Index("ix_jobs_retry_of", jobs.c.retry_of)
@@ -161,6 +168,7 @@ attempts = Table(
 )
 # The database itself refuses a second holder.
 _held = attempts.c.outcome == literal_column("'running'")
+Index("ix_attempts_outcome", attempts.c.outcome, attempts.c.failure)  # counts them without reading them
 Index("uq_attempts_held", attempts.c.job_id, unique=True, sqlite_where=_held)
 
 edges = Table(
@@ -224,6 +232,7 @@ workers = Table(
     Column("facts", JsonText, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
+    Column("load", JsonText, nullable=False),  # what it had to give with its last beat
     CheckConstraint("state IN ('online', 'draining', 'gone')", name="state"),
 )
 

@@ -34,7 +34,7 @@ def move(
     permit(job.id, job.state, new)
     here = (jobs.c.id == job.id, jobs.c.state == job.state, jobs.c.attempt == job.attempt)
     if new is not JobState.RUNNING:
-        values["lease_until"] = None
+        values |= {"lease_until": None, "preempted_for": None}
     if new.terminal:
         values["finished_at"] = tx.now
     if tx.run(update(jobs).where(*here).values(state=new, **values)).rowcount != 1:

@@ -27,9 +27,10 @@ class SqlWorkers(contract.Workers):
             raise InvalidValue(f"a worker is {', '.join(_STATES)}, not '{worker.state}'")
         self._db.write(lambda tx: _register(tx, worker))
 
-    def beat(self, worker_id: str) -> str:
-        """Note that a worker lives; return its state."""
-        return self._db.write(lambda tx: _set(tx, worker_id, seen_at=tx.now))
+    def beat(self, worker_id: str, load: Mapping[str, Json] | None = None) -> str:
+        """Note that a worker lives, and what it has to give now if it says so; return its state."""
+        told = {} if load is None else {"load": dict(load)}
+        return self._db.write(lambda tx: _set(tx, worker_id, seen_at=tx.now, **told))
 
     def drain(self, worker_id: str) -> None:
         """Tell a worker to stop leasing and give back what it runs."""
@@ -42,7 +43,7 @@ class SqlWorkers(contract.Workers):
 
     def roster(self, silence: float = 30.0) -> list[WorkerRecord]:
         """Return the workers, newest first; one not seen for `silence` seconds has state `gone`."""
-        return self._db.read(lambda tx: _roster(tx, silence))
+        return self._db.read(lambda tx: roster(tx, silence))
 
     def hold(self, holdings: Sequence[Holding]) -> None:
         """Remember which categories lie on which node."""
@@ -93,6 +94,7 @@ def _register(tx: Transaction, worker: WorkerRecord) -> None:
         "facts": dict(worker.facts),
         "started_at": tx.now,
         "seen_at": tx.now,
+        "load": dict(worker.load),
     }
     fresh = tx.insert(workers).values(id=worker.id, **values)
     tx.run(fresh.on_conflict_do_update(index_elements=["id"], set_=values))
@@ -108,8 +110,10 @@ def _set(tx: Transaction, worker_id: str, **values: object) -> str:
     return state
 
 
-def _roster(tx: Transaction, silence: float) -> list[WorkerRecord]:
-    held = select(jobs.c.worker, func.count().label("busy")).where(is_state(JobState.RUNNING))
+def roster(tx: Transaction, silence: float) -> list[WorkerRecord]:
+    """Return the workers, newest first; one not seen for `silence` seconds has state `gone`."""
+    slots = case((jobs.c.cards > 1, jobs.c.cards), else_=1)
+    held = select(jobs.c.worker, func.sum(slots).label("busy")).where(is_state(JobState.RUNNING))
     load = held.group_by(jobs.c.worker).subquery("load")
     silent = workers.c.seen_at < tx.now - silence
     found = (

@@ -298,7 +298,8 @@ class _Turn:
             retry_of=asked.retry_of,
         )
         submissions = work.of_trial(trial, stand_ins(self.store, self.work, trial), self._origins(trial))
-        kept, _ = self.store.studies.begin_trial(trial, self.owner, submissions)
+        usual = work.with_memory(self.store, submissions)
+        kept, _ = self.store.studies.begin_trial(trial, self.owner, usual)
         if kept.number != asked.number:  # the failed trial was run again already
             self.optuna.tell(asked.number, TrialState.FAILED, None)
             self._write(asked, state=TrialState.FAILED, origin=TrialOrigin.RULED_OUT, error=NOT_WANTED)

@@ -58,6 +58,7 @@ class SweepPlan:
 def spec_of(entry: DetectorEntry, request: SweepRequest) -> tuple[StudySpec, tuple[str, ...]]:
     """Return the spec that a request comes to, with notes; raise InvalidRequest for what cannot be."""
     _check_counts(request)
+    planning.check_parallel(entry, request.train.scheduling.gpus)
     trained = planning.train_spec(entry, request.train)
     compared = objectives.parse_all(request.objectives)
     _check_pictures(compared, trained, request.tested)
@@ -78,7 +79,7 @@ def spec_of(entry: DetectorEntry, request: SweepRequest) -> tuple[StudySpec, tup
         seed=request.sampler_seed,
         seeds=request.seeds,
         scheduling=scheduling,
-        gpus=planning.gpus(trained.device),
+        gpus=planning.cards(trained.device, request.train.scheduling.gpus),
         tested=request.tested,
     )
     return spec, (*fitted.notes, *_warnings(spec, request))

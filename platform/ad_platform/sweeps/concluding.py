@@ -45,7 +45,7 @@ class Conclusion:
         keys = final_keys(work.study, which)
         found = self.store.jobs.of_keys(list(keys.values()))
         if len(found) < len(keys):
-            submissions = work.of_final(which, params)
+            submissions = work.with_memory(self.store, work.of_final(which, params))
             found = {str(job.key): job for job in self.store.jobs.submit(submissions)}
         return {name: found[key] for name, key in keys.items()}
 

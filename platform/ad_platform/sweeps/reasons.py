@@ -63,7 +63,17 @@ def _lacking(client: Looking, spec: StudySpec, situation: Situation) -> list[Cau
 
 def _trial_of(spec: StudySpec) -> Job:
     queue = spec.scheduling.queue
-    return Job(id="", seq=0, spec=spec.job, state=JobState.QUEUED, user="", queue=queue, gpus=spec.gpus)
+    memory = spec.scheduling.memory_mb or 0
+    return Job(
+        id="",
+        seq=0,
+        spec=spec.job,
+        state=JobState.QUEUED,
+        user="",
+        queue=queue,
+        gpus=spec.gpus,
+        memory_mb=memory,
+    )
 
 
 def _ended(view: SweepView, situation: Situation) -> Cause:

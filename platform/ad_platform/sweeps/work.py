@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ad_platform import planning
+from ad_platform import memory, planning
 from ad_platform.catalogue import DetectorEntry
 from ad_platform.records import Job, Study, Trial
 from ad_platform.results import result_of
 from ad_platform.specs import JobSpec, Json, Submission
 from ad_platform.states import JobKind, JobState
+from ad_platform.store.contract import Store
 from ad_platform.sweeps import space
 from ad_platform.sweeps.sharing import training_key
 from ad_platform.sweeps.study_spec import StudySpec
@@ -95,6 +96,12 @@ class Work:
             ),
         ]
 
+    def with_memory(self, store: Store, submissions: Sequence[Submission]) -> list[Submission]:
+        """Return submissions that ask for as much memory as jobs like them took, unless one was said."""
+        if self.spec.scheduling.memory_mb is not None:
+            return [*submissions]
+        return [memory.with_usual(store, each) for each in submissions]
+
     def _training(self, key: str, spec: JobSpec) -> Submission:
         trained = replace(spec, kind=JobKind.TRAIN, measures=())
         return replace(self._plain(trained, f"{self.study.name} training"), key=key)
@@ -114,6 +121,8 @@ class Work:
             queue=scheduling.queue,
             priority=scheduling.priority,
             gpus=self.spec.gpus,
+            memory_mb=scheduling.memory_mb or 0,
+            preemptible=scheduling.preemptible,
             max_attempts=scheduling.max_attempts,
             timeout=scheduling.timeout,
             code=self.spec.code,

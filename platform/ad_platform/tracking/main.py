@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from ad_platform import settings as environment
+from ad_platform import structured_logs
 from ad_platform.errors import AdctlError, TrackingDown, Unavailable
 from ad_platform.lifeline import Stop, leave_requests_to_the_holder
 from ad_platform.settings import Settings
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ad_platform.tracking", description=__doc__)
     parser.add_argument("--lifeline", type=int, help="file descriptor of a pipe; its end ends the shipper")
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s shipper %(levelname)s %(message)s", level=logging.INFO)
+    structured_logs.always(program="shipper")
     stop = Stop()
     if given.lifeline is None:
         signal.signal(signal.SIGTERM, stop)

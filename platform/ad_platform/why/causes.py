@@ -18,6 +18,11 @@ class Kind(StrEnum):
     NO_DETECTOR = "no-detector"  # none has its detector
     TOO_BIG = "too-big"  # it asks for more than any has
     NO_DATA = "no-data"  # none has its images
+    OVER_QUOTA = "over-quota"  # it asks for more than its user's jobs may ever have
+    QUOTA = "quota"  # its user's jobs have all that they may
+    TAKEN = "taken"  # other people's processes hold the cards or the memory that it needs
+    HELD_BACK = "held-back"  # free cards are kept for a bigger job that has waited long
+    MAKING_ROOM = "making-room"  # a less urgent job was asked to give its slot back for it
     BUSY = "busy"  # every fitting slot runs another job
     BEHIND = "behind"  # other jobs go first
     BROKER = "broker"  # nobody can be woken
@@ -25,6 +30,7 @@ class Kind(StrEnum):
     RUNNING = "running"
     CANCELLING = "cancelling"
     PRUNING = "pruning"
+    GIVING_WAY = "giving-way"  # it runs, and makes room for a more urgent one
     LEAVING = "leaving"  # it runs, on a worker that gives it back
     TIMED = "timed"  # it runs, and has a limit of time
     SILENT = "silent"  # it runs, but is not heard of
@@ -40,7 +46,15 @@ class Kind(StrEnum):
 
 # What somebody has to do something about; the rest passes by itself.
 BLOCKING = frozenset(
-    {Kind.PAUSED, Kind.NO_WORKER, Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_BIG, Kind.NO_DATA}
+    {
+        Kind.PAUSED,
+        Kind.NO_WORKER,
+        Kind.NO_QUEUE,
+        Kind.NO_DETECTOR,
+        Kind.TOO_BIG,
+        Kind.NO_DATA,
+        Kind.OVER_QUOTA,
+    }
 )
 
 

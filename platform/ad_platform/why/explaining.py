@@ -13,6 +13,7 @@ from ad_platform.why.fitting import missing
 from ad_platform.why.queued import keeping, of_queue
 from ad_platform.why.remaining import Remaining
 from ad_platform.why.running import runs
+from ad_platform.why.sharing import never_allowed
 from ad_platform.why.situation import Situation, look, nodes_of
 from ad_platform.why.telling import work
 
@@ -113,7 +114,7 @@ def _stands(job: Job) -> str:
 
 def _blocking(view: View, job: Job) -> list[Cause]:
     lack = missing(job, view.situation, nodes_of(view.client.store, job))
-    found = [*of_queue(job, view.situation), *([lack] if lack else [])]
+    found = [*of_queue(job, view.situation), *never_allowed(job, view.situation), *([lack] if lack else [])]
     assert all(cause.kind in BLOCKING for cause in found)
     return found
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
+from ad_platform.offers import UNTOLD, ever, has_room
 from ad_platform.records import Capabilities, Job, WorkerRecord
 from ad_platform.why.causes import Cause, Kind
-from ad_platform.why.situation import UNTOLD, Situation, capabilities_of
+from ad_platform.why.situation import Situation
 from ad_platform.why.telling import ago, listed
 
 
@@ -16,7 +17,7 @@ def lacks(job: Job, can: Capabilities, nodes: Collection[str]) -> frozenset[Kind
     conditions = {
         Kind.NO_QUEUE: job.queue in can.queues,
         Kind.NO_DETECTOR: job.spec.detector in can.detectors and job.kind in can.kinds,
-        Kind.TOO_BIG: job.gpus <= can.gpus and job.memory_mb <= can.memory_mb,
+        Kind.TOO_BIG: has_room(job, can),
         Kind.NO_DATA: can.node in nodes,
     }
     return frozenset(kind for kind, met in conditions.items() if not met)
@@ -24,16 +25,19 @@ def lacks(job: Job, can: Capabilities, nodes: Collection[str]) -> frozenset[Kind
 
 def fitting(job: Job, situation: Situation, nodes: Collection[str]) -> list[WorkerRecord]:
     """Return the online workers that could do a job."""
-    return [worker for worker in situation.online if not lacks(job, capabilities_of(worker), nodes)]
+    return [worker for worker in situation.online if not lacks(job, ever(worker), nodes)]
 
 
 def missing(job: Job, situation: Situation, nodes: Collection[str], what: str = "the job") -> Cause | None:
     """Say what no online worker has that a job needs, and what to do; None if one could do it."""
     workers: Sequence[WorkerRecord] = situation.online
     if not workers:
+        known = situation.roster
+        if known and not any(has_room(job, ever(worker)) for worker in known):
+            return _too_big(job, known, nodes, "all workers that were ever here")
         return _nobody(situation, what)
     for kind in (Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_BIG, Kind.NO_DATA):
-        able = [worker for worker in workers if kind not in lacks(job, capabilities_of(worker), nodes)]
+        able = [worker for worker in workers if kind not in lacks(job, ever(worker), nodes)]
         if not able:
             return _CAUSES[kind](job, workers, nodes)
         workers = able
@@ -72,32 +76,43 @@ def _no_detector(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[st
     )
 
 
-def _too_big(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+def _too_big(
+    job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str], whose: str = "the fitting workers"
+) -> Cause:
+    offers = [ever(worker) for worker in workers]
     names = listed([worker.id for worker in workers])
-    cards = max(capabilities_of(worker).gpus for worker in workers)
+    cards = max(len(can.cards) for can in offers)
     if job.gpus > cards:
-        what = "a GPU" if job.gpus == 1 else f"{job.gpus} GPUs"
-        has = "one for a slot" if cards else "none"
+        what = "a GPU" if job.gpus == 1 else f"{job.gpus} GPUs of one worker"
         return Cause(
             kind=Kind.TOO_BIG,
-            words=f"it asks for {what}, and the fitting workers ({names}) have {has}",
-            advice="start one where there is a card, or submit the job again with --device cpu",
+            words=f"it asks for {what}, and {whose} ({names}) have {f'{cards} at most' if cards else 'none'}",
+            advice="start one where there is a card, or submit the job again with --device cpu"
+            if job.gpus == 1
+            else "start one where there are as many, or submit the job again with fewer --gpus",
         )
-    most = max(capabilities_of(worker).memory_mb for worker in workers)
+    count = max(job.gpus, 1)
+    each = [sorted(room.mb for room in can.cards)[-count] for can in offers if len(can.cards) >= count]
+    machine = [can.memory_mb for can in offers if not can.cards or job.spec.cpu_only]
+    most = max([*([] if job.spec.cpu_only else each), *([] if job.gpus else machine)], default=0)
     has = "less" if most >= UNTOLD else f"{most} MB at most"
+    of_what = (
+        "memory" if not job.gpus else "memory of a GPU" if count == 1 else f"memory of each of {count} GPUs"
+    )
+    source = f" ({job.memory_from})" if job.memory_from else ""
     return Cause(
         kind=Kind.TOO_BIG,
-        words=f"it asks for {job.memory_mb} MB of memory, and the fitting workers ({names}) have {has}",
-        advice="start one on a bigger machine, or submit the job again asking for less",
+        words=f"it asks for {job.memory_mb} MB of {of_what}{source}, and {whose} ({names}) have {has}",
+        advice="start one on a bigger machine, or submit the job again asking for less: --memory",
     )
 
 
 def _no_data(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
     data = job.spec.dataset
     images = f"of {data.dataset}/{data.category}" if job.spec.pictures is None else f"in {data.path}"
-    advice = "start one where they lie, or copy them below ADCTL_DATA first: adctl worker start"
+    advice = f"push them where they lie, for all workers: adctl data push {data.path or 'DIR'}"
     if job.spec.pictures is not None:
-        advice = "start one where they lie; if every node has that folder, submit again with --shared"
+        advice = "submit again with --push, or with --shared if every node has that folder"
     here = listed(sorted({worker.node for worker in workers}))
     there = f"they lie on {listed(sorted(nodes))}" if nodes else "no node has reported them"
     return Cause(

@@ -80,7 +80,7 @@ def _slots(found: Queued, situation: Situation, remaining: Remaining) -> list[fl
         held = [job for job in situation.running if job.worker == worker.id]
         lefts = [remaining.left(job) for job in held]
         slots += [left for left in lefts if left is not None]
-        slots += [0.0] * (worker.slots - len(held))
+        slots += [0.0] * (worker.slots - worker.busy)
     return slots
 
 

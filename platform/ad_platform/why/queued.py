@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ad_platform import offers
 from ad_platform.errors import BrokerDown
 from ad_platform.history import span
 from ad_platform.looking import Looking
@@ -11,7 +12,8 @@ from ad_platform.records import Job, WorkerRecord
 from ad_platform.why.causes import Cause, Kind
 from ad_platform.why.fitting import fitting, missing
 from ad_platform.why.remaining import Remaining
-from ad_platform.why.situation import Situation, capabilities_of
+from ad_platform.why.sharing import held_back, kept_for, making_room, never_allowed, taken, used_up
+from ad_platform.why.situation import Situation
 from ad_platform.why.telling import ago, because, listed, moment, work
 
 TIMED = 20  # running jobs whose end is looked for
@@ -31,20 +33,66 @@ def keeping(
     client: Looking, job: Job, situation: Situation, nodes: Collection[str], remaining: Remaining
 ) -> Queued:
     """Say what keeps a queued job from running."""
-    blocked = [*of_queue(job, situation), *_of_time(client, job, situation)]
+    blocked = [
+        *of_queue(job, situation),
+        *never_allowed(job, situation),
+        *_of_time(client, job, situation),
+    ]
     lack = missing(job, situation, nodes)
     if lack is not None:
         return Queued(causes=(*blocked, lack))
     workers = fitting(job, situation, nodes)
-    free = [worker for worker in workers if worker.busy < worker.slots]
-    before = _before(client, job, free or workers)
-    if not free:
-        blocked.append(_busy(workers, situation, remaining))
+    able = [worker for worker in workers if (can := offers.free(worker)) and offers.has_room(job, can)]
+    allowed = [worker for worker in able if used_up(job, situation, offers.ever(worker)) is None]
+    free = [worker for worker in allowed if _given(client, job, worker, situation)]
+    before = _before(client, job, free, workers)
+    if not free and not any(cause.kind is Kind.OVER_QUOTA for cause in blocked):
+        blocked += _occupied(client, job, workers, able, allowed, situation, remaining)
     if blocked:
         return Queued(causes=tuple(blocked), workers=tuple(workers), before=before)
     if before:
         return Queued(causes=(_behind(job, before, situation),), workers=tuple(workers), before=before)
     return Queued(causes=(_next(client, job, free),), could_run=True, workers=tuple(workers))
+
+
+def _given(client: Looking, job: Job, worker: WorkerRecord, situation: Situation) -> bool:
+    """Say whether a worker gives its free slots to a job, not holding them back for another."""
+    other = kept_for(worker, situation)
+    return other in (None, job.id) or client.store.jobs.get(str(other)).priority < job.priority
+
+
+def _occupied(
+    client: Looking,
+    job: Job,
+    workers: Sequence[WorkerRecord],
+    able: Sequence[WorkerRecord],
+    allowed: Sequence[WorkerRecord],
+    situation: Situation,
+    remaining: Remaining,
+) -> list[Cause]:
+    """Say who has what a job needs: its user's other jobs, a bigger job to come, strangers, or other jobs."""
+    if allowed:
+        other = client.store.jobs.get(str(kept_for(allowed[0], situation)))
+        return [held_back(allowed, other)]
+    if able:
+        cause = used_up(job, situation, offers.ever(able[0]))
+        assert cause is not None
+        return [cause]
+    found = [*making_room(job, situation)]
+    # What its user may have is worth a word though there is no room either.
+    spent = [used_up(job, situation, offers.ever(worker)) for worker in workers]
+    if all(spent):
+        found += [cause for cause in spent[:1] if cause]
+    if (strangers := taken(job, workers)) is not None:
+        found.append(strangers)
+    if any(worker.busy for worker in workers):
+        found.append(_busy(job, workers, situation, remaining))
+    return found or [_between()]
+
+
+def _between() -> Cause:
+    words = "nothing that is known of the workers keeps it: what they have told last may have changed"
+    return Cause(kind=Kind.BUSY, words=words, advice="look again in a few seconds")
 
 
 def of_queue(job: Job, situation: Situation) -> list[Cause]:
@@ -74,30 +122,36 @@ def _of_time(client: Looking, job: Job, situation: Situation) -> list[Cause]:
     return [Cause(kind=Kind.NOT_BEFORE, words=words, advice=advice)]
 
 
-def _busy(workers: Sequence[WorkerRecord], situation: Situation, remaining: Remaining) -> Cause:
+def _busy(job: Job, workers: Sequence[WorkerRecord], situation: Situation, remaining: Remaining) -> Cause:
     names = {worker.id for worker in workers}
     held = [job for job in situation.running if job.worker in names]
     lefts = {job.id: remaining.left(job) for job in held[:TIMED]}
     held.sort(key=lambda job: (left := lefts.get(job.id)) is None or left)  # soon to end first
     told = []
-    for job in held:
-        left = lefts.get(job.id)
-        told.append(f"{job.id} ({work(job)}{f', about {span(left)} left' if left is not None else ''})")
-    slots = sum(worker.slots for worker in workers)
+    for other in held:
+        left = lefts.get(other.id)
+        told.append(f"{other.id} ({work(other)}{f', about {span(left)} left' if left is not None else ''})")
+    slots, taken_up = (sum(getattr(worker, name) for worker in workers) for name in ("slots", "busy"))
     all_of = "the only slot" if slots == 1 else f"all {slots} slots"
+    if taken_up < slots:
+        all_of = f"{taken_up} of {slots} slots"
     whose = f"{'worker' if len(workers) == 1 else 'the fitting workers'} {listed(sorted(names))}"
+    at_once = f", and it asks for {job.gpus} at once" if job.gpus > 1 else ""
     return Cause(
         kind=Kind.BUSY,
-        words=f"{all_of} of {whose} {'is' if slots == 1 else 'are'} busy with {listed(told)}",
-        jobs=tuple(job.id for job in held),
+        words=f"{all_of} of {whose} {'is' if slots == 1 else 'are'} busy with {listed(told)}{at_once}",
+        jobs=tuple(other.id for other in held),
     )
 
 
-def _before(client: Looking, job: Job, workers: Sequence[WorkerRecord]) -> tuple[Standing, ...]:
+def _before(
+    client: Looking, job: Job, free: Sequence[WorkerRecord], workers: Sequence[WorkerRecord]
+) -> tuple[Standing, ...]:
     """Return those that go first where the fewest do."""
     shortest: list[Standing] | None = None
-    for worker in workers:
-        line = client.store.queues.line(capabilities_of(worker))
+    for worker in free or workers:
+        can = offers.free(worker) if free else None
+        line = client.store.queues.line(can or offers.idle(worker))
         places = [place for place, one in enumerate(line) if one.job_id == job.id]
         # Not in it, though it could be done: it is paused or too early, or more go first than are looked at.
         before = line[: places[0]] if places else line
@@ -106,7 +160,7 @@ def _before(client: Looking, job: Job, workers: Sequence[WorkerRecord]) -> tuple
 
 
 def _behind(job: Job, before: Sequence[Standing], situation: Situation) -> Cause:
-    running = sum(1 for other in situation.running if other.user == job.user)
+    running = sum(other.slots for other in situation.running if other.user == job.user)
     higher = [one for one in before if one.priority > job.priority]
     share = [one for one in before if one.priority == job.priority and one.running < running]
     parts = []
@@ -115,9 +169,7 @@ def _behind(job: Job, before: Sequence[Standing], situation: Situation) -> Cause
     if share:
         users = sorted({one.user for one in share})
         have = "has" if len(users) == 1 else "have"
-        parts.append(
-            f"{len(share)} of {listed(users)}, who {have} fewer jobs running than {job.user} ({running})"
-        )
+        parts.append(f"{len(share)} of {listed(users)}, who {have} fewer slots than {job.user} ({running})")
     if earlier := len(before) - len(higher) - len(share):
         parts.append(f"{earlier} submitted earlier")
     count = "1 job goes" if len(before) == 1 else f"{len(before)} jobs go"

@@ -4,9 +4,10 @@ from ad_platform.durations import exact
 from ad_platform.history import span
 from ad_platform.looking import Looking
 from ad_platform.records import Job
+from ad_platform.states import JobState
 from ad_platform.why.causes import Cause, Kind
 from ad_platform.why.situation import Situation
-from ad_platform.why.telling import ago, moment
+from ad_platform.why.telling import ago, moment, work
 
 LATE = 2 / 3  # of a lease without a renewal: it is renewed at a third of its length
 
@@ -16,6 +17,8 @@ def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
     found = [Cause(kind=Kind.RUNNING, words=_where(client, job, situation))]
     if job.cancel_requested or job.prune_requested:
         found.append(_ending(client, job, situation))
+    if job.preempted_for is not None:
+        found += _giving_way(client, job.preempted_for)
     worker = situation.worker(job.worker)
     if worker is not None and worker.state == "draining":
         words = (
@@ -26,6 +29,18 @@ def runs(client: Looking, job: Job, situation: Situation) -> tuple[Cause, ...]:
         found.append(_time_left(client, job, job.timeout, situation.now))
     silence = _silence(client, job, situation)
     return (*found, silence) if silence else tuple(found)
+
+
+def _giving_way(client: Looking, urgent: str) -> list[Cause]:
+    """Say for whom a job makes room, unless that one has been served meanwhile."""
+    other = client.store.jobs.get(urgent)
+    if other.state is not JobState.QUEUED:
+        return []
+    words = (
+        f"it makes room for job {other.id} ({work(other)}) of priority {other.priority}: it checkpoints, is "
+        "queued again and keeps what it has"
+    )
+    return [Cause(kind=Kind.GIVING_WAY, words=words, jobs=(other.id,))]
 
 
 def _ending(client: Looking, job: Job, situation: Situation) -> Cause:

@@ -1,16 +1,15 @@
 """How things stand for all jobs: who works, what runs, what is paused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ad_platform.looking import Looking
 from ad_platform.queues import PausedQueue
-from ad_platform.records import Capabilities, Job, WorkerRecord
+from ad_platform.records import HeldBack, Job, Quota, WorkerRecord
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 
 MOST = 10_000  # running jobs that are looked at
-UNTOLD = 2**31 - 1  # of what a worker says nothing about it may have as much as anybody can ask for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +20,8 @@ class Situation:
     roster: tuple[WorkerRecord, ...]
     paused: Mapping[str, PausedQueue]
     running: tuple[Job, ...]
+    quotas: Mapping[str, Quota] = field(default_factory=dict)  # by user
+    held_back: tuple[HeldBack, ...] = ()
 
     @property
     def online(self) -> tuple[WorkerRecord, ...]:
@@ -41,34 +42,15 @@ def look(client: Looking, *, running: bool = True) -> Situation:
         roster=tuple(store.workers.roster()),
         paused={queue.name: queue for queue in store.queues.paused()},
         running=tuple(held),
+        quotas={quota.user: quota for quota in store.quotas.all()},
+        held_back=tuple(store.queues.held_back()) if running else (),
     )
 
 
 def nodes_of(store: Store, job: Job) -> frozenset[str]:
-    """Return the nodes that hold the images of a job."""
-    held = store.workers.holdings(fingerprint=job.spec.dataset.fingerprint)
-    return frozenset(holding.node for holding in held)
-
-
-def capabilities_of(worker: WorkerRecord) -> Capabilities:
-    """Return what a free slot of a worker would ask for jobs with, by what the worker has reported."""
-    return Capabilities(
-        worker=worker.id,
-        node=worker.node,
-        detectors=frozenset(worker.detectors),
-        queues=frozenset(worker.queues),
-        gpus=_gpus(worker),
-        memory_mb=_memory(worker),
-    )
-
-
-def _gpus(worker: WorkerRecord) -> int:
-    slots = worker.facts.get("devices")
-    if not isinstance(slots, list):
-        return UNTOLD
-    return int(any(device != "cpu" for device in slots))  # a slot has one card or none
-
-
-def _memory(worker: WorkerRecord) -> int:
-    memory = worker.facts.get("memory_mb")
-    return memory if isinstance(memory, int) else UNTOLD
+    """Return the nodes that hold the images of a job, or can fetch them: all, once they were pushed."""
+    fingerprint = job.spec.dataset.fingerprint
+    nodes = {holding.node for holding in store.workers.holdings(fingerprint=fingerprint)}
+    if store.pushed.get(fingerprint) is not None:
+        nodes |= {worker.node for worker in store.workers.roster()}
+    return frozenset(nodes)

@@ -9,22 +9,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ad_platform import offers
 from ad_platform import settings as environment
 from ad_platform.client import Client
 from ad_platform.queue.memory import MemoryQueue
-from ad_platform.records import WorkerRecord
+from ad_platform.records import Quota, Room, WorkerRecord
 from ad_platform.specs import Submission
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
 from ad_platform.why import Kind, explain, warnings
-from ad_platform.why.situation import capabilities_of
 from store_cases import MINUTE, SPEC, START, FakeClock, asked, holding
 
 NODES = ("n1", "n2")
 QUEUES = ("default", "night")
 DETECTORS = ("ddad", "padim")
 PRINTS = ("f1", "f2")
+
+
+CARDS = {"devices": ["H100", "H100", "H100"], "memory_mb": 64_000}
+SMALL = {"cards": [{"name": "H100", "uuid": f"GPU-{n}", "memory_mb": 1500} for n in range(3)]}
+HALF_TAKEN = offers.Load(
+    cards=tuple(
+        offers.CardNow(uuid=f"GPU-{n}", name="H100", memory_mb=8000, room=Room(*room))
+        for n, room in enumerate([(8000, True), (1900, False), (2500, False)])
+    ),
+    memory_mb=3000,
+).to_json()
 
 
 @dataclass(frozen=True)
@@ -37,36 +48,56 @@ class World:
     jobs: tuple[Submission, ...]
     taken: int  # leases that are given before anybody asks
     paused: frozenset[str]
+    quotas: tuple[Quota, ...] = ()
 
 
 def some(values: tuple[str, ...], least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(values), unique=True, min_size=least).map(lambda one: tuple(sorted(one)))
 
 
+# Slots, facts and load, as they go together.
+KINDS = [
+    (1, {}, {}),
+    (2, {}, {}),
+    (1, {"devices": ["cpu"]}, {}),
+    (2, {"devices": ["cpu", "cpu"], "memory_mb": 4000}, {"memory_mb": 1500}),
+    (1, {"devices": ["H100"], "memory_mb": 1000}, {}),
+    (3, CARDS, {}),
+    (3, {**CARDS, **SMALL}, {}),
+    (3, CARDS, HALF_TAKEN),
+]
+
+
 def one_worker(number: int) -> st.SearchStrategy[WorkerRecord]:
     return st.builds(
-        WorkerRecord,
+        lambda kind, **values: WorkerRecord(slots=kind[0], facts=kind[1], load=kind[2], **values),
+        kind=st.sampled_from(KINDS),
         id=st.just(f"w{number}"),
         node=st.sampled_from(NODES),
         pid=st.just(1),
-        slots=st.integers(1, 2),
         queues=some(QUEUES, 1),
         detectors=some(DETECTORS, 1),
-        facts=st.sampled_from([{}, {"devices": ["cpu"]}, {"devices": ["H100"], "memory_mb": 1000}]),
     )
 
 
 JOB = st.builds(
-    lambda detector, fingerprint, **values: asked(
-        spec=replace(SPEC, detector=detector, dataset=replace(SPEC.dataset, fingerprint=fingerprint)),
+    lambda detector, fingerprint, gpus, device, **values: asked(
+        spec=replace(
+            SPEC,
+            detector=detector,
+            dataset=replace(SPEC.dataset, fingerprint=fingerprint),
+            device="auto" if gpus else device,
+        ),
+        gpus=gpus,
         **values,
     ),
+    device=st.sampled_from(["auto", "cpu"]),
     detector=st.sampled_from(DETECTORS),
     fingerprint=st.sampled_from(PRINTS),
     user=st.sampled_from(["ann", "bob"]),
     queue=st.sampled_from(QUEUES),
     priority=st.integers(0, 1),
-    gpus=st.sampled_from([0, 0, 1]),
+    gpus=st.sampled_from([0, 0, 0, 0, 1, 2, 3]),
     memory_mb=st.sampled_from([0, 0, 2000]),
     not_before=st.sampled_from([0.0, 0.0, 0.0, START + MINUTE]),
     needs=st.sampled_from([(), (), ("#0",)]),
@@ -79,6 +110,16 @@ WORLDS = st.builds(
     jobs=st.lists(JOB, min_size=1, max_size=6).map(lambda jobs: (replace(jobs[0], needs=()), *jobs[1:])),
     taken=st.integers(0, 3),
     paused=some(QUEUES).map(frozenset) | st.just(frozenset()),
+    quotas=st.just(())
+    | st.lists(
+        st.builds(
+            Quota,
+            user=st.sampled_from(["ann", "bob"]),
+            gpus=st.sampled_from([None, 1, 2]),
+            jobs=st.sampled_from([0, 1, 1, 2, 2]),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 
@@ -88,8 +129,11 @@ def fill(store: Store, world: World) -> None:
     store.workers.hold([holding(node, fingerprint) for node, fingerprint in sorted(world.held)])
     store.jobs.submit(world.jobs)
     for number in range(world.taken):
-        one = world.workers[number]
-        store.leases.lease(capabilities_of(one), MINUTE)
+        roster = {one.id: one for one in store.workers.roster()}
+        if (can := offers.free(roster[world.workers[number].id])) is not None:
+            store.leases.lease(can, MINUTE)
+    for quota in world.quotas:
+        store.quotas.set(quota)
     for one, draining in zip(world.workers, world.draining, strict=True):
         if draining:
             store.workers.drain(one.id)
@@ -101,7 +145,8 @@ def leased_by_free_slots(store: Store) -> set[str]:
     """Return the jobs that the next lease of any free slot gives; each is given back at once."""
     found = set()
     for one in store.workers.roster():
-        if one.busy < one.slots and (lease := store.leases.lease(capabilities_of(one), MINUTE)):
+        can = offers.free(one)
+        if can is not None and (lease := store.leases.lease(can, MINUTE)):
             found.add(lease.job_id)
             store.leases.give_back(lease, "only asked")
     return found
@@ -155,7 +200,8 @@ def test_a_job_that_nothing_blocks_stands_in_the_line_of_a_fitting_worker_and_no
     fresh: Callable[[], Client],
 ) -> None:
     from ad_platform.why.fitting import lacks
-    from ad_platform.why.situation import nodes_of
+    from ad_platform.why.sharing import used_up
+    from ad_platform.why.situation import look, nodes_of
 
     @settings(
         max_examples=int(os.environ.get("ADCTL_EXAMPLES", "10")), suppress_health_check=list(HealthCheck)
@@ -164,8 +210,9 @@ def test_a_job_that_nothing_blocks_stands_in_the_line_of_a_fitting_worker_and_no
     def check(world: World) -> None:
         store = (client := fresh()).store
         fill(store, world)
+        situation = look(client)
         for one in client.workers():
-            can = capabilities_of(one)
+            can = offers.ever(one)
             fitting = {
                 job.id
                 for job in store.jobs.search(states=[JobState.QUEUED])
@@ -173,6 +220,7 @@ def test_a_job_that_nothing_blocks_stands_in_the_line_of_a_fitting_worker_and_no
                 and job.queue not in world.paused
                 and job.not_before <= START
                 and one.state == "online"
+                and used_up(job, situation, can) is None
             }
             assert {standing.job_id for standing in store.queues.line(can)} == fitting
 

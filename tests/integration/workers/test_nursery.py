@@ -50,7 +50,7 @@ def assignment(folder: Path, *, hangs: bool) -> Assignment:
         lineage=("j",),
         source=None,
         threads=1,
-        cuda=None,
+        devices=(),
         deadline=boottime() + 600,
     )
 

@@ -108,7 +108,7 @@ def test_list_shows_what_lies_here_and_what_workers_hold(adctl, desk, tmp_path):
     assert [listed[3][name] for name in ("train", "test", "nodes", "problem")] == [1, 1, ["east", "west"], ""]
     assert "ADCTL_DATA holds <dataset>/<category>" in listed[0]["problem"]
     assert "holds no pictures" in listed[1]["problem"]
-    assert table.out.splitlines()[0].split() == ["CATEGORY", "TRAIN", "TEST", "WORKERS", "HERE"]
+    assert table.out.splitlines()[0].split() == ["CATEGORY", "TRAIN", "TEST", "WORKERS", "PUSHED", "HERE"]
     assert adctl("data", "list", "-q").out.splitlines()[-1] == "hardware/nut"
 
 

@@ -301,7 +301,7 @@ def test_workers_are_listed_and_drained(adctl, desk: Bench):
     assert adctl("worker", "list", "-q").out.split() == ["w1"]
     assert adctl("worker", "drain", "w").code == 0
     assert desk.store.workers.beat("w1") == "draining"
-    assert "no worker named 'w2'; there are: w1" in adctl("worker", "drain", "w2").err
+    assert "no worker or node named 'w2'; there are: here, w1" in adctl("worker", "drain", "w2").err
 
 
 def test_status_shows_jobs_workers_queues_and_disk(adctl, desk: Bench, train):

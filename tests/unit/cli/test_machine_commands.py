@@ -108,3 +108,50 @@ def test_db_check_says_which_side_to_upgrade_and_never_makes_a_store(adctl, desk
     assert as_json.json["found"] == "9999"
     assert "make one: adctl db upgrade" in none.err
     assert not (desk.home / "store.db").exists()
+
+
+def of_fleet(desk, number: int, **more: object) -> None:
+    for n in range(number):
+        values = {
+            "queues": ("default",),
+            "facts": {"devices": ["NVIDIA H100 80GB HBM3"], "adctl": "1"},
+            **more,
+        }
+        name = f"gpu{n // 8:02}"
+        desk.store.workers.register(
+            WorkerRecord(id=f"{name}-{n % 8 + 1}", node=name, pid=1, slots=1, **values)  # type: ignore[arg-type]
+        )
+
+
+def test_status_of_a_fleet_is_told_by_node_and_fits_80_columns(adctl, desk, screw, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    of_fleet(desk, 40)
+    adctl("submit", "train", "--model", "toy", "--data", str(screw), "--no-evaluate", "--queue", "big")
+    said = adctl("status")
+    rows = [line for line in said.out.splitlines() if line.startswith("gpu")]
+    assert [row.split()[:5] for row in rows] == [[f"gpu{n:02}", "8", "0", "of", "8"] for n in range(5)]
+    assert max(len(line) for line in said.out.splitlines() if not line.startswith("disk")) <= 80
+    assert "1 job lies in the queue 'big', which no worker serves" in said.err
+    assert len([line for line in adctl("status", "--slots").out.splitlines() if line.startswith("gpu")]) == 40
+    value = adctl("status", "--json").json
+    assert sorted(value["nodes"][0]["workers"]) == [f"gpu00-{n}" for n in range(1, 9)]
+    assert value["nodes"][0]["slots"] == 8
+    assert {each["queue"]: each["queued"] for each in value["loads"]} == {"big": 1, "default": 0}
+
+
+def test_status_warns_of_mixed_versions(adctl, desk):
+    of_fleet(desk, 2)
+    desk.store.workers.register(WorkerRecord(id="old", node="n", pid=1, slots=1, facts={"adctl": "0"}))
+    assert "workers run several versions of adctl: 0, 1" in adctl("status").err
+
+
+def test_all_workers_of_a_node_are_drained_by_its_name(adctl, desk):
+    of_fleet(desk, 10)
+    called = adctl("worker", "drain", "gpu00", "--json")
+    assert called.code == 0
+    assert len(called.json) == 8
+    states = {worker.id: worker.state for worker in desk.store.workers.roster()}
+    assert [states[f"gpu00-{n}"] for n in (1, 8)] == ["draining", "draining"]
+    assert states["gpu01-1"] == "online"
+    assert adctl("worker", "drain", "gpu01-1").err == "gpu01-1 on gpu01 gives back what it runs and leaves\n"
+    assert "draining" in adctl("status", "--json").out

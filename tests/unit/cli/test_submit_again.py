@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ad_platform.records import Capabilities, Holding, Outcome
+from ad_platform.records import Capabilities, Holding, Outcome, Room
 from ad_platform.states import AttemptOutcome, JobKind
 from clientkit import Bench, make_category
 
@@ -215,7 +215,11 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(
 
 def test_an_evaluation_stays_in_the_group_and_queue_of_its_training(adctl, desk: Bench, first: str):
     can = Capabilities(
-        worker="w1", node="here", detectors=frozenset({"toy"}), queues=frozenset({"gold"}), gpus=1
+        worker="w1",
+        node="here",
+        detectors=frozenset({"toy"}),
+        queues=frozenset({"gold"}),
+        cards=(Room(1000),),
     )
     lease = desk.store.leases.lease(can, 60.0)
     assert lease is not None

@@ -134,6 +134,7 @@ def test_a_category_that_was_not_published_gets_those_that_were(
         ('PUBLISHED["paper"].categories["carpet"]["gain"] = 99', "gain = 99 is out of range"),
         ('DEFAULT_PRESET = "paper"', "DEFAULT_PRESET is 'paper', which PRESETS lacks"),
         ("STAGES_WHEN = (('gain > 5', (Stage('a', ()),)),)", "must give the stages a, b where gain > 5"),
+        ("PARALLEL = ('b',)", "PARALLEL must name the first of the stages a, b, in their order"),
         ("STAGES_WHEN = (('gane > 5', STAGES),)", "name 'gane' is not defined"),
     ],
 )

@@ -179,7 +179,7 @@ def test_jobs_that_go_first_are_counted_by_what_puts_them_there(case: Case):
     reasons = case.why(mine)
 
     assert reasons.lines == (
-        "3 jobs go first: 1 of higher priority than its 0, 1 of bob, who has fewer jobs running than ann "
+        "3 jobs go first: 1 of higher priority than its 0, 1 of bob, who has fewer slots than ann "
         f"(1), 1 submitted earlier; the next is {urgent.id}",
     )
     assert reasons.causes[0].jobs == (urgent.id, bob.id, earlier.id)

@@ -89,7 +89,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         lineage=("j",),
         source=None,
         threads=1,
-        cuda=None,
+        devices=(),
         deadline=boottime() + 600,
     )
     disk = SmallDisk(tmp_path / "storage")

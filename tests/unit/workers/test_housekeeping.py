@@ -61,7 +61,7 @@ def test_a_worker_told_to_drain_hears_of_it_though_the_queue_is_down(table):
 def test_housekeeping_survives_a_store_that_is_down_and_worse():
     stop, rounds = threading.Event(), iter([StoreDown("away"), ZeroDivisionError("a fault"), None])
 
-    def beat(worker: str) -> str:
+    def beat(worker: str, load: object) -> str:
         trouble = next(rounds)
         if trouble is None:
             stop.set()

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import open_category
 from ad_detectors.fitting import ContextCore, run_fit
 from ad_detectors.testing import pictures, with_defect
+from ad_platform import settings as environment
 from ad_platform.errors import StorageDown
+from ad_platform.pictures.pushing import Pusher
 from ad_platform.specs import DatasetRef, JobSpec, Json, PictureAsk
 from ad_platform.states import Directive, JobKind
 from ad_platform.storage.layout import model_prefix
@@ -27,6 +30,7 @@ from ad_workers.link import Link
 from ad_workers.predicting import shards
 from ad_workers.predicting.submitting import listed
 from desks import SIDE, Desks, make_category, spec_of
+from job_stories import Stories
 
 COUNT = 37
 POINT: dict[str, Json] = {
@@ -251,3 +255,24 @@ def test_shards_are_cut_by_time_and_cost_and_by_number(bureau: Bureau) -> None:
     made.add([shards.Prediction(path="c", score=1.0)] * shards.MOST)
     now[0] -= 1001.0
     assert made.due
+
+
+def test_pushed_pictures_are_scored_where_their_folder_is_not_and_called_as_they_were(bureau: Bureau) -> None:
+    stories = Stories(bureau.folder)
+    settings = environment.load({"ADCTL_HOME": str(bureau.folder), "ADCTL_USER": "kim"})
+    files = sorted(bureau.photos.iterdir())
+    pusher = Pusher(stories.store, bureau.desks.storage, settings)
+    listing, result = pusher.listing(listed(files, "here"))
+    stories.store.close()
+    assert result.sent == COUNT
+    spec = bureau.spec()
+    spec = replace(spec, dataset=replace(spec.dataset, fingerprint=listing.fingerprint))
+    shutil.move(bureau.photos, bureau.folder / "away")
+    desk, link = bureau.open(spec)
+    desk.assignment = replace(desk.assignment, pushed=True, fetch_limit=10**8)
+
+    assert predict.run(desk).result["images"] == COUNT
+
+    assert [row["path"] for row in bureau.rows()] == [str(file) for file in files]
+    told = [one.message for one in heard(link)]
+    assert any(words.startswith("fetching images") for words in told)

@@ -230,6 +230,42 @@ def test_a_child_that_does_not_drain_in_time_is_killed_and_given_back_uncounted(
     assert scene.leases.outcome is None
 
 
+def preempt(scene):
+    scene.leases.directive = Directive.PREEMPT
+
+
+def test_a_preempted_child_checkpoints_and_its_job_is_given_back_as_preempted(play):
+    scene = play({4: preempt, 8: lambda scene: scene.end(Exit.DRAINED)})
+    assert say.Order(directive=Directive.DRAIN) in scene.heard()  # the child does the same in both cases
+    assert scene.leases.calls[-1] == "give_back"
+    assert (scene.leases.reason, scene.leases.preempted) == ("preempted", True)
+
+
+def test_a_preempted_child_that_does_not_checkpoint_in_time_is_killed_and_given_back(play):
+    scene = play({4: preempt})
+    assert 24 <= scene.now < 30
+    assert (scene.leases.calls[-1], scene.leases.preempted) == ("give_back", True)
+
+
+def test_a_child_that_has_finished_when_it_is_preempted_has_succeeded(play):
+    scene = play({4: preempt, 5: lambda scene: (scene.say(say.Done(result={})), scene.end(0))})
+    assert scene.leases.outcome.outcome is AttemptOutcome.SUCCEEDED
+
+
+def test_an_attempt_ends_soon_by_its_pace_since_it_went_on_or_because_it_was_told_to(play):
+    seen = []
+
+    def look(scene):
+        seen.append(scene.supervisor.ends_within(30.0))
+
+    def at(step):
+        return lambda scene: scene.say(say.Report(step=step, of=1000))
+
+    # From step 900 on: five steps in ten seconds leave 190 s, fifty 10 s.
+    play({1: at(900), 5: look, 9: at(905), 10: look, 11: at(950), 12: look, 13: lambda scene: scene.end(1)})
+    assert seen == [False, False, True]
+
+
 def test_a_child_that_is_not_forked_yet_is_given_back_at_once_when_its_worker_drains(play):
     def drain(scene):
         scene.child.pid = None

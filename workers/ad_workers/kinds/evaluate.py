@@ -35,7 +35,7 @@ def run(desk: Desk) -> Done:
     """Evaluate the model of the source job, going on from what was scored before."""
     began = time.monotonic()
     beginning = start(desk)
-    category, model = open_images(desk), desk.fetch_source("evaluate")
+    category, model = open_images(desk, beginning.at), desk.fetch_source("evaluate")
     images = split_images(
         category,
         int(states.about_model(model)[1]["image_size"]),

@@ -17,6 +17,7 @@ from ad_platform.storage.listings import read_listing
 from ad_platform.storage.parts import Use, drop_broken, end_of, in_a_row, whole_parts
 from ad_workers.desk import CODES, Desk, Stop
 from ad_workers.dividing import divide
+from ad_workers.fetching import fetch
 from ad_workers.messages import Done, Note, Report
 from ad_workers.predicting.deciding import Decider, Threshold
 from ad_workers.predicting.pictures import Picture
@@ -37,7 +38,7 @@ def run(desk: Desk) -> Done:
         raise InvalidRequest("this prediction does not say which pictures it scores; submit it again")
     beginning = start(desk)
     _drop_broken(desk)
-    pictures = _pictures(desk)
+    pictures = _pictures(desk, beginning.at)
     detector = states.load_model(desk.fetch_source("predict with"), beginning.device.device)
     divide(desk, detector, can=scores_in_parts(detector))
     decider = Decider(Scorer(detector, beginning.threads), _threshold(ask))
@@ -101,10 +102,20 @@ def _uses(desk: Desk) -> list[Use]:
     return in_a_row(whole_parts(desk.storage, desk.assignment.lineage))
 
 
-def _pictures(desk: Desk) -> list[Picture]:
-    """Return the pictures in their order; raise StorageDown where their folder is not there now."""
-    _reachable(desk)
+def _pictures(desk: Desk, at: tuple[int, int]) -> list[Picture]:
+    """Return the pictures in their order, from their folder or, if they were pushed, from the storage.
+
+    Raises StorageDown where their folder is not there now.
+    """
     listing = read_listing(desk.storage, desk.spec.dataset.fingerprint)
+    try:
+        _reachable(desk)
+    except StorageDown:
+        if not desk.assignment.pushed:
+            raise
+        folder = fetch(desk, at, listing=True)
+        # Called by where they came from: results are the same wherever they are scored.
+        return [Picture(folder / name, str(Path(listing.folder, name))) for name in listing.names]
     return [Picture.at(Path(listing.folder, name)) for name in listing.names]
 
 
@@ -113,7 +124,7 @@ def _reachable(desk: Desk) -> None:
 
     What is mounted on leaves an empty folder behind.
     """
-    folder = Path(desk.spec.dataset.path)
+    folder = desk.pictures or Path(desk.spec.dataset.path)
     try:
         with os.scandir(folder) as entries:
             there = next(entries, None) is not None

@@ -25,7 +25,7 @@ def run(desk: Desk) -> Done:
     """Fit, and publish the fitted detector."""
     began = time.monotonic()
     beginning = start(desk)
-    images = training_images(desk, open_images(desk))
+    images = training_images(desk, open_images(desk, beginning.at))
     with sealed_off(desk):  # from here on the detector's code runs
         fit = begin_fit(desk, beginning, images)
         fit.run()

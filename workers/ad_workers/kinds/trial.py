@@ -39,7 +39,7 @@ def run(desk: Desk) -> Done:
     """Fit, score in rungs, and publish the scores, going on from wherever an attempt before this one was."""
     began = time.monotonic()
     beginning = start(desk)
-    category = open_images(desk)
+    category = open_images(desk, beginning.at)
     measured, learnt = _images(desk, category), training_images(desk, category)
     with sealed_off(desk):  # from here on the detector's code runs
         plan = _plan(desk, measured)  # first: nothing is fitted for a measure that these images cannot tell

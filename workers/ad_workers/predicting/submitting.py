@@ -8,6 +8,7 @@ from ad_platform import models, predictions, sourced_threshold
 from ad_platform.client import Client
 from ad_platform.errors import InvalidRequest
 from ad_platform.models import Model
+from ad_platform.pictures.pushing import Pusher
 from ad_platform.predictions import PredictRequest
 from ad_platform.requests import Scheduling, Submitted
 from ad_platform.sourced_threshold import SourcedThreshold
@@ -24,6 +25,7 @@ class Sent:
 
     shard: int | None = None  # pictures that are published together; None lets the cost decide
     shared: bool = False  # the pictures lie under the same path on every node
+    push: bool = False  # they are sent to the storage, where any worker can fetch them
     scheduling: Scheduling = field(default_factory=Scheduling)
 
 
@@ -47,6 +49,8 @@ def submit(client: Client, asked: Asked, sent: Sent, place: Place) -> Submitted:
         maps=asked.makes.maps,
         shard=sent.shard,
     )
+    if sent.push:
+        listing, _ = Pusher(client.store, client.storage, client.settings).listing(listing)
     return predictions.submit(
         client,
         PredictRequest(

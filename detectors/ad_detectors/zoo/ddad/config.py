@@ -230,6 +230,9 @@ _COMPAT_STAGES: tuple[Stage, ...] = (
     Stage("features", (*_ADAPTATION, *_TRAJECTORY), version=2),
     Stage("score", _SCORE, version=2),
 )
+# Batch norm keeps the batches of the adaptation whole, and the scale is a matter of seconds.
+PARALLEL = ("denoiser",)
+
 STAGES_WHEN: tuple[tuple[str, tuple[Stage, ...]], ...] = (("compat", _COMPAT_STAGES),)
 
 SPACE: dict[str, dict[str, Any]] = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
@@ -16,6 +17,7 @@ from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.training import drawn, loss_at
 from ad_detectors.errors import StateError
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
+from ad_detectors.ranks import share
 from ad_detectors.zoo.ddad import moments as remembering
 from ad_detectors.zoo.ddad.config import Config
 
@@ -59,33 +61,45 @@ class Denoiser:
             stop=config.train_steps(len(data)),
             workers=reading_threads(ctx.device),
         )
+        model = ctx.ranks.parallel(self.net)
         for _, batch in batches:
-            loss = self._update(config, batch, ctx, process, divisor)
+            loss = self._update(config, model, batch, ctx, process, divisor)
             self.step += 1
             report(self.step, loss)
 
     def _update(
-        self, config: Config, batch: Tensor, ctx: FitContext, process: schedule.Schedule, divisor: int
+        self,
+        config: Config,
+        model: nn.Module,
+        batch: Tensor,
+        ctx: FitContext,
+        process: schedule.Schedule,
+        divisor: int,
     ) -> float:
+        """Make one optimiser step and return the loss of the whole batch, over all ranks."""
         assert self.optimiser is not None
+        ranks = ctx.ranks
         images = normalised(batch.to(ctx.device))
-        # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
-        determinism.step_seed(ctx.seed, self.step)
+        # Data, noise and dropout depend on (seed, step, rank) alone, so no generator's state need be kept.
+        determinism.step_seed(ctx.seed, self.step, ranks.rank)
         noise_device = ctx.device if ctx.device.type == "cuda" else "cpu"
         generator = determinism.generator(ctx.seed, "noise", self.step, device=noise_device)
         t, noise = drawn(images, process, generator, config.noise_levels)
         self.optimiser.zero_grad(set_to_none=True)
         whole = 0.0
-        for part in zip(*(each.chunk(divisor) for each in (images, t, noise)), strict=True):
-            share = len(part[0]) / len(images)
-            with mixed_precision(ctx.device, ctx.autocast):
-                loss = loss_at(self.net, part[0], process, *part[1:])
-            if share < 1.0:  # so that an undivided batch computes what it always has
-                loss = loss * share
-            loss.backward()  # type: ignore[no-untyped-call]
-            whole += float(loss.detach())
+        mine = share(ranks, images, t, noise)
+        parts = list(zip(*(each.chunk(divisor) for each in mine.tensors), strict=True))
+        for number, part in enumerate(parts, 1):
+            fraction = mine.fraction * len(part[0]) / len(mine.tensors[0])
+            with ranks.apart(model) if number < len(parts) else nullcontext():
+                with mixed_precision(ctx.device, ctx.autocast):
+                    loss = loss_at(model, part[0], process, *part[1:])
+                if fraction < 1.0:  # so that an undivided batch computes what it always has
+                    loss = loss * (fraction * ranks.size)  # gradients become the mean over the ranks
+                loss.backward()  # type: ignore[no-untyped-call]
+            whole += float(loss.detach()) / ranks.size
         self.optimiser.step()
-        return whole
+        return ranks.total(whole)
 
     @property
     def unfinished(self) -> bool:

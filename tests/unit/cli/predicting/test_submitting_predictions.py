@@ -229,3 +229,17 @@ def test_a_shared_folder_may_be_scored_on_every_node(adctl, desk: Bench, photos:
     assert nodes(own) == {"here"}
     assert "here" in nodes(shared)
     assert own.spec.dataset.fingerprint != shared.spec.dataset.fingerprint
+
+
+def test_pushed_pictures_may_be_scored_on_any_node(adctl, desk: Bench, photos: Path) -> None:
+    job = submitted(adctl, desk, str(photos / "good"), "--push")
+    (note,) = desk.store.pushed.all()
+    assert (note.fingerprint, note.files, note.dataset) == (job.spec.dataset.fingerprint, 9, "")
+    assert "photos" not in adctl("data", "list").out
+    far = WorkerRecord(id="far", node="there", pid=1, slots=1, detectors=("pixel_mean",))
+    desk.store.workers.register(far)
+    try:
+        assert "nothing keeps it" in adctl("why", job.id).out
+    finally:
+        desk.store.workers.leave("far")
+        desk.store.jobs.cancel(job.id)
