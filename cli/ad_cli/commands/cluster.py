@@ -40,8 +40,8 @@ def init(
 ) -> None:
     """Make a .env with fresh secrets, and files for compose.
 
-    Files that are there stay as they are. Nobody but you can read .env, and no secret is printed. To have changed passwords count, see
-    docs/deploy.md.
+    Files that are there stay as they are. Nobody but you can read .env, and no secret is printed. To have
+    changed passwords count, see docs/deploy.md.
     """
     from ad_platform.cluster import dotenv, recipes
 

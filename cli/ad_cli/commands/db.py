@@ -52,7 +52,8 @@ def grant(
 ) -> None:
     """Give the accounts of clients and workers their rights.
 
-    On PostgreSQL, what each needs and no more. Run it as the owner of the store, after every upgrade; the accounts must exist.
+    On PostgreSQL, what each needs and no more. Run it as the owner of the store, after every upgrade; the
+    accounts must exist.
     """
     from ad_migrations import Side
     from ad_migrations import grant as give
