@@ -27,13 +27,21 @@ import services
 from ad_platform.cluster import dotenv
 
 PATIENCE = 180.0
-PORTS = {"redis": 6379, "postgres": 5432, "mlflow": 5000, "optuna-dashboard": 8080, "flower": 5555}
+PORTS = {
+    "redis": 6379,
+    "postgres": 5432,
+    "mlflow": 5000,
+    "optuna-dashboard": 8080,
+    "flower": 5555,
+    "metrics": 9464,
+}
 PUBLISHED = {  # the variables of .env that say where, if they do
     "redis": "REDIS_PORT",
     "postgres": "POSTGRES_PORT",
     "mlflow": "MLFLOW_PORT",
     "optuna-dashboard": "DASHBOARD_PORT",
     "flower": "FLOWER_PORT",
+    "metrics": "METRICS_PORT",
 }
 PROGRAMS = {"adctl": "-m ad_cli", "python": "", "celery": "-m celery"}
 VARIABLE = re.compile(r"\$\$|\$\{([A-Z_]+)(?:(:-|:\?)([^}]*))?\}")

@@ -13,10 +13,12 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import yaml
 
 import services
 from ad_cli.main import run
 from ad_platform.cluster import dotenv
+from ad_platform.doctor.web import ask_mlflow
 from composed import Composed, free_ports
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(400)]
@@ -37,7 +39,7 @@ def stack() -> Iterator[Composed]:
     free_ports(root / "cluster" / ".env")
     made = Composed(root / "cluster", root / "run")
     try:
-        made.up("worker", "optuna-dashboard", "flower")
+        made.up("worker", "optuna-dashboard", "flower", "metrics")
         yield made
     finally:
         made.down()
@@ -94,8 +96,16 @@ def test_a_sweep_lies_in_optunas_own_database_and_on_its_pages(stack: Composed) 
 
 
 def test_health_checks_say_so_when_a_service_is_well(stack: Composed) -> None:
-    for name in ("redis", "postgres", "mlflow", "optuna-dashboard", "flower", "worker"):
+    for name in ("redis", "postgres", "mlflow", "optuna-dashboard", "flower", "metrics", "worker"):
         assert stack.healthy(name), name
+
+
+def test_prometheus_is_led_to_the_fleets_figures(stack: Composed) -> None:
+    (scrape,) = yaml.safe_load(stack.file["configs"]["prometheus"]["content"])["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": ["metrics:9464"]}]
+    status, text = ask(stack.address("metrics") + "/metrics")
+    assert status == 200
+    assert "adctl_store_up 1.0" in text
 
 
 def test_pages_with_a_login_ask_for_it(stack: Composed) -> None:
@@ -111,8 +121,8 @@ def test_pages_with_a_login_ask_for_it(stack: Composed) -> None:
 def test_a_wrong_password_of_mlflow_is_told_and_ui_shows_no_account(stack: Composed) -> None:
     wrong = client(stack, "doctor", "--json", code=12, MLFLOW_TRACKING_PASSWORD="wrong-password")
     assert "refuses the account 'client'" in wrong
-    right = json.loads(stack.run("client", "doctor", "--json").stdout)
-    assert [one["level"] for one in right if one["about"] == "mlflow"] == ["ok"]
+    account = stack.environment("client")
+    assert ask_mlflow(account["MLFLOW_TRACKING_URI"], account).level == "ok"
     assert client(stack, "ui", "--no-browser").strip() == stack.address("mlflow")
 
 

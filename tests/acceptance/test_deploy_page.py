@@ -173,7 +173,7 @@ def test_every_line_that_is_typed_does_what_it_says(desk: Desk) -> None:
             check_words(desk, line, said)
     for name in ("adctl.dump", "optuna.dump", "mlflow.dump"):
         assert (desk.folder / name).stat().st_size > 1000
-    jobs = desk.running.run("client", "list", "--json", "--all").stdout
+    jobs = desk.running.run("client", "list", "--json").stdout
     assert '"succeeded"' in jobs, jobs
 
 

@@ -38,10 +38,10 @@ def init(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Make a .env with fresh secrets, and the files for compose where they are missing.
+    """Make a .env with fresh secrets, and files for compose.
 
-    Nobody but you can read .env, and no secret is printed. To have changed passwords count, see
-    docs/deploy.md.
+    Files that are there stay as they are. Nobody but you can read .env, and no secret is printed. To have
+    changed passwords count, see docs/deploy.md.
     """
     from ad_platform.cluster import dotenv, recipes
 
@@ -82,7 +82,7 @@ def env_files(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Write client.env and worker.env, which hosts beside this one need.
+    """Write client.env and worker.env, for other hosts.
 
     They hold passwords: nobody but you can read them, and nothing of them is printed.
     """

@@ -50,9 +50,10 @@ def grant(
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
-    """Give two accounts of PostgreSQL the rights that clients and workers need, and no more.
+    """Give the accounts of clients and workers their rights.
 
-    Run it as the owner of the store, after every upgrade; the accounts must exist.
+    On PostgreSQL, what each needs and no more. Run it as the owner of the store, after every upgrade; the
+    accounts must exist.
     """
     from ad_migrations import Side
     from ad_migrations import grant as give
