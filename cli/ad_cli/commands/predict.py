@@ -144,10 +144,8 @@ def predict(
         "--priority": priority,
         "--max-attempts": max_attempts,
         "--timeout": timeout,
-        "--memory": memory,
-        "--preemptible": preemptible,
-        "--key": key,
     }
+    of_job |= {"--memory": memory, "--preemptible": preemptible, "--key": key}
     if heat_maps and no_heat_maps:
         raise InvalidRequest("give either --heat-maps or --no-heat-maps, not both")
     drawn = {"--heat-maps": heat_maps, "--masks": masks, "--maps": maps}
