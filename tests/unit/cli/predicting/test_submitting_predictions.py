@@ -215,7 +215,7 @@ def test_why_says_that_the_folder_is_on_no_node_with_a_worker(adctl, desk: Bench
         desk.store.jobs.cancel(job.id)
 
     assert f"the images in {photos / 'good'} are not on a node with a fitting worker (there)" in said
-    assert "submit again with --shared" in said
+    assert "submit again with --push, or with --shared if every node has that folder" in said
 
 
 def test_a_shared_folder_may_be_scored_on_every_node(adctl, desk: Bench, photos: Path) -> None:
