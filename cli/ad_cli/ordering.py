@@ -27,7 +27,8 @@ ORDER = (
         "report",
     ),
     *("promote", "models", "threshold", "predict", "results", "export", "serve", "detectors", "data"),
-    *("status", "ui", "down", "doctor", "metrics", "config", "worker", "queue", "gc", "db", "cluster"),
+    *("status", "ui", "down", "doctor", "metrics", "config", "worker", "queue", "quota"),
+    *("gc", "db", "cluster"),
 )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ad_cli import fleet, out, shapes
 from ad_platform.errors import InvalidRequest, Unavailable
-from ad_platform.offers import held_cards
 
 if TYPE_CHECKING:
     from ad_platform.records import Job, WorkerRecord
@@ -75,6 +74,8 @@ def show(settings: Settings, overview: Overview, running: Sequence[Job], *, ever
 
 def slots(worker: WorkerRecord, running: Sequence[Job]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each slot of a worker below SLOT_COLUMNS; which job is in which is not known."""
+    from ad_platform.offers import held_cards
+
     devices = worker.facts.get("devices")
     names = [str(name) for name in devices] if isinstance(devices, list) else []
     held = [job for job in running if job.worker == worker.id for _ in range(job.slots)]

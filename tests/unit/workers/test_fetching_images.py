@@ -59,7 +59,9 @@ def test_a_fit_and_its_evaluation_take_their_images_from_the_storage(desks: Desk
     said = [one.message for one in link.receive() if isinstance(one, say.Report)]
     assert any(words.startswith("fetching images: 0.0 of") for words in said)
     assert desk.pictures is not None
-    assert str(desk.pictures) in places(desk)  # a detector must not look at these either
+    assert str(desk.pictures) in places(
+        desk.assignment, desk.spec, desk.pictures
+    )  # a detector must not look at these either
 
     desks.job = "e"
     shutil.move(folder.with_name("elsewhere"), folder)
