@@ -17,6 +17,9 @@ from ad_platform.store.tables import attempts, is_state, jobs
 KEPT_SHARE = 0.5  # of one worker's leases a second that many together must still make
 
 
+PEER_RATE = 4000  # jobs a second that the peer may give out
+
+
 def rows(
     full: Full, workers: Sequence[int], seconds: float, queued: int
 ) -> tuple[list[list[str]], list[str]]:
@@ -119,8 +122,9 @@ def _peer(
     sql = lease_peer.schema()
     if sql is None:
         return [], ["procrastinate is not installed and was left out: pip install procrastinate."]
-    # Enough for every lap: it is not filled again.
-    lease_peer.prepare(full.url, sql, full.jobs, queued * 20)
+    # Enough for every lap: it is not filled again, and it gives out thousands a second.
+    laps = 2 * len(workers)
+    lease_peer.prepare(full.url, sql, full.jobs, max(queued * 20, round(PEER_RATE * seconds * laps)))
     found, words = [], []
     for what, whole in (("fetch", False), ("fetch, finish", True)):
         runner = lease_peer.runner_of(full.url, whole=whole)
