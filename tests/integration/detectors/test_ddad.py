@@ -11,6 +11,7 @@ from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import Places
 from ad_detectors.errors import ConfigError, NotFinite, StateError, WeightsNotFound
 from ad_detectors.maps import blurred
+from ad_detectors.ranks import Alone
 from ad_detectors.zoo.ddad.config import PRESETS, SPACE, STAGES, Config
 from ad_detectors.zoo.ddad.detector import DDAD
 from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
@@ -71,6 +72,7 @@ class Context:
         self, detector: DDAD, *, seed: int = 5, stop: int | None = None, done: Sequence[str] = ()
     ) -> None:
         self.device, self.seed, self.autocast = torch.device("cpu"), seed, False
+        self.ranks = Alone()
         self.detector, self.stop, self.done = detector, stop, list(done)
         self.reports: list[tuple[int, int]] = []
         self.losses: list[float] = []
