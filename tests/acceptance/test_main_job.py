@@ -18,6 +18,8 @@ from running_platform import PATIENCE, Platform, alive, family
 
 pytestmark = [pytest.mark.redis, pytest.mark.data, pytest.mark.timeout(420)]
 
+# Seconds: beside other work a renewal may be late, and only the kills below are to cost an attempt.
+LEASE = "12"
 STEPS = 24
 EVERY = 2
 FIT_UNDISTURBED = """
@@ -130,7 +132,7 @@ def check_all(platform: Platform, train: str, evaluate: str, data: Path) -> None
 
 
 def test_the_main_job_survives_two_kills_on_one_machine(home: Path, bottle: Path) -> None:
-    platform = Platform(home)
+    platform = Platform(home, {"ADCTL_LEASE": LEASE})
     try:
         platform("up", "--no-ui", "--slots", "1")
         # The supervisor of `up` starts the killed worker again by itself.
@@ -145,7 +147,9 @@ def test_the_main_job_survives_two_kills_on_one_machine(home: Path, bottle: Path
 def test_the_main_job_survives_two_kills_on_postgresql_and_redis(
     home: Path, bottle: Path, postgres_url: str, redis_url: str
 ) -> None:
-    platform = Platform(home, {"ADCTL_DATABASE_URL": postgres_url, "ADCTL_BROKER_URL": redis_url})
+    platform = Platform(
+        home, {"ADCTL_DATABASE_URL": postgres_url, "ADCTL_BROKER_URL": redis_url, "ADCTL_LEASE": LEASE}
+    )
     try:
         platform("db", "upgrade")
         platform.start_worker()
