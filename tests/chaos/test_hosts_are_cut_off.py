@@ -154,7 +154,7 @@ def test_a_host_cut_off_at_work_fences_itself_and_another_goes_on_from_the_stora
     "edge",
     [
         Commit.LEASE.after,
-        f"child/{Edge.HALF}",
+        f"child/{Edge.UPLOAD}",
         f"child/{Edge.MANIFEST}",
         Commit.CHECKPOINT.before,
         Commit.FINISH.before,
