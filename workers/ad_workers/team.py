@@ -147,7 +147,7 @@ class Team:
             words = f"rank {member.rank}: {said['error']}"
             return Failed(failure=FailureClass(said["failure"]), error=words)
         _, status = os.waitpid(member.pid, 0)
-        member.released = True
+        self._members.remove(member)  # its number may soon be somebody else's
         words = f"rank {member.rank}: {describe(os.waitstatus_to_exitcode(status))}"
         return Failed(failure=FailureClass.CRASH, error=words)
 

@@ -2,10 +2,8 @@
 
 import socket
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from ad_platform.records import WorkerRecord
 from ad_platform.settings import Settings
 from ad_platform.stack import ports
 from ad_platform.stack.places import Places
+from answering import answering
 from clientkit import migrated
 
 
@@ -195,28 +194,8 @@ Serve = Callable[[int, bytes], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    servers: list[HTTPServer] = []
-
-    def start(code: int, body: bytes) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                allowed = self.headers.get("Authorization") == "Basic a2ltOmdlaGVpbQ=="
-                self.send_response(200 if code == 401 and allowed else code)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with answering() as start:
+        yield lambda code, body: start(code, body, account="Basic a2ltOmdlaGVpbQ==")
 
 
 def test_an_mlflow_that_answers_is_fine_and_each_refusal_says_what_to_do(serve):

@@ -2,8 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,13 @@ from ad_platform.lifeline import Stop
 from ad_platform.settings import load
 from ad_platform.tracking import main
 from ad_platform.tracking.reachable import knock
+from answering import Answering, answering
 
 
 @pytest.fixture
-def answering() -> Iterator[Callable[[int], str]]:
-    servers: list[HTTPServer] = []
-
-    def start(code: int) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(code)
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def served() -> Iterator[Answering]:
+    with answering() as start:
+        yield start
 
 
 def closed_port() -> int:
@@ -47,12 +29,12 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("code", [200, 401, 403, 404, 500])
-def test_whatever_answers_is_left_to_mlflow(answering: Callable[[int], str], code: int) -> None:
-    knock(answering(code))
+def test_whatever_answers_is_left_to_mlflow(served: Answering, code: int) -> None:
+    knock(served(code))
 
 
-def test_a_server_that_speaks_no_plain_http_is_left_to_mlflow(answering: Callable[[int], str]) -> None:
-    knock(answering(200).replace("http://", "https://"))
+def test_a_server_that_speaks_no_plain_http_is_left_to_mlflow(served: Answering) -> None:
+    knock(served(200).replace("http://", "https://"))
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////tmp/mlflow.db", "/tmp/mlruns", "databricks"])
