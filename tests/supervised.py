@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from ad_platform.records import (
     Capabilities,
     CheckpointRecord,
-    Crew,
     Job,
     Lease,
+    Occupancy,
     Outcome,
     Preemption,
     Progress,
@@ -85,7 +85,7 @@ class FakeLeases(Leases):
         self.reason, self.preempted = reason, preempted
         return lease.job
 
-    def preempt(self, crew: Crew) -> list[Preemption]:
+    def preempt(self, occupancy: Occupancy) -> list[Preemption]:
         return []
 
     def reap(self) -> list[Job]:

@@ -173,7 +173,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
+class Occupancy:
     """What a worker runs, for whoever looks which of it could make room for a more urgent job.
 
     A slot without a card counts as a card with the machine's memory.

@@ -11,7 +11,7 @@ from ad_platform.pictures.fetched import FetchedSets
 from ad_platform.pictures.fetching import Fetcher
 from ad_platform.pictures.sets import read_set
 from ad_platform.queue.memory import MemoryQueue
-from ad_platform.records import Capabilities, Champion, Crew, Job, Room
+from ad_platform.records import Capabilities, Champion, Job, Occupancy, Room
 from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
 from ad_platform.retention.collecting import Collector
@@ -126,8 +126,8 @@ def _preempted(land: Ground) -> None:
     lease = store.leases.lease(able, 60, low.id)
     assert lease is not None
     (high,) = store.jobs.submit([replace(kept, priority=9)])
-    crew = Crew(can=able, free=(), held={low.id: (Room(1000),)})
-    assert [one.by for one in store.leases.preempt(crew)] == [high.id]
+    occupancy = Occupancy(can=able, free=(), held={low.id: (Room(1000),)})
+    assert [one.by for one in store.leases.preempt(occupancy)] == [high.id]
     for job in (low, high):
         store.jobs.cancel(job.id)
     store.leases.give_back(lease, "preempted", preempted=True)

@@ -10,7 +10,7 @@ from ad_detectors import cpus
 from ad_platform.errors import AdctlError
 from ad_platform.failpoints import Edge, reach
 from ad_platform.offers import CardNow
-from ad_platform.records import Capabilities, Crew, Lease, Outcome, Room
+from ad_platform.records import Capabilities, Lease, Occupancy, Outcome, Room
 from ad_platform.results import selected_on
 from ad_platform.settings import Settings
 from ad_platform.specs import JobSpec
@@ -87,16 +87,16 @@ class Slots:
         running = list(self.running.values())
         if self.draining.is_set() or not any(one.lease.job.preemptible for one in running):
             return
-        for asked in self.store.leases.preempt(self._crew(running)):
+        for asked in self.store.leases.preempt(self._occupancy(running)):
             log.info("job %s is asked to make room for job %s", asked.victim, asked.by)
 
-    def _crew(self, running: Sequence[Supervisor]) -> Crew:
+    def _occupancy(self, running: Sequence[Supervisor]) -> Occupancy:
         cards, held = self.ledger.cards(), self.ledger.held
         can = self._capabilities(cards)
         rooms = {card.uuid: card.room for card in cards}
         free = can.cards if cards else (Room(can.memory_mb),) * (len(self.devices) - len(held))
         asked = {one.lease.job_id: one.lease.job.memory_mb for one in running}
-        return Crew(
+        return Occupancy(
             can=can,
             free=free,
             held={

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from ad_platform.records import Capabilities, Crew, Job, Lease, Outcome, Preemption, Progress, Renewal
+from ad_platform.records import Capabilities, Job, Lease, Occupancy, Outcome, Preemption, Progress, Renewal
 from ad_platform.specs import Json
 
 # Seconds after its submit from which a worker leaves cards free for a job that asks for several.
@@ -84,7 +84,7 @@ class Leases(ABC):
         """
 
     @abstractmethod
-    def preempt(self, crew: Crew) -> list[Preemption]:
+    def preempt(self, occupancy: Occupancy) -> list[Preemption]:
         """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which.
 
         For each queued job, in the order of the worker's line, that the worker could be given but for what

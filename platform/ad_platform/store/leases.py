@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from ad_platform.errors import InvalidValue, LeaseLost
 from ad_platform.failpoints import Commit
-from ad_platform.records import Capabilities, Crew, Job, Lease, Outcome, Preemption, Progress, Renewal
+from ad_platform.records import Capabilities, Job, Lease, Occupancy, Outcome, Preemption, Progress, Renewal
 from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
@@ -97,13 +97,13 @@ class SqlLeases(lease_contract.Leases):
         """Queue the job again, keeping its checkpoints and counting no failure."""
         return self._db.write(lambda tx: _give_back(tx, lease, reason, preempted), Commit.GIVE_BACK)
 
-    def preempt(self, crew: Crew) -> list[Preemption]:
+    def preempt(self, occupancy: Occupancy) -> list[Preemption]:
         """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which."""
         # A look first: a reader waits for nobody.
-        if not self._db.read(lambda tx: preemption.wanted(tx, crew)):
+        if not self._db.read(lambda tx: preemption.wanted(tx, occupancy)):
             return []
         return self._db.write(
-            lambda tx: preemption.preempt(tx, crew, in_line), Commit.PREEMPT, lambda asked: bool(asked)
+            lambda tx: preemption.preempt(tx, occupancy, in_line), Commit.PREEMPT, lambda asked: bool(asked)
         )
 
     def reap(self) -> list[Job]:

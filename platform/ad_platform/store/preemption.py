@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, exists, select, update
 
 from ad_platform import offers
-from ad_platform.records import Capabilities, Crew, Preemption, Room
+from ad_platform.records import Capabilities, Occupancy, Preemption, Room
 from ad_platform.states import JobState
 from ad_platform.store.database import Transaction
 from ad_platform.store.holding_back import SILENCE, InLine
@@ -19,24 +19,24 @@ from ad_platform.store.workers import roster
 MOST = 20  # urgent jobs that are looked at in one go
 
 
-def wanted(tx: Transaction, crew: Crew) -> bool:
+def wanted(tx: Transaction, occupancy: Occupancy) -> bool:
     """Say whether there is anybody to ask, and anything more urgent: nearly always there is not."""
-    least = min((row.priority for row in _held(tx, crew) if _willing(row, crew)), default=None)
+    least = min((row.priority for row in _held(tx, occupancy) if _willing(row, occupancy)), default=None)
     if least is None:
         return False
     urgent = select(jobs.c.id).where(
-        is_state(JobState.QUEUED), jobs.c.queue.in_(sorted(crew.can.queues)), jobs.c.priority > least
+        is_state(JobState.QUEUED), jobs.c.queue.in_(sorted(occupancy.can.queues)), jobs.c.priority > least
     )
     return tx.first(urgent.limit(1)) is not None
 
 
-def preempt(tx: Transaction, crew: Crew, in_line: InLine) -> list[Preemption]:
+def preempt(tx: Transaction, occupancy: Occupancy, in_line: InLine) -> list[Preemption]:
     """Ask preemptible running jobs of a worker to make room for more urgent ones, and return which."""
-    held = _held(tx, crew)
-    willing = [row for row in held if _willing(row, crew)]
+    held = _held(tx, occupancy)
+    willing = [row for row in held if _willing(row, occupancy)]
     if not willing:
         return []
-    scene = _Scene(tx, crew, held, willing, in_line)
+    scene = _Scene(tx, occupancy, held, willing, in_line)
     for job in scene.urgent():
         scene.serve(job)
     return scene.asked
@@ -48,27 +48,27 @@ class _Scene:
     def __init__(
         self,
         tx: Transaction,
-        crew: Crew,
+        occupancy: Occupancy,
         held: Sequence[Row[Any]],
         willing: Sequence[Row[Any]],
         in_line: InLine,
     ) -> None:
-        self._tx, self._crew, self._in_line = tx, crew, in_line
+        self._tx, self._occupancy, self._in_line = tx, occupancy, in_line
         self._willing = list(willing)
         leaving = [
-            row for row in held if row.cancel_requested or row.prune_requested or row.id in crew.ending
+            row for row in held if row.cancel_requested or row.prune_requested or row.id in occupancy.ending
         ]
         # What is free before what will be: who can be given the former need not wait.
-        self._rooms = [*crew.free, *(room for row in leaving for room in crew.held[row.id])]
+        self._rooms = [*occupancy.free, *(room for row in leaving for room in occupancy.held[row.id])]
         self._elsewhere: list[Capabilities] | None = None
         self.asked: list[Preemption] = []
 
     def urgent(self) -> Sequence[Row[Any]]:
         """Return the queued jobs, the first in the line first, that somebody here might make room for."""
-        job, crew = candidate, self._crew
+        job, occupancy = candidate, self._occupancy
         least = min(row.priority for row in self._willing)
         # Whatever memory of the machine is taken now: victims give theirs back.
-        whole = replace(crew.can.idle, memory_mb=offers.UNTOLD)
+        whole = replace(occupancy.can.idle, memory_mb=offers.UNTOLD)
         more = (job.c.gpus, job.c.memory_mb, job.c.cpu_only)
         line = self._in_line(self._tx, whole).add_columns(*more)
         return self._tx.rows(line.where(job.c.priority > least).limit(MOST))
@@ -88,14 +88,14 @@ class _Scene:
             self._rooms = []  # spoken for, at least in part: what is left is given out by the next look
 
     def _placed(self, job: Row[Any], rooms: Sequence[Room]) -> list[int] | None:
-        if job.cpu_only or not self._crew.can.idle.cards:
+        if job.cpu_only or not self._occupancy.can.idle.cards:
             fitting = [place for place, room in enumerate(rooms) if self._memory(room) >= job.memory_mb]
             return fitting[:1] or None
         return offers.placed(job.gpus, job.memory_mb, rooms)
 
     def _memory(self, room: Room) -> int:
         """Return the machine's memory that a job has in a slot."""
-        return room.mb if not self._crew.can.idle.cards else self._crew.can.memory_mb
+        return room.mb if not self._occupancy.can.idle.cards else self._occupancy.can.memory_mb
 
     def _locked(self, job: Row[Any]) -> bool:
         """Keep others from taking an urgent job, or from making room for it, until this look is over."""
@@ -114,7 +114,7 @@ class _Scene:
             free = [
                 offers.free(one)
                 for one in others
-                if one.state == "online" and one.id != self._crew.can.worker
+                if one.state == "online" and one.id != self._occupancy.can.worker
             ]
             self._elsewhere = [one for one in free if one is not None]
         here = candidate.c.id == job.job_id
@@ -138,7 +138,7 @@ class _Scene:
         return chosen
 
     def _with(self, victims: Sequence[Row[Any]]) -> list[Room]:
-        return [*self._rooms, *(room for row in victims for room in self._crew.held[row.id])]
+        return [*self._rooms, *(room for row in victims for room in self._occupancy.held[row.id])]
 
     def _ask(self, victim: Row[Any], job: Row[Any]) -> None:
         this = (jobs.c.id == victim.id, jobs.c.attempt == victim.attempt, is_state(JobState.RUNNING))
@@ -150,7 +150,7 @@ class _Scene:
         self.asked.append(Preemption(victim=victim.id, by=job.job_id))
 
 
-def _held(tx: Transaction, crew: Crew) -> Sequence[Row[Any]]:
+def _held(tx: Transaction, occupancy: Occupancy) -> Sequence[Row[Any]]:
     """Return the running jobs of a worker, the least urgent and the youngest attempt first."""
     other = jobs.alias("other")
     goes_first = exists().where(other.c.id == jobs.c.preempted_for, is_state(JobState.QUEUED, other))
@@ -162,12 +162,16 @@ def _held(tx: Transaction, crew: Crew) -> Sequence[Row[Any]]:
     )
     found = (
         select(*(jobs.c[name] for name in names), goes_first.label("marked"))
-        .where(jobs.c.id.in_(sorted(crew.held)), jobs.c.worker == crew.can.worker, is_state(JobState.RUNNING))
+        .where(
+            jobs.c.id.in_(sorted(occupancy.held)),
+            jobs.c.worker == occupancy.can.worker,
+            is_state(JobState.RUNNING),
+        )
         .order_by(jobs.c.priority, begun.desc(), jobs.c.seq.desc())
     )
     return tx.rows(found)
 
 
-def _willing(row: Row[Any], crew: Crew) -> bool:
-    ends = row.cancel_requested or row.prune_requested or row.id in crew.ending
+def _willing(row: Row[Any], occupancy: Occupancy) -> bool:
+    ends = row.cancel_requested or row.prune_requested or row.id in occupancy.ending
     return bool(row.preemptible) and not row.marked and not ends

@@ -11,7 +11,7 @@ from ad_platform.devices import Card, Devices
 from ad_platform.errors import InvalidRequest, InvalidValue
 from ad_platform.memory import megabytes, words
 from ad_platform.offers import CardNow, Holder, Load
-from ad_platform.records import Capabilities, Crew, Lease, Outcome, Room, WorkerRecord
+from ad_platform.records import Capabilities, Lease, Occupancy, Outcome, Room, WorkerRecord
 from ad_platform.specs import JobSpec
 from ad_platform.states import AttemptOutcome
 from ad_platform.store.lease_contract import HELD_BACK_AFTER
@@ -242,7 +242,7 @@ def test_why_of_both_tells_who_makes_room_for_whom(adctl, desk: Bench, screw: Pa
     can = Capabilities(
         worker="w1", node="here", detectors=frozenset({"toy"}), whole=(Room(81_000),), memory_mb=64_000
     )
-    desk.store.leases.preempt(Crew(can=can, free=(), held={low: (Room(81_000),)}))
+    desk.store.leases.preempt(Occupancy(can=can, free=(), held={low: (Room(81_000),)}))
 
     assert f"it makes room for job {high} (train toy on parts/screw) of priority 5" in adctl("why", low).out
     told = adctl("why", high).out
