@@ -17,7 +17,11 @@ CLIENTS: dict[str, frozenset[str]] = {
     | {"of_keys", "retry", "count"},
     "leases": frozenset({"reap"}),
     "outbox": frozenset({"owed", "rung", "remind"}),
-    "queues": frozenset({"pause", "resume", "paused", "loads", "line"}),
+    "queues": frozenset({"pause", "resume", "paused", "loads", "line", "held_back"}),
+    "quotas": frozenset({"set", "clear", "all"}),
+    "peaks": frozenset({"of"}),
+    "pushed": frozenset({"record", "get", "all", "forget"}),
+    "telemetry": frozenset(),  # what Prometheus asks for, by a worker's account
     "workers": frozenset({"drain", "roster", "hold", "holdings", "catalogue"}),
     "artifacts": frozenset({"checkpoints", "stage"}),
     "champions": frozenset({"promote", "current", "history", "in_force"}),

@@ -100,7 +100,7 @@ RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
         "shipments": Rights(_INTO, fixed=("job_id",)),
         "collector": Rights(_INTO, columns=("owner", "owned_until")),
         "collected": Rights(_OUT, fixed=("place",)),
-        "quotas": Rights(),
+        "quotas": Rights(columns=("at",)),  # PostgreSQL lets nobody else lock a row, as a lease does
         "held_back": Rights(_OUT, fixed=("worker",)),
         "peaks": Rights(_INTO, columns=("peak_mb", "runs", "at")),
         "pushed": Rights(_OUT, fixed=("fingerprint",)),
