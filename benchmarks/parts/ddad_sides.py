@@ -183,9 +183,10 @@ class PlainTraining:
         return plain.training_step(self.net, self.optimiser, images, t, noise)
 
 
-def our_detector(scene: Scene, *, compat: bool) -> Detector:
+def our_detector(scene: Scene, *, compat: bool, score_bfloat16: bool = False) -> Detector:
     """Return ours as a fit would have left it; with `compat` it scores as published."""
-    detector = registry.create("ddad", replace(scene.config, compat=compat))
+    config = replace(scene.config, compat=compat, score_bfloat16=score_bfloat16)
+    detector = registry.create("ddad", config)
     extractor = features.with_weights(BACKBONE, scene.config.feature_strides, torchvision_net().state_dict())
     detector.restore(
         {

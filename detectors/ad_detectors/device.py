@@ -76,11 +76,12 @@ def _cuda(indices: tuple[int, ...], reason: str) -> Device:
     return Device(chosen, reason, autocast=torch.cuda.is_bf16_supported())
 
 
-def mixed_precision(device: torch.device, wanted: bool) -> torch.autocast:
-    """Return the context to compute in: bfloat16 where it is wanted, and on CUDA alone."""
+def mixed_precision(device: torch.device, wanted: bool, *, on_cpu: bool = False) -> torch.autocast:
+    """Return the context to compute in: bfloat16 where it is wanted on CUDA, or asked for on a CPU."""
     import torch
 
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and device.type == "cuda")
+    enabled = {"cuda": wanted, "cpu": on_cpu}.get(device.type, False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def reading_threads(device: torch.device) -> int:

@@ -22,7 +22,7 @@ MULTIPLIERS: dict[int, tuple[int, ...]] = {  # widths per level, in base channel
     32: (1, 2, 3, 4),
 }
 T = TypeVar("T")
-REMADE = 1024  # places of the smallest map whose neighbours in memory are not kept for its gradient
+REMADE = 64  # places of the smallest map whose neighbours in memory are not kept for its gradient
 CHANNELS_LAST = ("cpu", "cuda")  # where convolutions run fastest with channels last
 
 
@@ -216,6 +216,9 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what attention adds."""
+        return cast("Tensor", remade(self._attend, x))
+
+    def _attend(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         # With a place's channels side by side, as the fused kernel of a CPU wants them: with channels last
         # none of these steps copies. Convolutions over one place are products with a matrix.
@@ -229,10 +232,10 @@ class AttentionBlock(nn.Module):
 
 
 def remade(layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
-    """Apply layers that end with a convolution; in training keep their inputs, and nothing in between.
+    """Apply layers that end with a product; in training keep their inputs, and nothing in between.
 
     What lies between is cheap beside a convolution, and is computed again when gradients are: it stops before
-    the convolution, whose own result nobody needs. Small maps take little memory, so they are kept.
+    the last product, whose own result nobody needs. The smallest maps take little memory, so they are kept.
     """
     if not torch.is_grad_enabled() or x.shape[-2] * x.shape[-1] < REMADE:
         return layers(x, *others)

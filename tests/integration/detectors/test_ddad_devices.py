@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,7 +48,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Note whether mixed precision was wanted, each time it could have been."""
     wanted: list[bool] = []
 
-    def note(on: torch.device, want: bool) -> AbstractContextManager[None]:
+    def note(on: torch.device, want: bool, *, on_cpu: bool = False) -> AbstractContextManager[None]:
+        assert not on_cpu
         wanted.append(want)
         return nullcontext()
 
@@ -82,6 +84,19 @@ def test_a_state_that_does_not_say_how_it_was_fitted_is_scored_in_full_precision
     asked.clear()
     older.score(IMAGES.pixels[:1])
     assert asked == [False]
+
+
+def test_a_cpu_rebuilds_in_bfloat16_only_when_it_is_asked_to_with_much_the_same_scores() -> None:
+    detector = fitted(autocast=False, backbone="none", adapt_steps=0, steps=20)
+    images = pictures(6, 32, seed=9)
+    full = detector.score(images).images
+    sooner = DDAD(replace(detector.config, score_bfloat16=True))
+    sooner.restore(detector.state())
+    near = sooner.score(images).images
+    assert not torch.equal(near, full)
+    torch.testing.assert_close(near, full, rtol=3e-2, atol=0.0)
+    alone = torch.cat([sooner.score(image[None]).images for image in images])
+    assert torch.equal(near, alone), "the score of an image depends on its batch"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,13 @@ class Config:
     compat_batch: Annotated[
         int, Field(ge=1, le=1024, description="images that are scored together with compat; VisA has 32")
     ] = 16
+    score_bfloat16: Annotated[
+        bool,
+        Field(
+            description="rebuild in bfloat16 on a CPU too: faster where it computes that, the third digit "
+            "of a score moves"
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""
@@ -217,7 +224,7 @@ _ADAPTATION = (
     *("adapt_eta", "adapt_same", "compat"),
 )
 _TRAJECTORY = ("noise_step", "skip", "eta")
-_SCORE = ("w", "v", "blur_sigma", "scale_images", "compat_batch")
+_SCORE = ("w", "v", "blur_sigma", "scale_images", "compat_batch", "score_bfloat16")
 
 STAGES: tuple[Stage, ...] = (
     _DENOISER,

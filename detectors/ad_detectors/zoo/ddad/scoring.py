@@ -30,15 +30,15 @@ class Fitted:
     extractor: FeatureExtractor | None
     seed: int  # from which the noise is drawn
     device: torch.device
-    mixed: bool  # whether the U-Net may compute in bfloat16
+    mixed: bool  # whether the U-Net may compute in bfloat16 on CUDA
 
 
-def predictor(net: UNet, device: torch.device, mixed: bool) -> Predict:
+def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> Predict:
     """Return the network in eval mode as a function, in mixed precision where that is wanted."""
     net.eval()
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        with mixed_precision(device, mixed):
+        with mixed_precision(device, mixed, on_cpu=on_cpu):
             return net(x, t).float()  # type: ignore[no-any-return]
 
     return predict
@@ -59,7 +59,7 @@ def compared(fitted: Fitted, config: Config, images: Tensor) -> tuple[Tensor, Te
     noise = noise_of(generators, images.shape[1:], fitted.device)
     shown = normalised(images.to(fitted.device))
     trajectory = Trajectory(w=config.w, noise_step=config.noise_step, skip=config.skip, eta=config.eta)
-    predict = predictor(fitted.net, fitted.device, fitted.mixed)
+    predict = predictor(fitted.net, fitted.device, fitted.mixed, on_cpu=config.score_bfloat16)
     return shown, reconstruct(predict, shown, shown, schedule.linear(), trajectory, noise)
 
 
