@@ -216,7 +216,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what attention adds."""
-        return cast("Tensor", remade(self._attend, x))
+        return remade(self._attend, x)
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
