@@ -37,6 +37,7 @@ class Assignment:
     ranks: int = 1  # processes that fit together, each on a card of its own
     pushed: bool = False  # whether its images lie in the storage too
     fetch_limit: int = 0  # bytes of such images that the node keeps
+    roots: tuple[str, ...] = ()  # the folders that its images may lie in; none: anywhere
 
     @property
     def cuda(self) -> str | None:
@@ -161,6 +162,6 @@ def decode(line: bytes) -> object:
     if kind is Failed:
         return Failed(failure=FailureClass(value["failure"]), error=value["error"])
     if kind is Assignment:
-        value["lineage"] = tuple(value["lineage"])
+        value["lineage"], value["roots"] = tuple(value["lineage"]), tuple(value["roots"])
         value["devices"] = tuple(Gpu(**gpu) for gpu in value["devices"])
     return kind(**value)

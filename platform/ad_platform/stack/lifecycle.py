@@ -14,6 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from ad_platform.errors import DiskFull, MissingExtra, Unavailable
+from ad_platform.roots import VARIABLE
 from ad_platform.settings import Settings
 from ad_platform.stack import leftovers, ports
 from ad_platform.stack.control import Control, ServiceState
@@ -296,6 +297,7 @@ def environment(settings: Settings, base: Mapping[str, str] | None = None) -> di
         "ADCTL_STORAGE_URL": storage,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "ADCTL_DATA": str(settings.data_root),
+        **({VARIABLE: os.pathsep.join(map(str, settings.more_roots))} if settings.more_roots else {}),
         **({"ADCTL_WEIGHTS": str(settings.weights)} if settings.weights else {}),
         "ADCTL_NODE": settings.node,
         "ADCTL_USER": settings.user,
