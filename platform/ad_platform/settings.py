@@ -46,11 +46,11 @@ class Settings:
 
     @property
     def roots(self) -> Roots:
-        """Return where a worker reads pictures; on a machine of one person, anywhere unless told otherwise.
+        """Return where a worker reads pictures; where the store is a file, anywhere unless told otherwise.
 
         There whoever submits is whoever computes; elsewhere a job must not be a way to read a worker's files.
         """
-        if self.embedded and not self.more_roots:
+        if self.database_url.startswith("sqlite") and not self.more_roots:
             return Roots()
         return Roots.of((self.data_root, *self.more_roots))
 
