@@ -41,6 +41,7 @@ from ad_workers.card_claims import Claims
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
 from ad_workers.holdings import advertise
+from ad_workers.hearing import Careful, hint_of
 from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
 from ad_workers.metrics import WorkerCollector, serve, uses
@@ -248,9 +249,9 @@ class Worker:
         slots = self.slots
 
         @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]
-        def wake(task: Any, job_id: str = "") -> None:
+        def wake(task: Any, hint: object = "", *_: object, **__: object) -> None:
             try:
-                if slots.wake(job_id, lambda leased: _show(task.request.id, leased)):
+                if slots.wake(hint_of(hint), lambda leased: _show(task.request.id, leased)):
                     # Wake-ups may have been lost while it ran: go on to the next job by oneself.
                     self.queue.ring("", own_queue(self.id), 0)
             except AdctlError as error:
@@ -267,6 +268,7 @@ class Worker:
             without_gossip=True,
             without_mingle=True,
             quiet=True,
+            consumer_cls=Careful,
         )
         worker.obey_signals, worker.broke = self.obey_signals, self.broke
         worker.start()
