@@ -19,7 +19,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
-from ad_platform import failpoints, structured_logs
+from ad_platform import cores, failpoints, structured_logs
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -40,8 +40,8 @@ from ad_workers.boottime import boottime
 from ad_workers.card_claims import Claims
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
-from ad_workers.holdings import advertise
 from ad_workers.hearing import Careful, hint_of
+from ad_workers.holdings import advertise
 from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
 from ad_workers.metrics import WorkerCollector, serve, uses
@@ -77,6 +77,7 @@ def start(
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    cores.leave_none()
     for armed in failpoints.armed_by(os.environ):
         log.warning("a test's trap is armed: %s does %s at %s", failpoints.VARIABLE, armed.action, armed.name)
     machine = look()

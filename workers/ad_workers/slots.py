@@ -11,6 +11,7 @@ from ad_platform.errors import AdctlError
 from ad_platform.failpoints import Edge, reach
 from ad_platform.offers import CardNow
 from ad_platform.records import Capabilities, Lease, Occupancy, Outcome, Room
+from ad_platform.redaction import redacted
 from ad_platform.results import selected_on
 from ad_platform.settings import Settings
 from ad_platform.specs import JobSpec
@@ -136,7 +137,9 @@ class Slots:
         except (AdctlError, OSError) as error:  # no room for a folder, no more processes
             log.error("job %s could not be started: %s", lease.job_id, error)
             outcome = Outcome(
-                outcome=AttemptOutcome.FAILED, failure=FailureClass.INFRA, error=f"could not start: {error}"
+                outcome=AttemptOutcome.FAILED,
+                failure=FailureClass.INFRA,
+                error=redacted(f"could not start: {error}"),
             )
             self.store.leases.finish(lease, outcome)
             return

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from ad_platform import cores
 from ad_platform.errors import DiskFull, MissingExtra, Unavailable
 from ad_platform.roots import VARIABLE
 from ad_platform.settings import Settings
@@ -220,6 +221,7 @@ def _launch(
     places.config.write_text(supervisor_config(places, wanted))
     output = places.logs / "supervisord.out"
     with output.open("wb") as file:
+        cores.leave_none()
         started = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(places.config)],
             cwd=settings.home,

@@ -21,8 +21,8 @@ _CHUNK = 1 << 20
 class FolderBlobs:
     """The blobs of a folder on a local or mounted disk.
 
-    A link in it that leads elsewhere, as anybody may have put there who writes to the storage, is not followed:
-    each method raises CorruptBundle for a path below one.
+    A link in it that leads elsewhere is not followed, since whoever writes to the storage may have put it
+    there: each method raises CorruptBundle for a path below one.
     """
 
     def __init__(self, root: Path) -> None:

@@ -1,10 +1,10 @@
 """CMA-ES whose state, kept by Optuna as a pickle beside each trial, is read back as numbers and nothing else.
 
-Whoever may write to Optuna's database could otherwise run a program in every worker that takes a sweep further.
+Whoever may write to Optuna's database could otherwise run a program in a worker that takes a sweep further.
 """
 
 import io
-import pickle  # noqa: S403 - read below with a list of what may be in it
+import pickle
 from typing import TYPE_CHECKING, Any
 
 from optuna.samplers import CmaEsSampler

@@ -50,7 +50,9 @@ def message(body: bytes, kind: str = "application/json", task: str = "adctl.wake
 
 
 def arguments(*args: object, **named: object) -> bytes:
-    return json.dumps([args, named, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]).encode()
+    return json.dumps(
+        [args, named, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    ).encode()
 
 
 def hostile(sign: Path) -> list[str]:
@@ -102,5 +104,9 @@ def test_messages_that_are_none_of_ours_run_nothing_and_stop_no_worker(land: Gro
 def test_a_worker_takes_json_alone_and_knows_one_task_of_ours() -> None:
     app = make_app("redis://127.0.0.1:1/0")
     assert app.conf.accept_content == ["json"]
-    assert (app.conf.task_serializer, app.conf.event_serializer, app.conf.result_backend) == ("json", "json", None)
+    assert (app.conf.task_serializer, app.conf.event_serializer, app.conf.result_backend) == (
+        "json",
+        "json",
+        None,
+    )
     assert [name for name in app.tasks if not name.startswith("celery.")] == []

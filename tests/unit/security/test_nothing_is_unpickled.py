@@ -10,10 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
-import optuna
 from ad_detectors import checkpoint, registry
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import Places
@@ -91,7 +91,7 @@ def test_a_checkpoint_or_a_model_is_tensors_and_json(planted: bytes, tmp_path: P
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt", ".bin"])
 def test_weights_of_a_backbone_are_tensors(planted: bytes, tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"resnet18{suffix}").write_bytes(planted)
-    with pytest.raises(StateError, match="cannot read weights file"):
+    with pytest.raises(StateError, match=r"cannot read weights file"):
         features.load("resnet18", (8,), places=Places(folder=tmp_path))
 
 
@@ -107,7 +107,7 @@ def test_a_backbone_is_a_name_and_no_place_to_load_code_or_weights_from(name: st
 
 def test_a_published_checkpoint_is_tensors(planted: bytes, tmp_path: Path) -> None:
     (tmp_path / "2000").write_bytes(planted)
-    with pytest.raises(StateError, match="cannot be read as tensors|no state dict"):
+    with pytest.raises(StateError, match=r"cannot be read as tensors|no state dict"):
         importing.read(tmp_path / "2000")
 
 
@@ -125,7 +125,7 @@ def test_a_registered_models_folder_is_read_as_json(planted: bytes, tmp_path: Pa
         (tmp_path / "python_model.pkl").write_bytes(planted)
         assert places.find(tmp_path).detector == "pixel_mean"
         return
-    with pytest.raises(StateError, match="cannot read|no JSON"):
+    with pytest.raises(StateError, match=r"cannot read|no JSON"):
         places.find(tmp_path)
 
 
@@ -176,5 +176,5 @@ def test_the_state_that_cmaes_keeps_in_optunas_database_runs_nothing(tmp_path: P
     with closing(sqlite3.connect(tmp_path / "optuna.db")) as database, database:
         change = "UPDATE trial_system_attributes SET value_json = ? WHERE key LIKE '%optimizer%'"
         assert database.execute(change, (hostile,)).rowcount > 0  # it goes on from such a state, and did
-    with pytest.raises(StoreDamaged, match="pathlib.*no part of a state"):
+    with pytest.raises(StoreDamaged, match=r"pathlib.*no part of a state"):
         tried(sweep(tmp_path), 1)

@@ -57,7 +57,9 @@ def test_on_a_cluster_the_roots_are_the_data_folder_and_what_is_named_and_for_on
     assert environment.load({**shared, "ADCTL_DATA_ROOTS": "/"}).roots.hold("/etc")
 
 
-@pytest.mark.parametrize("path", ["{root}/../private", "/etc", "{root}-private", "", "file:///etc", "data:,x"])
+@pytest.mark.parametrize(
+    "path", ["{root}/../private", "/etc", "{root}-private", "", "file:///etc", "data:,x"]
+)
 def test_a_folder_outside_the_roots_is_not_held(tmp_path: Path, path: str) -> None:
     (tmp_path / "data").mkdir()
     roots = Roots.of([tmp_path / "data"])
@@ -73,7 +75,7 @@ def test_a_job_reads_a_category_below_the_roots_and_none_beside_them(desks: Desk
     for path in (str(outer), way_out):
         spec = spec_of(JobKind.TRAIN, outer, "x")
         desk = confined(desks, replace(spec, dataset=replace(spec.dataset, path=path)), root)
-        with pytest.raises(InvalidData, match="lies outside .*ADCTL_DATA_ROOTS"):
+        with pytest.raises(InvalidData, match=r"lies outside .*ADCTL_DATA_ROOTS"):
             open_images(desk)
 
 
@@ -194,7 +196,8 @@ def test_a_link_in_the_storage_is_no_way_to_read_write_or_remove_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x", "data:,x", "zip://x::http://127.0.0.1:1/y", "gopher://x"]
+    "url",
+    ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x", "data:,x", "zip://x::http://127.0.0.1:1/y", "gopher://x"],
 )
 def test_a_path_in_the_storage_is_never_an_address(tmp_path: Path, url: str) -> None:
     storage = open_storage(str(tmp_path))
