@@ -187,8 +187,10 @@ def assignment(storage_url: str) -> say.Assignment:
 def test_a_childs_environment_has_what_the_storage_needs_and_no_other_account() -> None:
     kept = for_children({**PLANTED, "PATH": "/bin", "ADCTL_WEIGHTS": "/w", "MLFLOW_TRACKING_URI": "http://x"})
     assert sorted(kept) == sorted(
-        ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "SOMEBODYS_API_KEY", "STORE", "PROXIED", "SHORT_PASSWORD"]
-        + ["PATH", "ADCTL_WEIGHTS"]
+        [
+            *("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "SOMEBODYS_API_KEY", "STORE", "PROXIED", "SHORT_PASSWORD"),
+            *("PATH", "ADCTL_WEIGHTS"),
+        ]
     )
 
 
