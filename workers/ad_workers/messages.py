@@ -153,8 +153,12 @@ def encode(message: object) -> bytes:
 
 def decode(line: bytes) -> object:
     """Return the message a line stands for; raise ValueError for anything else."""
-    value = json.loads(line)
-    kind = _TYPES.get(value.pop("type", ""))
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        value = None
+    named = value.pop("type", "") if isinstance(value, dict) else None
+    kind = _TYPES.get(named) if isinstance(named, str) else None
     if kind is None:
         raise ValueError(f"not a message: {line[:80]!r}")
     if kind is Order:
