@@ -1,4 +1,4 @@
-"""The page about security names tests that are there, for each who might want something, and what it leaves out."""
+"""The page about security names tests that are there for each attacker, and says what is left out."""
 
 import re
 
