@@ -9,7 +9,7 @@ ROOTS = $(CURDIR)/platform:$(CURDIR)/workers:$(CURDIR)/detectors:$(CURDIR)/cli:$
 SIDE_BY_SIDE ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart install test check lint fmt up down slow chaos soak mutants bench
+.PHONY: help quickstart install test check lint fmt up down slow chaos soak mutants bench audit
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -63,6 +63,9 @@ soak: ## Fight for 1,000 jobs while everything is killed at random (ADCTL_SOAK_J
 
 mutants: ## Take each promise's guard away and see its test turn red (ONLY="1 7": those)
 	"$(BIN)/python" tests/mutants/mutate.py $(ONLY)
+
+audit: ## Ask PyPI what is known against the pinned versions (needs a network)
+	"$(if $(wildcard $(BIN)/python),$(BIN)/python,python3)" .ci/audit.py
 
 bench: ## Measure (about 8 minutes); figures go on top of benchmarks/RESULTS.md
 	"$(BIN)/python" benchmarks/platform.py

@@ -194,6 +194,7 @@ def two_homes(
         "ADCTL_STORAGE_URL": storage_url or str(folder / "storage"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{mlflow}",
         "ADCTL_LEASE": "4",
+        "ADCTL_DATA_ROOTS": str(folder),  # both have the pictures below the first home
         **extra,
     }
     with ground(folder, embedded=embedded, persistent=embedded, **shared) as here:

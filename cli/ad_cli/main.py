@@ -230,7 +230,9 @@ def _say(error: Exception, code: Exit, words: str | None = None) -> int:
     if os.environ.get("ADCTL_DEBUG") == "1":
         import traceback
 
-        traceback.print_exception(error)
+        from ad_platform.redaction import redacted
+
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
     out.error(words or str(error))
     return code
 

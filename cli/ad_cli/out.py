@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ad_platform.redaction import redacted
+
 if TYPE_CHECKING:
     from ad_cli.tables import Column
     from ad_platform.specs import Json
@@ -123,13 +125,13 @@ def raw(content: bytes) -> None:
 def note(words: str) -> None:
     """Say something to the person, unless asked to be quiet."""
     if not _mode.quiet:
-        sys.stderr.write(words + "\n")
+        sys.stderr.write(redacted(words) + "\n")
         sys.stderr.flush()
 
 
 def warn(words: str) -> None:
     """Say what may be in the way; said even when quiet."""
-    sys.stderr.write(f"warning: {words}\n")
+    sys.stderr.write(f"warning: {redacted(words)}\n")
     sys.stderr.flush()
 
 
@@ -137,7 +139,7 @@ def error(words: str) -> None:
     """Say why nothing could be done, in one line."""
     # The pipe may be what broke; there is nobody left to tell then.
     with suppress(OSError):
-        sys.stderr.write(f"error: {_one_line(words)}\n")
+        sys.stderr.write(f"error: {_one_line(redacted(words))}\n")
         sys.stderr.flush()
 
 

@@ -135,7 +135,7 @@ def _write_json(path: Path, value: Mapping[str, Any], sync: bool = True) -> None
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"cannot read {path}: {error}") from error
     if not isinstance(value, dict):
         raise StateError(f"{path} holds no JSON object; is this a model's folder?")

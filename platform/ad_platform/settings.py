@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from ad_platform import failpoints
+from ad_platform import failpoints, roots
 from ad_platform.errors import InvalidValue
+from ad_platform.roots import Roots
 
 FETCH_GB = 50.0  # ten times all of MVTec AD
 
@@ -36,11 +37,22 @@ class Settings:
     tick: float  # ADCTL_TICK seconds between two looks at the store
     grace: float  # ADCTL_GRACE seconds a draining worker has to checkpoint and leave
     fetched: int = int(FETCH_GB * 1e9)  # ADCTL_FETCH_GB: bytes of pushed pictures that this machine keeps
+    more_roots: tuple[Path, ...] = ()  # ADCTL_DATA_ROOTS: folders beside ADCTL_DATA that may be read from
 
     @property
     def embedded(self) -> bool:
         """Whether the services are the ones `adctl up` starts on this machine."""
         return self.database_url == embedded_database(self.home)
+
+    @property
+    def roots(self) -> Roots:
+        """Return where a worker reads pictures; where the store is a file, anywhere unless told otherwise.
+
+        There whoever submits is whoever computes; elsewhere a job must not be a way to read a worker's files.
+        """
+        if self.database_url.startswith("sqlite") and not self.more_roots:
+            return Roots()
+        return Roots.of((self.data_root, *self.more_roots))
 
     @property
     def run_dir(self) -> Path:
@@ -86,6 +98,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         tick=_seconds(env, "ADCTL_TICK", 5.0),
         grace=_seconds(env, "ADCTL_GRACE", 30.0),
         fetched=int(_above_zero(env, "ADCTL_FETCH_GB", FETCH_GB, "gigabytes") * 1e9),
+        more_roots=roots.read(env.get(roots.VARIABLE) or ""),
     )
 
 

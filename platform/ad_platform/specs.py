@@ -69,7 +69,10 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Self:
-        """Build a spec from what `to_json` gave; fields of a newer program are ignored."""
+        """Build a spec from what `to_json` gave; fields of a newer program are ignored.
+
+        Raises ValueError, TypeError, KeyError or AttributeError for what is none.
+        """
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         dataset = {name: value["dataset"][name] for name in DatasetRef.__dataclass_fields__}  # type: ignore[index,call-overload]
         measures = tuple(value.get("measures") or ())  # type: ignore[arg-type]
@@ -79,7 +82,15 @@ class JobSpec:
         del known["dataset"]
         ref = DatasetRef(**dataset)  # type: ignore[arg-type]
         more = {"kind": kind, "dataset": ref, "measures": measures, "pictures": pictures}
-        return cls(**{**known, **more})  # type: ignore[arg-type]
+        spec = cls(**{**known, **more})  # type: ignore[arg-type]
+        _check_types(spec)
+        return spec
+
+    @classmethod
+    def unreadable(cls, kind: JobKind, detector: str, fingerprint: str) -> Self:
+        """Return what stands for a spec that is none: it fails wherever somebody tries to run it."""
+        data = DatasetRef(dataset="?", category="?", fingerprint=fingerprint, path="")
+        return cls(kind=kind, detector=detector, dataset=data, config={"its spec cannot be read": True})
 
     @property
     def cpu_only(self) -> bool:
@@ -98,6 +109,21 @@ class JobSpec:
             del meaning["pictures"]  # or predictions
         canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check_types(spec: JobSpec) -> None:
+    """Raise TypeError where a field is of another type: who may write to the store may write anything."""
+    data = spec.dataset
+    texts = (spec.detector, spec.preset, spec.device, spec.holdout, spec.source or "", *spec.measures)
+    numbers = (spec.seed, spec.checkpoint_every or 0, spec.threads or 0)
+    right = (
+        all(type(text) is str for text in texts)
+        and all(type(text) is str for text in (data.dataset, data.category, data.fingerprint, data.path))
+        and all(type(number) is int for number in numbers)
+        and isinstance(spec.config, Mapping)
+    )
+    if not right:
+        raise TypeError("a field of the spec has another type than it should have")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ad_platform.errors import InvalidValue
+from ad_platform.redaction import redacted
 from ad_platform.specs import Json
 
 VARIABLE = "ADCTL_LOG"
@@ -32,7 +33,7 @@ def configure(form: str, level: int, environ: Mapping[str, str] | None = None) -
     """Let the root logger write to stderr as the environment says; `form` is that of text."""
     handler = logging.StreamHandler(sys.stderr)
     as_json = chosen(os.environ if environ is None else environ) == JSON
-    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(form))
+    handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(form))
     logging.basicConfig(level=level, handlers=[handler])
     if as_json:
         logging.captureWarnings(capture=True)
@@ -53,6 +54,14 @@ def about(**facts: Json) -> Iterator[None]:
         _about.reset(token)
 
 
+class PlainFormatter(logging.Formatter):
+    """Writes a record for people, without this process's secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or lines with a traceback."""
+        return redacted(super().format(record))
+
+
 class JsonFormatter(logging.Formatter):
     """Writes a record as one line of JSON: time, level, logger, message, and what it is about."""
 
@@ -63,10 +72,10 @@ class JsonFormatter(logging.Formatter):
             "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
             **_always,
             **_about.get(),
         }
         if record.exc_info:
-            value["error"] = self.formatException(record.exc_info)
+            value["error"] = redacted(self.formatException(record.exc_info))
         return json.dumps(value, ensure_ascii=False)

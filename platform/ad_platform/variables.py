@@ -60,6 +60,11 @@ VARIABLES: tuple[Variable, ...] = (
         value=lambda s, _: str(s.data_root),
     ),
     Variable(
+        name="ADCTL_DATA_ROOTS",
+        meaning="folders, parted by ':', that pictures may be read from beside ADCTL_DATA",
+        value=lambda s, _: str(s.roots) or "any",
+    ),
+    Variable(
         name="ADCTL_WEIGHTS",
         meaning="a folder of pretrained backbones",
         value=lambda s, _: str(s.weights) if s.weights else "",

@@ -147,9 +147,8 @@ def test_the_main_job_survives_two_kills_on_one_machine(home: Path, bottle: Path
 def test_the_main_job_survives_two_kills_on_postgresql_and_redis(
     home: Path, bottle: Path, postgres_url: str, redis_url: str
 ) -> None:
-    platform = Platform(
-        home, {"ADCTL_DATABASE_URL": postgres_url, "ADCTL_BROKER_URL": redis_url, "ADCTL_LEASE": LEASE}
-    )
+    places = {"ADCTL_DATABASE_URL": postgres_url, "ADCTL_BROKER_URL": redis_url}
+    platform = Platform(home, {**places, "ADCTL_LEASE": LEASE, "ADCTL_DATA_ROOTS": str(bottle)})
     try:
         platform("db", "upgrade")
         platform.start_worker()

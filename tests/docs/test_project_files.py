@@ -42,6 +42,7 @@ def test_decisions_are_numbered_without_gaps_and_have_three_parts() -> None:
 def test_the_readme_names_variables_that_are_read() -> None:
     readers = (
         "platform/ad_platform/settings.py",
+        "platform/ad_platform/roots.py",
         "platform/ad_platform/structured_logs.py",
         "detectors/ad_detectors/data/cache.py",
     )

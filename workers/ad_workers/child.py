@@ -3,9 +3,11 @@
 import importlib
 import os
 import socket
+import sys
 import traceback
 
 from ad_platform.failpoints import enter_child
+from ad_platform.redaction import Redactor
 from ad_platform.specs import JobSpec
 from ad_platform.states import JobKind
 from ad_platform.storage.engine import open_storage
@@ -32,16 +34,18 @@ def main(assignment_line: str, end: socket.socket) -> int:
         print(f"stopped: {stop}", flush=True)  # noqa: T201 - the attempt's log
         return stop.code
     except Exception as error:  # noqa: BLE001 - the outermost edge of the child: every failure gets a class
-        return _failed(link, error)
+        return _failed(link, error, assignment)
     return Exit.DONE
 
 
-def _failed(link: Link, error: Exception) -> Exit:
+def _failed(link: Link, error: Exception, assignment: Assignment) -> Exit:
     """Tell why an attempt failed, with what little memory may be left."""
     traceback.clear_frames(error.__traceback__)  # what these held is perhaps what there was too much of
     try:
-        traceback.print_exception(error)
-        link.send(Failed(failure=classify(error), error=_one_line(error)))
+        # Others read the log and the job's record, and an error may repeat an address with its keys.
+        redacted = Redactor({**os.environ, "storage": assignment.storage_url})
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+        link.send(Failed(failure=classify(error), error=redacted(_one_line(error))))
     except MemoryError:
         return Exit.NO_MEMORY
     return Exit.FAILED

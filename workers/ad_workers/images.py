@@ -1,5 +1,6 @@
 """The images of a job on this node, proved to be the ones that were submitted."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,11 @@ from ad_detectors.data.fingerprint import fingerprint
 from ad_detectors.data.layout import Category, open_category
 from ad_detectors.errors import DataError
 from ad_platform.errors import InvalidData
+from ad_platform.roots import VARIABLE, Roots
 from ad_workers.desk import Desk
 from ad_workers.fetching import fetch
+
+OUTSIDE = f"push the pictures to the storage, or name their folder in {VARIABLE} where this worker starts"
 
 
 def open_images(desk: Desk, at: tuple[int, int] = (0, 0)) -> Category:
@@ -31,7 +35,10 @@ def open_images(desk: Desk, at: tuple[int, int] = (0, 0)) -> Category:
 
 def _lying_here(desk: Desk) -> Category:
     wanted, folder = desk.spec.dataset, Path(desk.assignment.data)
+    roots = Roots(desk.assignment.roots)
+    roots.check([folder], OUTSIDE)  # before anything is said of what lies there
     category = open_category(folder)
+    roots.check(_files(category), OUTSIDE)
     found = fingerprint(folder, Path(desk.assignment.fingerprints))
     if found != wanted.fingerprint:
         raise InvalidData(
@@ -39,6 +46,13 @@ def _lying_here(desk: Desk) -> Category:
             f"(fingerprint {found[:12]}, not {wanted.fingerprint[:12]}); submit again to use them as they are"
         )
     return category
+
+
+def _files(category: Category) -> Iterator[Path]:
+    for sample in (*category.train, *category.test):
+        yield sample.path
+        if sample.mask is not None:
+            yield sample.mask
 
 
 def _mark(folder: Path, known: Path) -> str:

@@ -19,7 +19,7 @@ from celery.worker import state as celery_state
 from filelock import FileLock, Timeout
 
 from ad_detectors import registry
-from ad_platform import failpoints, structured_logs
+from ad_platform import cores, failpoints, structured_logs
 from ad_platform.benchmarks.benchmark_spec import BENCHMARK_TAG
 from ad_platform.code_version import package_version
 from ad_platform.devices import Devices
@@ -40,6 +40,7 @@ from ad_workers.boottime import boottime
 from ad_workers.card_claims import Claims
 from ad_workers.companions import shipper, sweeper
 from ad_workers.gpu import Gpu, assign
+from ad_workers.hearing import Careful, hint_of
 from ad_workers.holdings import advertise
 from ad_workers.keeper import bury_orphans, tell_keeper
 from ad_workers.machine import look
@@ -76,6 +77,7 @@ def start(
     logging.getLogger("ad_workers").setLevel(logging.INFO)
     # Celery warns root of pickled messages; ours are JSON that names a job.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    cores.leave_none()
     for armed in failpoints.armed_by(os.environ):
         log.warning("a test's trap is armed: %s does %s at %s", failpoints.VARIABLE, armed.action, armed.name)
     machine = look()
@@ -248,9 +250,9 @@ class Worker:
         slots = self.slots
 
         @app.task(name=WAKE, bind=True)  # type: ignore[untyped-decorator]
-        def wake(task: Any, job_id: str = "") -> None:
+        def wake(task: Any, hint: object = "", *_: object, **__: object) -> None:
             try:
-                if slots.wake(job_id, lambda leased: _show(task.request.id, leased)):
+                if slots.wake(hint_of(hint), lambda leased: _show(task.request.id, leased)):
                     # Wake-ups may have been lost while it ran: go on to the next job by oneself.
                     self.queue.ring("", own_queue(self.id), 0)
             except AdctlError as error:
@@ -267,6 +269,7 @@ class Worker:
             without_gossip=True,
             without_mingle=True,
             quiet=True,
+            consumer_cls=Careful,
         )
         worker.obey_signals, worker.broke = self.obey_signals, self.broke
         worker.start()

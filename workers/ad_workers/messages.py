@@ -37,6 +37,7 @@ class Assignment:
     ranks: int = 1  # processes that fit together, each on a card of its own
     pushed: bool = False  # whether its images lie in the storage too
     fetch_limit: int = 0  # bytes of such images that the node keeps
+    roots: tuple[str, ...] = ()  # the folders that its images may lie in; none: anywhere
 
     @property
     def cuda(self) -> str | None:
@@ -152,8 +153,12 @@ def encode(message: object) -> bytes:
 
 def decode(line: bytes) -> object:
     """Return the message a line stands for; raise ValueError for anything else."""
-    value = json.loads(line)
-    kind = _TYPES.get(value.pop("type", ""))
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        value = None
+    named = value.pop("type", "") if isinstance(value, dict) else None
+    kind = _TYPES.get(named) if isinstance(named, str) else None
     if kind is None:
         raise ValueError(f"not a message: {line[:80]!r}")
     if kind is Order:
@@ -161,6 +166,6 @@ def decode(line: bytes) -> object:
     if kind is Failed:
         return Failed(failure=FailureClass(value["failure"]), error=value["error"])
     if kind is Assignment:
-        value["lineage"] = tuple(value["lineage"])
+        value["lineage"], value["roots"] = tuple(value["lineage"]), tuple(value["roots"])
         value["devices"] = tuple(Gpu(**gpu) for gpu in value["devices"])
     return kind(**value)

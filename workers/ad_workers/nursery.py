@@ -5,12 +5,13 @@ import itertools
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,20 @@ from ad_workers.link import Link
 from ad_workers.messages import Assignment, encode
 
 log = logging.getLogger(__name__)
+
+
+# Of a worker's environment: what only the worker and its companions need. A child runs a detector's code.
+NOT_FOR_CHILDREN = re.compile(
+    r"ADCTL_(DATABASE|OPTUNA|BROKER|STORAGE)_(URL|OPTIONS)|MLFLOW_.*|PGPASS.*|REDISCLI_AUTH|CELERY_.*|FLOWER_.*"
+)
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the addresses and accounts of store, broker, Optuna and MLflow.
+
+    What a storage takes from the environment (AWS_...) stays, since a child reads and writes there.
+    """
+    return {name: value for name, value in environ.items() if not NOT_FOR_CHILDREN.fullmatch(name)}
 
 
 @dataclass
@@ -92,13 +107,13 @@ class Nursery:
         read, self._lifeline = os.pipe()
         # Threads that spin at every barrier made a step ten times slower beside another busy process.
         # And macOS ends a child forked by a process that has loaded Apple's libraries, unless told not to.
-        calm = {"OMP_WAIT_POLICY": "PASSIVE", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES", **os.environ}
+        calm = {"OMP_WAIT_POLICY": "PASSIVE", "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
         with theirs, requests_held_back():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ad_workers.zygote", str(theirs.fileno()), str(read)],
                 pass_fds=(theirs.fileno(), read),
                 stdin=subprocess.DEVNULL,
-                env=calm,
+                env={**calm, **for_children(os.environ)},
                 # A session of its own: Ctrl-C at the terminal must reach the worker alone, which then drains.
                 start_new_session=True,
             )

@@ -11,6 +11,7 @@ from ad_platform.errors import AdctlError
 from ad_platform.failpoints import Edge, reach
 from ad_platform.offers import CardNow
 from ad_platform.records import Capabilities, Lease, Occupancy, Outcome, Room
+from ad_platform.redaction import redacted
 from ad_platform.results import selected_on
 from ad_platform.settings import Settings
 from ad_platform.specs import JobSpec
@@ -136,7 +137,9 @@ class Slots:
         except (AdctlError, OSError) as error:  # no room for a folder, no more processes
             log.error("job %s could not be started: %s", lease.job_id, error)
             outcome = Outcome(
-                outcome=AttemptOutcome.FAILED, failure=FailureClass.INFRA, error=f"could not start: {error}"
+                outcome=AttemptOutcome.FAILED,
+                failure=FailureClass.INFRA,
+                error=redacted(f"could not start: {error}"),
             )
             self.store.leases.finish(lease, outcome)
             return
@@ -200,12 +203,17 @@ class Slots:
             ranks=max(1, lease.job.gpus),
             pushed=self.store.pushed.get(spec.dataset.fingerprint) is not None,
             fetch_limit=settings.fetched,
+            roots=settings.roots.folders,
         )
 
     def _data(self, spec: JobSpec) -> str:
-        """Return this node's own copy of the dataset."""
-        held = self.store.workers.holdings(node=self.settings.node, fingerprint=spec.dataset.fingerprint)
-        return held[0].path if held else spec.dataset.path
+        """Return this node's own copy of the dataset: the first of those known that it may read."""
+        settings, data = self.settings, spec.dataset
+        held = self.store.workers.holdings(node=settings.node, fingerprint=data.fingerprint)
+        # A client may have noted a folder of its own; the one below ADCTL_DATA is still as good.
+        below = settings.data_root / data.dataset / data.category
+        known = [*(holding.path for holding in held), data.path, *([str(below)] if below.is_dir() else [])]
+        return next((path for path in known if settings.roots.hold(path)), known[0])
 
     def _lineage(self, lease: Lease) -> tuple[str, ...]:
         """Return this job and those it retries: their checkpoints are its own."""

@@ -26,7 +26,7 @@ def load(folder: Path) -> OperatingPoint | None:
     path = folder / NAME
     try:
         flat = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"cannot read {path}: {error}; evaluate anew") from error
     if flat is None:
         return None

@@ -67,7 +67,7 @@ def _operating(path: Path) -> OperatingPoint | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"cannot read {path}: {error}") from error
     if value is None:  # an evaluation writes null where nothing was held out to calibrate on
         return {}

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ad_platform.errors import AdctlError
+from ad_platform.redaction import redacted
 
 PATIENCE = 8.0  # seconds for all that is looked at
 PATIENCE_TO_COMPARE = 40.0  # seconds to set store, broker, MLflow, Optuna and disk against each other
@@ -86,7 +87,7 @@ def examine(looks: Sequence[tuple[str, Look]], patience: float = PATIENCE) -> li
         thread.join(max(0.0, deadline - time.monotonic()))
     late = f"no answer within {patience:.0f} s"
     return [
-        finding
+        replace(finding, words=redacted(finding.words))  # what other people's errors repeat
         for about, _ in looks
         for finding in found.get(about, [problem(about, late, "it is slow, or out of reach")])
     ]

@@ -95,11 +95,11 @@ def read(folder: Path) -> Results:
         problems.append(f"the scores cannot be read (scores.csv: {error})")
     try:
         cases = _cases(folder / "cases.zip")
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as error:
         problems.append(f"the pictures cannot be read (cases.zip: {error})")
     try:
         pixels = _pixels(folder / "curves" / "pixels.json")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         problems.append(f"the curves of pixels cannot be read (pixels.json: {error})")
     return Results(scored, cases, pixels, tuple(problems))
 

@@ -21,6 +21,7 @@ from ad_platform.errors import InvalidData, StorageDown
 from ad_platform.failpoints import Edge, reach
 from ad_platform.pictures.sets import PictureSet, write_set
 from ad_platform.records import PushedData
+from ad_platform.roots import VARIABLE, Roots
 from ad_platform.settings import Settings
 from ad_platform.specs import DatasetRef
 from ad_platform.storage.contract import Storage
@@ -32,6 +33,7 @@ from ad_platform.store.contract import Store
 AT_ONCE = 8  # files that are sent side by side
 TRIES = 3  # of one file, where the storage does not answer
 PAUSE = 0.5  # seconds before the next, doubled each time
+LINKED = f"put a copy in its place, or name that folder in {VARIABLE} if others may see what it holds"
 
 Told = Callable[[int, int], None]  # hears how many files of all are in the storage
 
@@ -83,6 +85,9 @@ class Pusher:
         files = contents_of(self.settings, Path(data.path))
         if fingerprint_of({each.name: each.sha256 for each in files}) != data.fingerprint:
             raise InvalidData(f"the pictures in {data.path} changed while they were read; push again")
+        # Whoever made the folder may have put a link into it, to something that is not theirs to see.
+        inside = Roots.of((data.path, self.settings.data_root, *self.settings.more_roots))
+        inside.check((Path(each.path) for each in files), LINKED)
         sources = [_Source(Path(each.path), each.sha256, each.size) for each in files]
         pictures = PictureSet(
             fingerprint=data.fingerprint,

@@ -71,7 +71,7 @@ def read_set(storage: Storage, fingerprint: str) -> PictureSet | None:
             store=str(value["store"]),
             user=str(value["user"]),
         )
-    except (ValueError, KeyError, TypeError, InvalidValue) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidValue) as error:
         raise CorruptBundle(
             f"{path} is broken ({error}); push the pictures again: adctl data push"
         ) from error

@@ -8,8 +8,10 @@ from kombu.exceptions import ChannelError, KombuError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from ad_platform.addresses import shown
 from ad_platform.errors import BrokerDown
 from ad_platform.queue.protocol import WAKE
+from ad_platform.redaction import redacted
 
 STEPS = list(range(10))  # Redis keeps one list per step; 0 is served first
 
@@ -87,7 +89,7 @@ class CeleryQueue:
             self.app.send_task(
                 WAKE, args=[job_id], queue=queue_name(queue), priority=step_of(priority), retry=False
             )
-        except (BrokerError, KombuError, RedisError, OSError) as error:
+        except (BrokerError, KombuError, RedisError, OSError, ValueError) as error:
             raise self._down(error) from error
 
     def depths(self, queues: list[str]) -> dict[str, int]:
@@ -99,11 +101,11 @@ class CeleryQueue:
                     max_retries=1, timeout=2, interval_start=0, interval_step=0, interval_max=0
                 )
                 return {name: _depth(connection.default_channel, queue_name(name)) for name in queues}
-        except (BrokerError, KombuError, RedisError, OSError) as error:
+        except (BrokerError, KombuError, RedisError, OSError, ValueError) as error:
             raise self._down(error) from error
 
     def _down(self, error: Exception) -> BrokerDown:
-        return BrokerDown(f"the broker at {_masked(self._url)} does not answer: {error}")
+        return BrokerDown(f"the broker at {shown(self._url)} does not answer: {redacted(str(error))}")
 
 
 def _depth(channel: Any, name: str) -> int:
@@ -111,9 +113,3 @@ def _depth(channel: Any, name: str) -> int:
         return int(channel.queue_declare(queue=name, passive=True).message_count)
     except ChannelError:  # nothing was ever put there
         return 0
-
-
-def _masked(url: str) -> str:
-    from kombu.utils.url import maybe_sanitize_url
-
-    return str(maybe_sanitize_url(url))

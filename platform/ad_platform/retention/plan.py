@@ -63,7 +63,7 @@ def _parted(storage: Storage, unit: Unit) -> list[Unit]:
     content = storage.read(unit.manifest)
     try:
         named = json.loads(content or b"")["folder"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return [unit]  # one that cannot be read stays as it is
     return list(split(unit, named)) if named in versions(unit) else [unit]
 

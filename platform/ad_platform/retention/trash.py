@@ -272,5 +272,5 @@ def _decoded(name: str, content: bytes) -> Entry | None:
                 for each in value["thrown"]
             ),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

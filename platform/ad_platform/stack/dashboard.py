@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from functools import partial
 
+from ad_platform import cores, structured_logs
 from ad_platform import settings as environment
 from ad_platform.errors import AdctlError
 from ad_platform.settings import Settings
@@ -59,7 +60,8 @@ def _keep(places: Places, now: Listening) -> None:
 
 def main() -> int:
     """Serve the dashboard and return an exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s dashboard %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s dashboard %(levelname)s %(message)s", level=logging.INFO)
+    cores.leave_none()
     try:
         run(environment.load())
     except AdctlError as error:

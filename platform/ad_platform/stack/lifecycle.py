@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from ad_platform import cores
 from ad_platform.errors import DiskFull, MissingExtra, Unavailable
+from ad_platform.roots import VARIABLE
 from ad_platform.settings import Settings
 from ad_platform.stack import leftovers, ports
 from ad_platform.stack.control import Control, ServiceState
@@ -219,6 +221,7 @@ def _launch(
     places.config.write_text(supervisor_config(places, wanted))
     output = places.logs / "supervisord.out"
     with output.open("wb") as file:
+        cores.leave_none()
         started = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(places.config)],
             cwd=settings.home,
@@ -296,6 +299,7 @@ def environment(settings: Settings, base: Mapping[str, str] | None = None) -> di
         "ADCTL_STORAGE_URL": storage,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "ADCTL_DATA": str(settings.data_root),
+        **({VARIABLE: os.pathsep.join(map(str, settings.more_roots))} if settings.more_roots else {}),
         **({"ADCTL_WEIGHTS": str(settings.weights)} if settings.weights else {}),
         "ADCTL_NODE": settings.node,
         "ADCTL_USER": settings.user,

@@ -234,5 +234,5 @@ def _decode(prefix: str, content: bytes) -> tuple[Manifest, str]:
             sha256=hashlib.sha256(content).hexdigest(),
         )
         return manifest, f"{prefix}/{confined(value['folder'])}"
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidValue) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidValue) as error:
         raise CorruptBundle(f"{prefix} is broken: its {MANIFEST} cannot be read ({error})") from error

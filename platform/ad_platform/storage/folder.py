@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from ad_platform.errors import DiskFull, StorageDown
+from ad_platform.errors import CorruptBundle, DiskFull, StorageDown
 from ad_platform.failpoints import Edge, reach
 from ad_platform.storage.blobs import StoredFile
 
@@ -19,10 +19,15 @@ _CHUNK = 1 << 20
 
 
 class FolderBlobs:
-    """The blobs of a folder on a local or mounted disk."""
+    """The blobs of a folder on a local or mounted disk.
+
+    A link in it that leads elsewhere is not followed, since whoever writes to the storage may have put it
+    there: each method raises CorruptBundle for a path below one.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._real = os.path.realpath(root)
 
     def put(self, path: str, content: bytes) -> None:
         """Write a file atomically and for good."""
@@ -44,13 +49,13 @@ class FolderBlobs:
     def get(self, path: str) -> bytes:
         """Return a file's content; raise FileNotFoundError."""
         with self._reading(path):
-            return (self.root / path).read_bytes()
+            return self._at(path).read_bytes()
 
     def get_file(self, path: str, target: Path) -> str:
         """Copy a file out and return its SHA-256; raise FileNotFoundError."""
         digest = hashlib.sha256()
         with self._reading(path):
-            reader = (self.root / path).open("rb")
+            reader = self._at(path).open("rb")
         with reader, copying_out(target), target.open("wb") as writer:
             while chunk := reader.read(_CHUNK):
                 digest.update(chunk)
@@ -75,7 +80,7 @@ class FolderBlobs:
     def delete(self, paths: Sequence[str]) -> None:
         """Unlink files and sync their folders, so that a power cut does not bring them back."""
         for path in paths:
-            target = self.root / path
+            target = self._entry(path)
             with self._changing(path, 0):
                 target.unlink(missing_ok=True)
                 if target.parent.is_dir():
@@ -83,9 +88,9 @@ class FolderBlobs:
 
     def clear(self, prefix: str) -> None:
         """Remove a folder with everything in it, unfinished files too."""
-        target = self.root / prefix
+        target = self._entry(prefix)
         with self._changing(prefix, 0), contextlib.suppress(FileNotFoundError):
-            if target.is_dir():
+            if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
@@ -98,7 +103,7 @@ class FolderBlobs:
             below = open_.pop()
             with self._reading(below):
                 try:
-                    entries = list(os.scandir(self.root / below))
+                    entries = list(os.scandir(self._at(below)))
                 except (FileNotFoundError, NotADirectoryError):
                     continue
             for entry in entries:
@@ -113,7 +118,7 @@ class FolderBlobs:
 
     def copy(self, path: str, to: str) -> None:
         """Give a file a second name, or its bytes where the disk knows no second names."""
-        source, target = self.root / path, self.root / to
+        source, target = self._at(path), self._entry(to)
         temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
         try:
             _make_folder(target.parent)
@@ -129,13 +134,32 @@ class FolderBlobs:
 
     def prune(self, prefix: str) -> None:
         """Remove the empty folders below a prefix, and itself."""
-        target = self.root / prefix
+        target = self._at(prefix)
         for folder, _, _ in os.walk(target, topdown=False):
             with contextlib.suppress(OSError):  # not empty, or gone
                 Path(folder).rmdir()
 
+    def _at(self, path: str) -> Path:
+        """Return where a path is, links followed; raise CorruptBundle if that is outside."""
+        self._check(path, self.root / path)
+        return self.root / path
+
+    def _entry(self, path: str) -> Path:
+        """Return where a path is made or removed: it may itself be a link, which is then what goes."""
+        self._check(path, (self.root / path).parent)
+        return self.root / path
+
+    def _check(self, path: str, place: Path) -> None:
+        if self._leads_out(place):
+            real = os.path.realpath(place)
+            raise CorruptBundle(f"{self.root / path} is reached by a link that leads to {real}; remove it")
+
+    def _leads_out(self, place: Path | str) -> bool:
+        real = os.path.realpath(place)
+        return real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep)
+
     def _place(self, path: str, size: int, fill: Callable[[IO[bytes]], None]) -> None:
-        target = self.root / path
+        target = self._entry(path)
         temporary = target.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
         with self._changing(path, size):
             _make_folder(target.parent)
@@ -155,7 +179,11 @@ class FolderBlobs:
     def _scan(self, prefix: str) -> list[tuple[str, bool]]:
         with self._reading(prefix):
             try:
-                entries = [(entry.name, entry.is_dir()) for entry in os.scandir(self.root / prefix)]
+                entries = [
+                    (entry.name, entry.is_dir())
+                    for entry in os.scandir(self._at(prefix))
+                    if not (entry.is_symlink() and entry.is_dir() and self._leads_out(entry.path))
+                ]
             except (FileNotFoundError, NotADirectoryError):
                 return []
         below = f"{prefix}/" if prefix else ""

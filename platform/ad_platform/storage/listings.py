@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from ad_platform.errors import CorruptBundle
+from ad_platform.errors import CorruptBundle, InvalidValue
 from ad_platform.specs import Json
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.layout import listing_path
-from ad_platform.storage.pushed_file import PushedFile
+from ad_platform.storage.pushed_file import PushedFile, inside
 
 FORMAT = 1
 PUSHED = 2  # each line is a picture's name, SHA-256 and size: the pictures themselves are in the storage too
@@ -56,7 +57,17 @@ def read_listing(storage: Storage, fingerprint: str) -> Listing:
         raise CorruptBundle(f"{path} is missing: submit the prediction again")
     if hashlib.sha256(content).hexdigest() != fingerprint:
         raise CorruptBundle(f"{path} has changed since it was written: submit the prediction again")
-    head, *lines = [json.loads(line) for line in content.splitlines()]
-    files = tuple(map(PushedFile.from_json, lines)) if head["format"] == PUSHED else ()
-    names = [each.name for each in files] if files else lines
-    return Listing(folder=head["folder"], names=names, node=head["node"], files=files)
+    try:
+        head, *lines = [json.loads(line) for line in content.splitlines()]
+        files = tuple(map(PushedFile.from_json, lines)) if head["format"] == PUSHED else ()
+        names = [each.name for each in files] if files else list(map(inside, lines))
+        return Listing(folder=_absolute(head["folder"]), names=names, node=str(head["node"]), files=files)
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidValue) as error:
+        # Whoever may write to the storage can write such a file, and name it by what it holds.
+        raise CorruptBundle(f"{path} is no listing of pictures ({error}); submit again") from error
+
+
+def _absolute(folder: Json) -> str:
+    if not isinstance(folder, str) or "\0" in folder or not PurePath(folder).is_absolute():
+        raise InvalidValue(f"{str(folder)[:80]!r} is no absolute folder")
+    return folder

@@ -73,10 +73,13 @@ def read_segment(storage: Storage, segment: Segment) -> list[Point]:
         raise CorruptBundle(f"{segment.path} is missing")
     if hashlib.sha256(content).hexdigest() != segment.sha256:
         raise CorruptBundle(f"{segment.path} has changed since it was written")
-    return [
-        Point(step=value["step"], time=value["time"], metrics=value["metrics"])
-        for value in map(json.loads, content.splitlines())
-    ]
+    try:
+        return [
+            Point(step=int(value["step"]), time=float(value["time"]), metrics=dict(value["metrics"]))
+            for value in map(json.loads, content.splitlines())
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptBundle(f"{segment.path} holds no points ({error})") from error
 
 
 def read_segments(storage: Storage, manifest: Manifest, after: int = 0) -> list[Point]:

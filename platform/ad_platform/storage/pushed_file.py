@@ -35,11 +35,12 @@ class PushedFile:
         match value:
             case [str(name), str(sha256), int(size)] if size >= 0:
                 blob_path(sha256)
-                return cls(_inside(name), sha256, size)
+                return cls(inside(name), sha256, size)
         raise InvalidValue(f"{str(value)[:80]!r} is no file of a set: [name, sha256, size]")
 
 
-def _inside(name: str) -> str:
-    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise InvalidValue(f"{name[:80]!r} is not a name below a folder")
+def inside(name: Json) -> str:
+    """Return a name below a folder unchanged; raise InvalidValue for one that leads out of it, or is none."""
+    if not isinstance(name, str) or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise InvalidValue(f"{str(name)[:80]!r} is not a name below a folder")
     return name

@@ -11,6 +11,7 @@ from typing import Any
 
 import fsspec
 
+from ad_platform.addresses import shown
 from ad_platform.errors import InvalidValue, MissingExtra, StorageDown
 from ad_platform.failpoints import Edge, reach
 from ad_platform.specs import Json
@@ -39,9 +40,9 @@ class RemoteBlobs:
         except ImportError as error:
             raise MissingExtra(f"the storage {protocol}://", "s3") from error
         except ValueError as error:
-            raise InvalidValue(f"ADCTL_STORAGE_URL '{url}' is no fsspec address: {error}") from error
+            raise InvalidValue(f"ADCTL_STORAGE_URL '{shown(url)}' is no fsspec address: {error}") from error
         self._root = root.rstrip("/")
-        self._url = url.rstrip("/")
+        self._url = shown(url).rstrip("/")  # for what is said of it
         self._errors: tuple[type[Exception], ...] = (OSError, *_foreign_errors())
 
     def put(self, path: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Row, Select, select
 from ad_platform.errors import UnknownName
 from ad_platform.records import Attempt, Job, Progress
 from ad_platform.specs import JobSpec, Json
+from ad_platform.states import JobKind
 from ad_platform.store.database import Transaction
 from ad_platform.store.tables import edges, jobs
 
@@ -92,8 +93,23 @@ def _known(tx: Transaction, statement: Select[Any], job_id: str) -> Job:
 def _job(row: Row[Any], needs: tuple[str, ...]) -> Job:
     values = row._mapping
     return Job(
-        spec=JobSpec.from_json(values["spec"]),
-        progress=Progress(**values["progress"]),
+        spec=_spec(row),
+        progress=_progress(values["progress"]),
         needs=needs,
         **{name: values[name] for name in _PLAIN},
     )
+
+
+def _spec(row: Row[Any]) -> JobSpec:
+    """Return a job's spec; one that is none must stop neither a search nor the leases of all other jobs."""
+    try:
+        return JobSpec.from_json(row.spec)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return JobSpec.unreadable(JobKind(row.kind), row.detector, row.fingerprint)
+
+
+def _progress(value: Any) -> Progress:
+    try:
+        return Progress(**value)
+    except TypeError:
+        return Progress()

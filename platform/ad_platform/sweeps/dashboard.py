@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from ad_platform import cores, structured_logs
 from ad_platform import settings as environment
 from ad_platform.errors import AdctlError, MissingExtra, Unavailable
 from ad_platform.settings import Settings
@@ -92,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=PORT)
     given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s dashboard %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s dashboard %(levelname)s %(message)s", level=logging.INFO)
+    cores.leave_none()
     try:
         serve(environment.load(), given.host, given.port)
     except AdctlError as error:

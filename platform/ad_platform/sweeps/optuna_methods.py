@@ -13,7 +13,7 @@ from ad_platform.sweeps.study_spec import Method, StudySpec
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
+    from optuna.samplers import BaseSampler, CmaEsSampler
 
 
 def seed_of(spec: StudySpec, number: int) -> int:
@@ -36,7 +36,7 @@ def sampler(spec: StudySpec, number: int) -> "BaseSampler":
     quiet = {"warn_independent_sampling": False}
     made: Mapping[str, Callable[[], BaseSampler]] = {
         "tpe": lambda: samplers.TPESampler(seed=seed, **options),  # type: ignore[arg-type]
-        "cmaes": lambda: samplers.CmaEsSampler(seed=seed, **quiet, **options),  # type: ignore[arg-type]
+        "cmaes": lambda: _cmaes()(seed=seed, **quiet, **options),  # type: ignore[arg-type]
         "gp": lambda: samplers.GPSampler(seed=seed, **quiet, **options),  # type: ignore[arg-type]
         "qmc": lambda: samplers.QMCSampler(
             seed=seed,
@@ -50,6 +50,12 @@ def sampler(spec: StudySpec, number: int) -> "BaseSampler":
         "nsgaii": lambda: samplers.NSGAIISampler(seed=seed, **options),  # type: ignore[arg-type]
     }
     return made[spec.sampler.name]()
+
+
+def _cmaes() -> "type[CmaEsSampler]":
+    from ad_platform.sweeps.cmaes_state import CmaEs
+
+    return CmaEs
 
 
 def pruner(method: Method) -> "BasePruner":

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ad_platform import cores, structured_logs
 from ad_platform.errors import AdctlError, InvalidValue, MissingExtra, TrackingDown
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ def prepare_accounts(environ: Mapping[str, str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the accounts and become `mlflow server`; return an exit code where that cannot be."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s mlflow %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s mlflow %(levelname)s %(message)s", level=logging.INFO)
+    cores.leave_none()
     try:
         check(os.environ)
         for user in prepare_accounts(os.environ):

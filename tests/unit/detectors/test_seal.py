@@ -49,7 +49,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "listed test/cut of": lambda folder: list(os.scandir(folder / "test" / "cut")),
     "listed test of": lambda folder: list(os.walk(folder / "test")),
     "linked to test/cut/0.png": through_a_new_link,
-    "handed the path of mvtec/bottle to another program": lambda folder: os.system(f"ls {folder}"),
+    "handed the path of mvtec/bottle to another program": lambda folder: os.system(f"ls {folder}"),  # noqa: S605 - what must fail
 }
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from ad_detectors import checkpoint as states
 from ad_detectors.dividing import scores_in_parts
 from ad_detectors.evaluation import OperatingPoint
-from ad_platform.errors import CorruptBundle, InvalidRequest, StorageDown
+from ad_platform.errors import CorruptBundle, InvalidData, InvalidRequest, StorageDown
 from ad_platform.records import PASSED_OVER
+from ad_platform.roots import Roots
 from ad_platform.specs import PictureAsk
 from ad_platform.states import Directive
 from ad_platform.storage.layout import results_prefix
@@ -18,6 +19,7 @@ from ad_platform.storage.parts import Use, drop_broken, end_of, in_a_row, whole_
 from ad_workers.desk import CODES, Desk, Stop
 from ad_workers.dividing import divide
 from ad_workers.fetching import fetch
+from ad_workers.images import OUTSIDE
 from ad_workers.messages import Done, Note, Report
 from ad_workers.predicting.deciding import Decider, Threshold
 from ad_workers.predicting.pictures import Picture
@@ -105,18 +107,20 @@ def _uses(desk: Desk) -> list[Use]:
 def _pictures(desk: Desk, at: tuple[int, int]) -> list[Picture]:
     """Return the pictures in their order, from their folder or, if they were pushed, from the storage.
 
-    Raises StorageDown where their folder is not there now.
+    Raises StorageDown where their folder is not there now, InvalidData where it lies outside the roots.
     """
     listing = read_listing(desk.storage, desk.spec.dataset.fingerprint)
+    files = [Path(listing.folder, name) for name in listing.names]
     try:
+        Roots(desk.assignment.roots).check([Path(desk.spec.dataset.path), *files], OUTSIDE)
         _reachable(desk)
-    except StorageDown:
+    except (StorageDown, InvalidData):
         if not desk.assignment.pushed:
             raise
         folder = fetch(desk, at, listing=True)
         # Called by where they came from: results are the same wherever they are scored.
         return [Picture(folder / name, str(Path(listing.folder, name))) for name in listing.names]
-    return [Picture.at(Path(listing.folder, name)) for name in listing.names]
+    return [Picture.at(file) for file in files]
 
 
 def _reachable(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from ad_platform import settings as environment
+from ad_platform import structured_logs
 from ad_platform.client import Client
 from ad_platform.errors import AdctlError
 from ad_platform.specs import Json
@@ -21,7 +22,7 @@ def follow(text: str, path: Path, seconds: float, known: tuple[Json, ...]) -> No
     What cannot be reached or fetched now is said once and tried again; meanwhile the served model stays.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server ends this one
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    structured_logs.configure("%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     parent, said = os.getppid(), ""
     while os.getppid() == parent:
         time.sleep(seconds)
