@@ -1,4 +1,4 @@
-"""Find who is next without reading the whole queue; touches ix_jobs_queued."""
+"""Find who is next without reading the whole queue; touches ix_jobs_queued, and brings turns."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,9 +11,17 @@ depends_on = None
 
 def upgrade() -> None:
     _index(["queue", "priority", "user", "seq"])
+    op.create_table(
+        "turns",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("owned_until", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_turns")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("turns")
     _index(["queue", "priority", "seq"])
 
 

@@ -83,7 +83,7 @@ def head(
         .where(*_of(line), _job.c.seq.between(line.c.first, line.c.last), *_eligible(tx, can, line), *more)
         .order_by(_job.c.seq)
         .limit(1)
-        .with_for_update(skip_locked=True, of=_job)
+        .with_for_update(skip_locked=True, key_share=True, of=_job)
         .scalar_subquery()
     )
     picks = select(*line.c, taken.label("id")).order_by(*place).offset(_WHOLE).subquery("picks")
