@@ -272,7 +272,7 @@ def _say(text: str) -> None:
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=200)
-    parser.add_argument("--processes", type=int, default=4, help="that the workers share")
+    parser.add_argument("--processes", type=int, default=20, help="that the workers share")
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--singles", type=int, default=100, help="jobs whose wake-up is timed")
     parser.add_argument("--work", type=float, default=0.5, help="seconds that a job takes")

@@ -4,8 +4,11 @@ Slots, ledger, supervisor, ticker, store, outbox and rings are the ones a worker
 in the broker. What is made up is the child: it reports steps and is done after a while, without a process.
 """
 
+import ctypes
 import multiprocessing
 import random
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,13 +17,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
 from parts.crowd import DETECTORS, Crowd
 
 from ad_platform import settings as environment
+from ad_platform.errors import AdctlError
 from ad_platform.queue.celery import CeleryQueue, make_app, own_queue, queue_name
 from ad_platform.records import Holding, Lease, WorkerRecord
 from ad_platform.storage.engine import open_storage
-from ad_platform.store.engine import open_store
+from ad_platform.store.engine import SqlStore, open_store
 from ad_workers.messages import Assignment, Done, Report
 from ad_workers.nursery import Child
 from ad_workers.slots import Slots
@@ -175,11 +180,13 @@ class Fleet:
 
 
 def _run(plan: Plan, names: list[str], pipe: Connection) -> None:
-    """Be some workers."""
+    """Be some workers, no longer than whoever started them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     stop, calls, leased = threading.Event(), Calls(), list[tuple[str, int]]()
-    threads = []
+    threads, store, app = [], _roomy(plan.url, 2 * len(names)), make_app(plan.broker)
     for name in names:
-        worker = _Worker(plan, name, calls, leased, stop)
+        worker = _Worker(plan, name, store, app, calls, leased, stop)
         threads += [threading.Thread(target=task) for task in (worker.listen, worker.tick)]
     for thread in threads:
         thread.start()
@@ -193,13 +200,32 @@ def _run(plan: Plan, names: list[str], pipe: Connection) -> None:
     pipe.send((calls.spent, leased))
 
 
+def _roomy(url: str, connections: int) -> SqlStore:
+    """Return a store for many workers, with as many connections as they would have one by one.
+
+    They share what SQLAlchemy has compiled: each on its machine would have compiled it long ago.
+    """
+    store = open_store(url)
+    pool: Any = store._db._own().pool
+    pool._max_overflow += connections - pool._pool.maxsize
+    pool._pool.maxsize = connections
+    return store
+
+
 class _Worker:
     """One worker with one slot."""
 
     def __init__(
-        self, plan: Plan, name: str, calls: Calls, leased: list[tuple[str, int]], stop: threading.Event
+        self,
+        plan: Plan,
+        name: str,
+        real: SqlStore,
+        app: Celery,
+        calls: Calls,
+        leased: list[tuple[str, int]],
+        stop: threading.Event,
     ) -> None:
-        self._plan, self._name, self._leased, self._stop = plan, name, leased, stop
+        self._plan, self._name, self._leased, self._stop, self._app = plan, name, leased, stop, app
         known = environment.load(
             {
                 "ADCTL_HOME": str(plan.home),
@@ -210,7 +236,6 @@ class _Worker:
                 "ADCTL_LEASE": str(plan.lease),
             }
         )
-        real = open_store(plan.url)
         real.workers.hold([_holding(name, n) for n in range(len(DATA))])
         detectors = frozenset(DETECTORS)
         real.workers.register(
@@ -248,10 +273,12 @@ class _Worker:
             load=lambda: self._slots.ledger.load().to_json(),
             make_room=self._slots.make_room,
         )
+        if hasattr(self._ticker, "turn"):  # a checkout before it had none
+            self._ticker.turn = plan.tick / 2
 
     def listen(self) -> None:
         """Take one wake-up after the other, as a worker's task does."""
-        with make_app(self._plan.broker).connection_for_read() as connection:
+        with self._app.connection_for_read() as connection:
             labels = [queue_name(label) for label in (QUEUE, own_queue(self._name))]
             queues = [_queue(label) for label in labels]
             consumer = connection.Consumer(queues, callbacks=[self._heard], no_ack=True, accept=["json"])
@@ -266,8 +293,11 @@ class _Worker:
     def _heard(self, body: Any, message: Any) -> None:
         if self._stop.is_set():
             return
-        if self._slots.wake(body[0][0] if body[0] else ""):
-            self._queue.ring("", own_queue(self._name), 0)
+        try:
+            if self._slots.wake(body[0][0] if body[0] else ""):
+                self._queue.ring("", own_queue(self._name), 0)
+        except AdctlError as error:  # as a worker does: the next wake-up may fare better
+            print(f"{self._name}: {error}", file=sys.stderr)
 
     def _ended(self, lease: Lease) -> None:
         self._leased.append((lease.job_id, lease.attempt))

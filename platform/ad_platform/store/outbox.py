@@ -68,11 +68,17 @@ class SqlOutbox(contract.Outbox):
 
 
 def _turn(tx: Transaction, owner: str, seconds: float) -> bool:
+    rings = turns.c.name == _RINGS
     values = {"owner": owner, "owned_until": tx.now + seconds}
-    fresh = tx.insert(turns).values(name=_RINGS, **values)
-    free = turns.c.owned_until <= tx.now
-    taken = fresh.on_conflict_do_update(index_elements=["name"], set_=values, where=free)
-    return tx.first(taken.returning(turns.c.name)) is not None
+    if tx.first(select(turns.c.name).where(rings)) is None:
+        fresh = tx.insert(turns).values(name=_RINGS, **values).on_conflict_do_nothing()
+        return tx.first(fresh.returning(turns.c.name)) is not None
+    # Whoever finds somebody else at it need not wait for the answer.
+    free = select(turns.c.name).where(rings, turns.c.owned_until <= tx.now)
+    if tx.first(free.with_for_update(skip_locked=True)) is None:
+        return False
+    tx.run(update(turns).where(rings).values(**values))
+    return True
 
 
 def _stale() -> ColumnElement[bool]:
