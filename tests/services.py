@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -66,8 +66,13 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
-    """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut."""
+def postgres_server(
+    *, durable: bool = False, more: Mapping[str, str] | None = None
+) -> Iterator[PostgresServer]:
+    """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut.
+
+    `more` are settings of its configuration file.
+    """
     binaries = postgres_binaries()
     with _folder("pg") as folder:
         user = servant(folder)
@@ -82,6 +87,7 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
             **({} if durable else dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")),
             "max_connections": "100",
             "deadlock_timeout": "100ms",
+            **(more or {}),
         }
         command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import InvalidRequest, InvalidValue, StoreDown, UnknownName
-from ad_platform.store import facets, pushed, shares
+from ad_platform.store import facets, outbox, pushed, shares
 from ad_platform.store.database import explained
 from ad_platform.store.engine import backend_of
 from ad_platform.store.revision import VERSION_TABLE, check_revision
@@ -77,6 +77,7 @@ RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
         "held_back": Rights(),
         "peaks": Rights(),
         "pushed": Rights(_OUT, fixed=("fingerprint",)),
+        "turns": Rights(),
     },
     Side.WORKER: {
         "jobs": Rights(_INTO, fixed=_ASKED),
@@ -104,13 +105,14 @@ RIGHTS: Mapping[Side, Mapping[str, Rights]] = {
         "held_back": Rights(_OUT, fixed=("worker",)),
         "peaks": Rights(_INTO, columns=("peak_mb", "runs", "at")),
         "pushed": Rights(_OUT, fixed=("fingerprint",)),
+        "turns": Rights(_INTO, fixed=("name",)),
     },
 }
 
 
 def tables() -> MetaData:
     """Return the declared tables, those that jobs are found by among them."""
-    for table in (facets.facets, pushed.pushed, shares.quotas):
+    for table in (facets.facets, pushed.pushed, shares.quotas, outbox.turns):
         assert table.metadata is metadata  # declared with the others, but in modules of their own
     return metadata
 

@@ -164,6 +164,7 @@ class Worker:
             sweep=self.sweeper.want,
             load=lambda: self.slots.ledger.load().to_json(),
             make_room=self.slots.make_room,
+            turn=settings.tick / 2,
             back=self._come_back,
         )
 

@@ -30,6 +30,7 @@ class Ticker:
     sweep: Callable[[], None] = lambda: None  # has sweeps and benchmarks taken further
     load: Callable[[], Mapping[str, Json] | None] = lambda: None  # what this worker has to give now
     make_room: Callable[[], None] = lambda: None  # has running jobs asked to make room for urgent ones
+    turn: float = 1.0  # seconds for which one worker's reminders and rings are enough for all
     back: Callable[[], None] = lambda: None  # told that the worker counts as gone: it was held up for long
 
     def tick(self) -> None:
@@ -45,8 +46,9 @@ class Ticker:
                 log.warning("job %s was taken back: its lease ran out", job.id)
             if self.store.studies.to_advance() or self.store.benchmarks.to_follow():
                 self.sweep()
-            self.store.outbox.remind(self.silence)
-            relay(self.store.outbox, self.queue, full=FULL)
+            if self.store.outbox.turn(self.worker, self.turn):
+                self.store.outbox.remind(self.silence)
+                relay(self.store.outbox, self.queue, full=FULL)
             if self.idle():
                 # A message may have been eaten by a worker that could not do the job: look for oneself.
                 self.queue.ring("", own_queue(self.worker), 0)

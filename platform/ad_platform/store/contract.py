@@ -148,7 +148,15 @@ class Outbox(ABC):
     def remind(self, silence: float) -> int:
         """Owe another ring for each eligible queued job that was last rung over `silence` seconds ago.
 
-        So a job whose message was lost (a flushed or killed broker) is heard of again. Returns how many.
+        So a job whose message was lost (a flushed or killed broker) is heard of again: some hundreds at a
+        time, the most urgent first. Returns how many.
+        """
+
+    @abstractmethod
+    def turn(self, owner: str, seconds: float) -> bool:
+        """Take the right to remind and to make the rings for all; False if somebody took it less long ago.
+
+        Whoever makes them without it does no harm, but many who do so stand in each other's way.
         """
 
 

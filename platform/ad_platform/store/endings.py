@@ -10,7 +10,7 @@ from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, FailureClass, JobState, Sequel
 from ad_platform.store.database import Transaction
 from ad_platform.store.facets import remember_measures
-from ad_platform.store.rows import get_job, jobs_of, storable
+from ad_platform.store.rows import job_with, jobs_of, storable
 from ad_platform.store.tables import attempts, edges, is_state, jobs
 from ad_platform.store.transitions import move
 
@@ -136,7 +136,9 @@ def fail_dependents(tx: Transaction, job_id: str, state: JobState) -> None:
 
 def current(tx: Transaction, job: Job) -> Job:
     """Return a job as it stands after what this transaction did to it."""
-    return get_job(tx, job.id)
+    row = tx.first(select(jobs).where(jobs.c.id == job.id))
+    assert row is not None  # it is locked, and nobody deletes jobs
+    return job_with(row, job.needs)
 
 
 def _waiting_for(tx: Transaction, need_id: str) -> list[Job]:

@@ -6,15 +6,9 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    FromClause,
     Row,
-    ScalarSelect,
-    Select,
-    case,
-    exists,
     func,
     insert,
-    or_,
     select,
     update,
 )
@@ -26,26 +20,10 @@ from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
-from ad_platform.store.pushed import is_pushed
+from ad_platform.store.line import head, in_line
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
-from ad_platform.store.tables import attempts, holdings, is_paused, is_state, jobs, workers
+from ad_platform.store.tables import attempts, is_state, jobs, workers
 from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
-
-_job = room.candidate
-_slots = case((jobs.c.cards > 1, jobs.c.cards), else_=1)
-_load = (
-    select(
-        jobs.c.user,
-        func.count().label("jobs"),
-        func.sum(jobs.c.cards).label("cards"),
-        func.sum(_slots).label("slots"),
-    )
-    .where(is_state(JobState.RUNNING))
-    .group_by(jobs.c.user)
-    .cte("load")
-    # Counted once: PostgreSQL, where it thinks that hardly anything is queued, counts for each queued job.
-    .prefix_with("MATERIALIZED", dialect="postgresql")
-)
 
 _ENDS = (AttemptOutcome.SUCCEEDED, AttemptOutcome.FAILED, AttemptOutcome.CANCELLED)
 
@@ -121,7 +99,7 @@ def _lease(
     kept = holding_back.keep(tx, can, in_line)
     taken = tx.first(
         update(jobs)
-        .where(jobs.c.id == _best(tx, can, hint, kept, full), is_state(JobState.QUEUED))
+        .where(jobs.c.id == head(tx, can, hint, kept, full), is_state(JobState.QUEUED))
         .values(
             state=JobState.RUNNING,
             # The number is the fencing token: it must grow even when a lease merely ran out.
@@ -161,53 +139,6 @@ def _spent(tx: Transaction, job: Job) -> float:
     ran = func.coalesce(attempts.c.ended_at, tx.now) - attempts.c.started_at
     spent = tx.run(select(func.sum(ran)).where(attempts.c.job_id == job.id)).scalar_one()
     return float(spent or 0.0)
-
-
-def _best(
-    tx: Transaction,
-    can: Capabilities,
-    hint: str | None,
-    kept: Row[Any] | None,
-    full: Collection[str],
-) -> ScalarSelect[Any]:
-    """Return the id of the job that should go to this worker, skipping those another one is taking.
-
-    `kept` is the job that it holds cards back for, `full` are users whose quota was found used up.
-    """
-    best = in_line(tx, can, hint).with_only_columns(_job.c.id)
-    if kept is not None:
-        best = best.where(or_(_job.c.id == kept.job_id, _job.c.priority > kept.priority))
-    if full:
-        best = best.where(_job.c.user.not_in(sorted(full)))
-    return best.limit(1).with_for_update(skip_locked=True, of=_job).scalar_subquery()
-
-
-def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
-    """Return the query of all jobs that could go to a worker now, the one that should go first."""
-    job, running = _job, func.coalesce(_load.c.slots, 0)
-    return (
-        select(job.c.id.label("job_id"), job.c.user, job.c.priority, running.label("running"))
-        .select_from(job.outerjoin(_load, _load.c.user == job.c.user))
-        .where(*_eligible(tx, can, job))
-        .order_by(job.c.priority.desc(), running, case((job.c.id == (hint or ""), 0), else_=1), job.c.seq)
-    )
-
-
-def _eligible(tx: Transaction, can: Capabilities, job: FromClause) -> list[ColumnElement[bool]]:
-    lies_here = exists().where(holdings.c.node == can.node, holdings.c.fingerprint == job.c.fingerprint)
-    draining = exists().where(workers.c.id == can.worker, workers.c.state == "draining")
-    return [
-        is_state(JobState.QUEUED, job),
-        job.c.queue.in_(sorted(can.queues)),
-        job.c.not_before <= tx.now,
-        job.c.kind.in_(sorted(can.kinds)),
-        job.c.detector.in_(sorted(can.detectors)),
-        room.fits(can, job),
-        room.within_quota(can, job, _load),
-        or_(lies_here, is_pushed(job)),
-        ~is_paused(job),
-        ~draining,
-    ]
 
 
 def _renew(tx: Transaction, lease: Lease, progress: Progress | None) -> Renewal:

@@ -2,14 +2,37 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Double,
+    Select,
+    Table,
+    Text,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from ad_platform.failpoints import Commit
 from ad_platform.records import OutboxEntry
 from ad_platform.states import JobState
 from ad_platform.store import contract
 from ad_platform.store.database import Database, Transaction
-from ad_platform.store.tables import is_paused, is_state, jobs, outbox
+from ad_platform.store.tables import is_paused, is_state, jobs, metadata, outbox
+
+MOST = 500  # jobs that are rung for again in one go: many more wake-ups than a queue is given
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("name", Text, primary_key=True),  # of a chore that one worker at a time does for all
+    Column("owner", Text, nullable=False),
+    Column("owned_until", Double, nullable=False),
+)
+_RINGS = "rings"
 
 
 class SqlOutbox(contract.Outbox):
@@ -35,6 +58,28 @@ class SqlOutbox(contract.Outbox):
             return 0
         return self._db.write(lambda tx: _remind(tx, silence), Commit.REMIND)
 
+    def turn(self, owner: str, seconds: float) -> bool:
+        """Take the right to make the rings for all for a while; False if somebody else has it."""
+        taken = select(turns.c.name).where(turns.c.name == _RINGS)
+        # A look first: of many workers nearly all are told no, and a reader waits for nobody.
+        if self._db.read(lambda tx: tx.first(taken.where(turns.c.owned_until > tx.now))):
+            return False
+        return self._db.write(lambda tx: _turn(tx, owner, seconds))
+
+
+def _turn(tx: Transaction, owner: str, seconds: float) -> bool:
+    rings = turns.c.name == _RINGS
+    values = {"owner": owner, "owned_until": tx.now + seconds}
+    if tx.first(select(turns.c.name).where(rings)) is None:
+        fresh = tx.insert(turns).values(name=_RINGS, **values).on_conflict_do_nothing()
+        return tx.first(fresh.returning(turns.c.name)) is not None
+    # Whoever finds somebody else at it need not wait for the answer.
+    free = select(turns.c.name).where(rings, turns.c.owned_until <= tx.now)
+    if tx.first(free.with_for_update(skip_locked=True)) is None:
+        return False
+    tx.run(update(turns).where(rings).values(**values))
+    return True
+
 
 def _stale() -> ColumnElement[bool]:
     return ~exists().where(jobs.c.id == outbox.c.job_id, is_state(JobState.QUEUED))
@@ -53,9 +98,15 @@ def _owed(tx: Transaction, limit: int) -> list[OutboxEntry]:
 
 def _rung(tx: Transaction, seqs: Sequence[int]) -> None:
     made = select(outbox.c.job_id).where(outbox.c.seq.in_(seqs))
-    # In one order everywhere, so that two relays do not wait for each other in a circle.
-    for row in tx.rows(select(jobs.c.id).where(jobs.c.id.in_(made)).order_by(jobs.c.seq).with_for_update()):
-        tx.run(update(jobs).where(jobs.c.id == row.id).values(rung_at=tx.now))
+    # Only what still waits needs the note, and nobody waits for it: whoever holds a job is about to run it.
+    queued = (
+        select(jobs.c.id)
+        .where(jobs.c.id.in_(made), is_state(JobState.QUEUED))
+        .order_by(jobs.c.seq)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    ids = [row.id for row in tx.rows(queued)]
+    tx.run(update(jobs).where(jobs.c.id.in_(ids)).values(rung_at=tx.now))
     tx.run(delete(outbox).where(outbox.c.seq.in_(seqs)))
 
 
@@ -72,5 +123,7 @@ def unheard(tx: Transaction, silence: float) -> Select[tuple[str, str, int]]:
 
 def _remind(tx: Transaction, silence: float) -> int:
     names = ["job_id", "queue", "priority"]
-    again = tx.insert(outbox).from_select(names, unheard(tx, silence)).on_conflict_do_nothing()
+    # The most urgent first, and no more than can be of use: the rest is found by the next reminder.
+    some = unheard(tx, silence).order_by(jobs.c.priority.desc(), jobs.c.seq).limit(MOST)
+    again = tx.insert(outbox).from_select(names, some).on_conflict_do_nothing()
     return len(tx.rows(again.returning(outbox.c.seq)))  # drivers do not count inserted rows alike

@@ -8,7 +8,7 @@ from ad_platform.records import Capabilities, HeldBack
 from ad_platform.states import JobState
 from ad_platform.store import contract, holding_back
 from ad_platform.store.database import Database, Transaction
-from ad_platform.store.leases import in_line
+from ad_platform.store.line import in_line
 from ad_platform.store.rows import storable
 from ad_platform.store.tables import is_state, jobs, outbox, paused_queues
 

@@ -14,6 +14,7 @@ REVISIONS = (
     "0008",
     "0009",
     "0010",
+    "0011",
 )  # a test holds this to the migrations, which this package must not import
 HEAD = REVISIONS[-1]
 

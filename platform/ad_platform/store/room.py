@@ -1,6 +1,6 @@
 """What a job takes of a worker's cards and of its user's quota, as conditions of the lease."""
 
-from sqlalchemy import CTE, ColumnElement, FromClause, and_, case, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, and_, case, exists, func, literal, or_, select, true
 
 from ad_platform.records import Capabilities
 from ad_platform.states import JobState
@@ -59,12 +59,13 @@ def limited(job: FromClause) -> ColumnElement[bool]:
     return exists().where(quotas.c.user == job.c.user)
 
 
-def within_quota(can: Capabilities, job: FromClause, load: CTE) -> ColumnElement[bool]:
+def within_quota(can: Capabilities, job: FromClause, load: FromClause) -> ColumnElement[bool]:
     """Return the condition that a job's user may have one more job, and the cards it would be given."""
     over = func.coalesce(load.c.jobs, 0) >= quotas.c.jobs
     if can.cards:
         over = or_(over, func.coalesce(load.c.cards, 0) + wanted(job) > quotas.c.gpus)
-    return ~exists(select(true()).select_from(quotas).where(quotas.c.user == job.c.user, over))
+    used_up = select(true()).select_from(quotas).where(quotas.c.user == job.c.user, over)
+    return ~exists(used_up.correlate(job, load))
 
 
 def check_quota(tx: Transaction, user: str) -> None:

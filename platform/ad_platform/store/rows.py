@@ -23,7 +23,7 @@ _IN_ONE_QUERY = 1000  # ids; SQLite takes some 32,000 parameters
 def jobs_of(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Job]:
     """Build jobs from whole rows of the jobs table, with their needs."""
     needs = needs_of(tx, [row.id for row in rows])
-    return [_job(row, needs.get(row.id, ())) for row in rows]
+    return [job_with(row, needs.get(row.id, ())) for row in rows]
 
 
 def job_of(tx: Transaction, row: Row[Any]) -> Job:
@@ -90,7 +90,8 @@ def _known(tx: Transaction, statement: Select[Any], job_id: str) -> Job:
     return job_of(tx, row)
 
 
-def _job(row: Row[Any], needs: tuple[str, ...]) -> Job:
+def job_with(row: Row[Any], needs: tuple[str, ...]) -> Job:
+    """Build one job from its whole row where its needs are known: they never change."""
     values = row._mapping
     return Job(
         spec=_spec(row),

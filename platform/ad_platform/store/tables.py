@@ -142,7 +142,7 @@ def is_state(state: JobState, of: FromClause = jobs) -> ColumnElement[bool]:
 # The few live jobs stay cheap to find among any number of ended ones. The times are left out of the
 # indexes on purpose: a renewal then touches no index. PostgreSQL's module gives it the same conditions.
 for _state, _name, _columns in (
-    (JobState.QUEUED, "ix_jobs_queued", (jobs.c.queue, jobs.c.priority, jobs.c.seq)),
+    (JobState.QUEUED, "ix_jobs_queued", (jobs.c.queue, jobs.c.priority, jobs.c.user, jobs.c.seq)),
     (JobState.RUNNING, "ix_jobs_running", (jobs.c.user, jobs.c.cards)),
 ):
     Index(_name, *_columns, sqlite_where=is_state(_state))

@@ -1,5 +1,7 @@
 """Rings owed to the workers: owed, rung, reminded."""
 
+import pytest
+
 from ad_platform.store.contract import Store
 from store_cases import CAN, MINUTE, START, SUCCESS, FakeClock, asked, submit, take
 
@@ -81,3 +83,25 @@ def test_an_ended_job_is_never_rung(store: Store, clock: FakeClock) -> None:
     assert store.outbox.remind(1) == 0
     assert store.outbox.owed() == []
     assert store.leases.lease(CAN, MINUTE) is None
+
+
+def test_one_worker_at_a_time_has_the_turn_to_ring(store: Store, clock: FakeClock) -> None:
+    assert store.outbox.turn("w1", 10)
+    assert not store.outbox.turn("w2", 10)
+    assert not store.outbox.turn("w1", 10)
+    clock.advance(10)
+    assert store.outbox.turn("w2", 10)
+    assert not store.outbox.turn("w1", 10)
+
+
+def test_the_most_urgent_are_rung_again_first_and_the_others_afterwards(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ad_platform.store.outbox.MOST", 2)
+    low, first, second = store.jobs.submit([asked(), asked(priority=3), asked(priority=3)])
+    store.outbox.rung([one.seq for one in store.outbox.owed()])
+    clock.advance(10 * MINUTE)
+    assert store.outbox.remind(MINUTE) == 2
+    assert [one.job_id for one in store.outbox.owed()] == [first.id, second.id]
+    assert store.outbox.remind(MINUTE) == 1
+    assert [one.job_id for one in store.outbox.owed()] == [first.id, second.id, low.id]

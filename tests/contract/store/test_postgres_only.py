@@ -63,6 +63,29 @@ def test_a_lease_skips_a_job_that_another_transaction_holds(store_url: str) -> N
     store.close()
 
 
+def test_a_ring_is_noted_without_waiting_for_who_holds_the_job(store_url: str) -> None:
+    store = open_store(store_url)
+    held, free = store.jobs.submit([asked(), asked()])
+    with psycopg.connect(store_url) as other:
+        other.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", (held.id,))
+        store.outbox.rung([one.seq for one in store.outbox.owed()])
+        assert store.outbox.owed() == []
+    with psycopg.connect(store_url) as other:
+        noted = other.execute("SELECT id FROM jobs WHERE rung_at IS NOT NULL").fetchall()
+    assert noted == [(free.id,)]
+    store.close()
+
+
+def test_a_job_that_something_refers_to_is_leased_all_the_same(store_url: str) -> None:
+    store = open_store(store_url)
+    store.workers.hold([holding()])
+    job = store.jobs.submit([asked()])[0]
+    with psycopg.connect(store_url) as other:
+        other.execute("SELECT 1 FROM jobs WHERE id = %s FOR KEY SHARE", (job.id,))
+        assert take(store).job_id == job.id
+    store.close()
+
+
 def test_a_deadlock_is_tried_again_and_nobody_notices(store_url: str) -> None:
     store = open_store(store_url)
     store.workers.hold([holding()])

@@ -27,6 +27,9 @@ class FakeOutbox(Outbox):
     def remind(self, silence: float) -> int:
         return 0
 
+    def turn(self, owner: str, seconds: float) -> bool:
+        return True
+
 
 class DiesAfter(MemoryQueue):
     def __init__(self, rings: int) -> None:
