@@ -1,4 +1,4 @@
-"""An S3 server in this process, on loopback, with one empty bucket."""
+"""An S3 server in this process, on loopback unless told otherwise, without buckets."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ CREDENTIALS = {
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server(address: str = "127.0.0.1") -> Iterator[str]:
     """Start the server and yield its endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
