@@ -76,15 +76,16 @@ def forget_threads() -> None:
 
 @dataclass
 class Relay:
-    """Passes connections to a port of this loopback on to a server elsewhere, each chunk after a delay."""
+    """Passes connections to a port of this host on to the same port of another, each chunk after a delay."""
 
     server: str
     port: int
     delay: float = 0.0
+    address: str = "127.0.0.1"  # where it listens
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener = socket.create_server((self.address, self.port))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 

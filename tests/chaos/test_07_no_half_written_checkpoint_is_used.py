@@ -27,10 +27,11 @@ from dying_writer import EVERY, KILLED, LAST, UPLOADS, Writers, attempt, check_f
 from ground import attempt_processes
 from host_cluster import cluster_of_hosts
 from job_stories import Stories
+from mlflow_home import QUIET
 from spoiling import spoilt
 from two_homes import Homes, homes_on
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), *(pytest.mark.filterwarnings(words) for words in QUIET)]
 EVERYDAY = "embedded"
 DUE = 90.0  # seconds
 
