@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+import netns
 import services
 from ad_platform.cluster import dotenv
 
@@ -66,6 +67,7 @@ class Composed:
     ports: dict[str, int] = field(default_factory=dict)
 
     started: dict[str, str] = field(default_factory=dict)  # what each was started with
+    published: dict[str, netns.Relay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.read()
@@ -82,6 +84,9 @@ class Composed:
         self.env = dotenv.read(self.folder)
         self.file: dict[str, Any] = self._filled(yaml.safe_load((self.folder / "compose.yaml").read_text()))
         self.services: dict[str, Any] = self.file["services"]
+        if (override := self.folder / "compose.override.yaml").exists():
+            for name, more in self._filled(yaml.safe_load(override.read_text()))["services"].items():
+                self.services[name] |= more
 
     def wanted(self) -> list[str]:
         """Return the services that `docker compose up` starts by the profiles of .env."""
@@ -118,6 +123,15 @@ class Composed:
             if name == "postgres":
                 self._init_databases()
 
+    def publish(self) -> None:
+        """Pass on what runs and is published beyond the loopback, as Docker's proxy does."""
+        for name in self.processes:
+            for port in self.services[name].get("ports", []):
+                address = port.split(":")[0]
+                if address != services.LOOPBACK and name not in self.published:
+                    relay = netns.Relay(services.LOOPBACK, self.ports[name], address=address)
+                    self.published[name] = relay
+
     def run(self, name: str, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Run a service's image once with other arguments: docker compose run --rm NAME ARGUMENTS."""
         self.up(*self.services[name].get("depends_on", {}))
@@ -127,6 +141,8 @@ class Composed:
     def down(self) -> None:
         """Stop everything."""
         self.stop(*self.processes)
+        while self.published:
+            self.published.popitem()[1].close()
 
     def stop(self, *names: str) -> None:
         """Stop services, last started first."""
@@ -166,6 +182,9 @@ class Composed:
             key: self._placed(name, str(value))
             for key, value in (self.services[name].get("environment") or {}).items()
         }
+        for file in self.services[name].get("env_file") or []:
+            if (self.folder / file["path"]).exists():
+                given |= dotenv.parse((self.folder / file["path"]).read_text())
         path = f"{self.bin}:{services.postgres_binaries()}:{os.environ['PATH']}"
         ours = {
             "PATH": path,

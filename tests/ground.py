@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -21,7 +22,10 @@ from ad_platform.storage.checkpoints import stored_checkpoints
 from ad_platform.storage.contract import Storage
 from ad_platform.storage.engine import open_storage
 from mortal_broker import MortalBroker, mortal_broker
-from running_platform import Platform, alive
+from running_platform import Platform, Seat, alive
+
+if TYPE_CHECKING:
+    from host_cluster import Hosts
 
 REPO = Path(__file__).parents[1]
 SOON = 30.0  # seconds for what a healthy worker does at once, on a busy machine
@@ -34,6 +38,8 @@ class Ground:
     platform: Platform
     broker: MortalBroker
     client: Client
+    hosts: "Hosts | None" = None  # on which everything lives, if not all on this one
+    pushes: bool = False  # whether pictures get to workers by the storage
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def pictures(self, name: str = "shared") -> Path:
@@ -48,7 +54,15 @@ class Ground:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 noise = np.random.default_rng(number).integers(0, 255, (20, 20, 3), dtype=np.uint8)
                 Image.fromarray(noise).save(file)
+        if self.pushes:
+            self.client.push(self.asked(folder).dataset)
         return folder
+
+    def hold(self, dataset: DatasetRef) -> None:
+        """Let workers have the pictures of a category."""
+        self.client.hold(dataset)
+        if self.pushes:
+            self.client.push(dataset)
 
     def submit(
         self,
@@ -66,7 +80,7 @@ class Ground:
 
     def send(self, ask: TrainRequest, stall_after: float = 600.0, timeout: float | None = None) -> Submitted:
         """Submit a request."""
-        self.client.hold(ask.dataset)
+        self.hold(ask.dataset)
         (planned,) = self.client.plan_train(ask)
         return self.client.submit([replace(planned, stall_after=stall_after, timeout=timeout)])
 
@@ -116,9 +130,9 @@ class Ground:
         return max((record.step for record in self.client.store.artifacts.checkpoints(job_id)), default=0)
 
     def printed(self, job_id: str, attempt: int = 1) -> str:
-        """Return what an attempt has printed so far on this machine."""
-        file = self.platform.home / "logs" / "jobs" / f"{job_id}-a{attempt}.log"
-        return file.read_text() if file.exists() else ""
+        """Return what an attempt has printed so far, on whichever machine."""
+        files = [home / "logs" / "jobs" / f"{job_id}-a{attempt}.log" for home in self.platform.homes]
+        return "".join(file.read_text() for file in files if file.exists())
 
     def steps(self, job_id: str, attempt: int = 1) -> list[int]:
         """Return the steps an attempt says it made."""
@@ -184,21 +198,28 @@ def source_roots(folder: Path) -> list[Path]:
 
 @contextmanager
 def ground(
-    folder: Path, *, embedded: bool = False, persistent: bool = False, **extra: str
+    folder: Path,
+    *,
+    embedded: bool = False,
+    persistent: bool = False,
+    hosts: "Hosts | None" = None,
+    **extra: str,
 ) -> Iterator[Ground]:
     """Give a fresh platform without a worker; MLflow does not answer, which must not matter.
 
     Its broker is what is installed, or the wheel's if `embedded`, and survives its own death if `persistent`.
+    With hosts, the broker and each worker live on one of them, and pictures come to workers by the storage.
     """
     home = folder / "home"
     home.mkdir(parents=True)
     upgrade(extra.get("ADCTL_DATABASE_URL", f"sqlite:///{home / 'store.db'}"))
-    with mortal_broker(folder, embedded=embedded, persistent=persistent) as broker:
+    where = hosts.store if hosts else None
+    with mortal_broker(folder, embedded=embedded, persistent=persistent, host=where) as broker:
         environment = {"ADCTL_BROKER_URL": broker.url, "MLFLOW_TRACKING_URI": "http://127.0.0.1:1", **extra}
-        platform = Platform(home, environment, source_roots(folder))
+        platform = Platform(home, environment, source_roots(folder), seat=hosts.seat if hosts else Seat)
         with Client(platform.settings, code={"version": "test"}) as client:
             try:
-                yield Ground(platform, broker, client)
+                yield Ground(platform, broker, client, hosts, pushes=hosts is not None)
             finally:
                 broker.start()
                 platform.close()

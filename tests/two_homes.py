@@ -24,7 +24,9 @@ from ad_platform.states import JobState
 from ad_platform.storage.metrics import read_segments
 from ad_platform.store.tables import jobs
 from ground import Ground, ground
-from running_platform import Platform, alive, family
+from host_cluster import Hosts, cluster_of_hosts
+from mortal_mlflow import mortal_mlflow
+from running_platform import Platform, Seat, alive, family
 
 PICTURES = 60  # the mean picture reads sixteen from one step to the next
 SIDE = 32
@@ -184,11 +186,21 @@ def _draw(folder: Path) -> None:
 
 @contextmanager
 def two_homes(
-    folder: Path, *, embedded: bool, url: str = "", storage_url: str = "", **extra: str
+    folder: Path,
+    *,
+    embedded: bool,
+    url: str = "",
+    storage_url: str = "",
+    hosts: Hosts | None = None,
+    mlflow: Path | None = None,
+    **extra: str,
 ) -> Iterator[Homes]:
-    """Give two homes without a worker that share a store (at `url`, or SQLite), broker, storage, MLflow."""
+    """Give two homes without a worker that share a store (at `url`, or SQLite), broker, storage, MLflow.
+
+    With hosts, the workers of each are on one of their own, and others have the rest.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    mlflow = folder / "mlflow.db"
+    mlflow = mlflow or folder / "mlflow.db"
     shared = {
         "ADCTL_DATABASE_URL": url or f"sqlite:///{folder / 'home' / 'store.db'}",
         "ADCTL_STORAGE_URL": storage_url or str(folder / "storage"),
@@ -197,10 +209,15 @@ def two_homes(
         "ADCTL_DATA_ROOTS": str(folder),  # both have the pictures below the first home
         **extra,
     }
-    with ground(folder, embedded=embedded, persistent=embedded, **shared) as here:
+    with ground(folder, embedded=embedded, persistent=embedded, hosts=hosts, **shared) as here:
         environment = {**here.platform.extra, "ADCTL_NODE": THERE}
         there = Platform(folder / "home there", environment, here.platform.source_roots)
         there.home.mkdir()
+        if hosts is not None:
+            here.pushes = False  # the pictures lie on both
+            for platform in (here.platform, there):
+                seat = Seat(tuple(hosts.worker_host().command()))
+                platform.seat = lambda seat=seat: seat  # type: ignore[misc]
         homes = Homes(here, there, mlflow)
         try:
             yield homes
@@ -217,6 +234,21 @@ def homes_on(request: pytest.FixtureRequest, folder: Path) -> Iterator[Homes]:
     if request.param == "embedded":
         with two_homes(place, embedded=True) as homes:
             yield homes
+        return
+    if request.param == "hosts":
+        with cluster_of_hosts(place) as hosts, mortal_mlflow(place / "mlflow", hosts.mlflow) as server:
+            server.start()
+            shared = {**hosts.environment, "ADCTL_NODE": HERE, "MLFLOW_TRACKING_URI": server.url}
+            with two_homes(
+                place,
+                embedded=False,
+                url=shared.pop("ADCTL_DATABASE_URL"),
+                storage_url=shared.pop("ADCTL_STORAGE_URL"),
+                hosts=hosts,
+                mlflow=server.folder / "mlflow.db",
+                **shared,
+            ) as homes:
+                yield homes
         return
     postgres: services.PostgresServer = request.getfixturevalue("postgres")
     url = postgres.new_database()

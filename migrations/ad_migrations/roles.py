@@ -5,6 +5,7 @@ A client asks for work and steers it; a worker does it, takes sweeps further, an
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from ad_platform.errors import InvalidRequest, InvalidValue, StoreDown, UnknownName
 from ad_platform.store import facets, outbox, pushed, shares
 from ad_platform.store.database import explained
-from ad_platform.store.engine import backend_of
+from ad_platform.store.engine import backend_of, open_store
 from ad_platform.store.revision import VERSION_TABLE, check_revision
 from ad_platform.store.tables import metadata
 
@@ -167,6 +168,8 @@ def grant(url: str, roles: Mapping[Side, str]) -> None:
         raise _told(error, backend.where) from error
     finally:
         engine.dispose()
+    with closing(open_store(url)) as store:
+        store.retention.identity()  # which pushed pictures bear: no client may make it up
 
 
 def _check(connection: Connection, where: str, roles: Mapping[Side, str]) -> None:

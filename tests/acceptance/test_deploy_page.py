@@ -1,191 +1,210 @@
-"""Every block of docs/deploy.md, in order, on services that run without Docker.
+"""docs/deploy.md brings up a cluster as it is typed: on one machine, and on hosts of which one is cut off."""
 
-Lines with `docker` are replaced as REPLACED says; all others run in bash as they are printed, with `adctl`
-of this environment. After the first `adctl cluster init` the .env is given ports that are free. What systemd
-would start of the page's unit is started after `adctl cluster env`, with worker.env and with folders of this
-run in the place of /storage, /data and /var/lib/adctl, and ended before the passwords change.
-"""
-
-import configparser
-import re
-import shlex
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import netns
 import services
 from ad_cli.main import run
 from ad_platform.cluster import dotenv
-from composed import Composed, free_ports
+from ad_platform.records import Job
+from ad_platform.states import JobState
+from ad_platform.store.contract import Store
+from ad_platform.store.engine import open_store
+from deploying import ADDRESS, Desk, Line, desk_in, lines
+from ground import attempt_processes
+from running_platform import ASK_MLFLOW, alive
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "deploy.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
 SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
-INIT = "/docker-entrypoint-initdb.d/10-databases.sql"
-
-
-def commands() -> list[str]:
-    """Return what is typed, in order."""
-    return [line[2:] for kind, text in BLOCKS if kind == "console" for line in text.splitlines()]
-
-
-@dataclass
-class Desk:
-    """The folder in which everything is typed."""
-
-    folder: Path
-    root: Path
-    stack: Composed | None = None
-    second: "subprocess.Popen[bytes] | None" = None  # the worker of another host
-    before: list[str] = field(default_factory=list)  # lines that set the environment of those that follow
-
-    @property
-    def running(self) -> Composed:
-        if self.stack is None:
-            self.stack = Composed(self.folder, self.root)
-        return self.stack
-
-    def up(self, *names: str) -> None:
-        self.running.renew()
-        self.running.up(*(names or self.running.wanted()))
-
-    def start_unit(self) -> None:
-        """Start the worker of the page's unit, as the second host's systemd does, and wait for it."""
-        unit = configparser.ConfigParser(interpolation=None)
-        unit.optionxform = str  # type: ignore[assignment,method-assign]
-        unit.read_string(next(text for kind, text in BLOCKS if kind == "ini"))
-        given = dotenv.parse((self.folder / "worker.env").read_text())
-        given["ADCTL_STORAGE_URL"] = str(self.root / "volumes" / "storage")
-        own = dict(pair.split("=") for pair in unit["Service"]["Environment"].split())
-        own |= {"ADCTL_HOME": str(self.root / "second"), "ADCTL_DATA": str(self.folder / "data")}
-        _, *arguments = shlex.split(unit["Service"]["ExecStart"].replace("%H", "second"))
-        with (self.root / "second.log").open("wb") as log:
-            self.second = subprocess.Popen(
-                [sys.executable, "-m", "ad_cli", *arguments],
-                env={**self.running.environment("worker"), **own, **given},
-                stdout=log,
-                stderr=log,
-            )
-
-        def there() -> bool:
-            return "second" in self.running.run("client", "worker", "list", "--quiet").stdout.split()
-
-        assert services.patient(there, self.second, 180), (self.root / "second.log").read_text()
-
-    def end_unit(self) -> None:
-        """Tell that worker to leave."""
-        if self.second is not None:
-            self.second.terminate()
-            assert self.second.wait(120) == 0
-            self.second = None
-
-    def client(self, service: str, arguments: str) -> None:
-        if service == "migrate":
-            self.running.stop("migrate")
-            self.running.up("migrate")
-            return
-        done = self.running.run(service, *shlex.split(arguments))
-        assert done.returncode == 0, done.stderr + self.running.log("worker")
-
-    def exec_postgres(self, line: str) -> None:
-        """Run a command of PostgreSQL's image over its own socket, with what the shell makes of the line."""
-        stack = self.running
-        stack.read()
-        placed = line.replace("-U postgres", f"-h {shlex.quote(str(stack.socket))} -U postgres")
-        self.bash(placed.replace(INIT, str(stack.config("databases"))), stack.environment("postgres"))
-
-    def bash(self, line: str, env: dict[str, str] | None = None) -> str:
-        script = "\n".join(["set -euo pipefail", *self.before, line])
-        given = env or {
-            "PATH": f"{self.root / 'bin'}:{Path(sys.executable).parent}:/usr/bin:/bin",
-            "HOME": str(self.folder),
-            "PYTHONPATH": ":".join(sys.path),
-            "PYTHONWARNINGS": "ignore",
-        }
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, env=given, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"$ {line}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-
-# Every docker line of the page is one of these.
-REPLACED: tuple[tuple[str, Callable[[Desk, re.Match[str]], None]], ...] = (
-    (r"docker compose up --build --wait", lambda desk, _: desk.up()),
-    (r"docker compose up --wait", lambda desk, _: desk.up()),
-    (r"docker compose up --detach (\w+)", lambda desk, found: desk.up(found[1])),
-    (r"docker compose build", lambda desk, _: None),  # the images are this environment
-    (r"docker compose run --rm (client|migrate) ?(.*)", lambda desk, found: desk.client(found[1], found[2])),
-    (r"docker compose stop (.+)", lambda desk, found: desk.running.stop(*found[1].split())),
-    (r"docker compose exec postgres (.+)", lambda desk, found: desk.exec_postgres(found[1])),
-)
+MAIN = "adctl submit train --model ddad "
+COMPUTING = ("second", "third")  # hosts
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def root() -> Iterator[Path]:
     for part in ("torch", "mlflow", "optuna_dashboard", "flask_wtf"):
         if find_spec(part) is None:
             services.unavailable(f"{part} is not installed")
     if shutil.which("redis-server") is None or shutil.which("psql") is None:
         services.unavailable("no redis-server or psql on the PATH")
     root = Path(tempfile.mkdtemp(prefix="adctl-deploy-", dir="/tmp"))
-    (root / "cluster").mkdir()
     assert run(["data", "synth", str(root / "cluster/data/synth/screw"), *SMALL]) == 0
-    made = Desk(root / "cluster", root / "run")
-    script = root / "run" / "bin" / "adctl"
-    script.parent.mkdir(parents=True)
-    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m ad_cli "$@"\n')
-    script.chmod(0o755)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def test_every_line_that_is_typed_does_what_it_says(root: Path) -> None:
+    desk = Desk(*desk_in(root))
     try:
-        yield made
+        for line in lines():
+            desk.do(line)
+        for name in ("adctl.dump", "optuna.dump", "mlflow.dump"):
+            assert (desk.folder / name).stat().st_size > 1000
+        jobs = desk.running.run("client", "list", "--json").stdout
+        assert '"succeeded"' in jobs, jobs
     finally:
-        if made.second is not None:
-            made.second.kill()
-            made.second.wait()
-        if made.stack is not None:
-            made.stack.down()
-        shutil.rmtree(root, ignore_errors=True)
+        desk.close()
 
 
-def test_every_line_that_is_typed_does_what_it_says(desk: Desk) -> None:
-    for line in commands():
-        if line.endswith("--rotate"):
-            desk.end_unit()
-        if line.startswith("docker "):
-            found = [(each, do) for pattern, do in REPLACED if (each := re.fullmatch(pattern, line))]
-            assert len(found) == 1, f"{line} is replaced by nothing, or twice"
-            found[0][1](desk, found[0][0])
-        elif line.startswith("set -a"):
-            desk.before.append(line)
-            desk.bash("true")
+@dataclass
+class Hosts(Desk):
+    """Desks on several hosts, which share no folder: S3 keeps what workers leave, from the start."""
+
+    keys: str = ""  # of S3
+    others: Mapping[str, netns.Host] = field(default_factory=dict)
+
+    def look(self, line: str, said: str) -> None:
+        super().look(line, said)
+        if line == "adctl cluster init":
+            settings, keys = (
+                dotenv.parse(line.text) for line in lines() if "s3" in line.text and line.kind == "sh"
+            )
+            example, given = keys["AWS_ENDPOINT_URL"], dotenv.parse(self.keys)
+            assert set(keys) <= set(given)
+            (self.folder / "storage.env").write_text(self.keys)
+            self.set(
+                {name: value.replace(example, given["AWS_ENDPOINT_URL"]) for name, value in settings.items()}
+            )
+
+    def hand_out(self) -> None:
+        for name in ("worker.env", "client.env"):
+            with (self.folder / name).open("a") as file:
+                file.write(self.keys)
+
+    def prefix(self, name: str) -> list[str]:
+        return self.others[name].command()
+
+    def data_of(self, name: str) -> Path:
+        return self.root / "data of" / name  # where nothing is
+
+    @property
+    def store(self) -> Store:
+        """Open the store as the client does."""
+        return open_store(dotenv.parse((self.folder / "client.env").read_text())["ADCTL_DATABASE_URL"])
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 180.0) -> None:
+        end, pause = time.monotonic() + seconds, threading.Event()
+        while not condition():
+            assert time.monotonic() < end, f"it never came that {what}{self.said_by_workers()}"
+            pause.wait(0.2)
+
+
+@pytest.fixture
+def hosts(root: Path) -> Iterator[Hosts]:
+    from contract.storage.s3_server import CREDENTIALS, make_bucket, s3_server
+
+    if why := netns.why_not():
+        pytest.skip(why)
+    with ExitStack() as stack:
+        net = stack.enter_context(netns.network("first"))
+        assert net.hosts[0].address == ADDRESS
+        others = {name: net.add(name) for name in (*COMPUTING, "client", "storage")}
+        with others["storage"].inside():
+            endpoint = stack.enter_context(s3_server(others["storage"].address))
+        make_bucket(endpoint, "bucket")
+        keys = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+        desk = Hosts(
+            *desk_in(root),
+            address=ADDRESS,
+            workers=COMPUTING,
+            keys="".join(f"{name}={value}\n" for name, value in keys.items()),
+            others=others,
+        )
+        stack.callback(desk.close)
+        yield desk
+
+
+def test_the_main_job_of_the_page_outlives_that_a_host_is_cut_off_and_the_host_is_as_good_as_new(
+    hosts: Hosts,
+) -> None:
+    typed = lines()
+    last = max(place for place, line in enumerate(typed) if line.who == "client")
+    done = 0
+    for line in typed[: last + 1]:
+        if line.text.startswith(MAIN):
+            cut_off_on_the_way(hosts, line)
+            done += 1
         else:
-            said = desk.bash(line)
-            check_words(desk, line, said)
-    for name in ("adctl.dump", "optuna.dump", "mlflow.dump"):
-        assert (desk.folder / name).stat().st_size > 1000
-    jobs = desk.running.run("client", "list", "--json").stdout
-    assert '"succeeded"' in jobs, jobs
+            hosts.do(line)
+    assert done == 1
 
 
-def check_words(desk: Desk, line: str, said: str) -> None:
-    """Look at what a line has done, beyond that it did not fail."""
-    if line == "adctl cluster init":
-        free_ports(desk.folder / ".env")
-    elif line.startswith("adctl cluster env"):
-        desk.start_unit()
-    elif line.startswith("adctl ui"):
-        assert said.strip() == desk.running.address("mlflow")
-    elif line.startswith(("adctl list", "adctl worker list")):
-        assert len(said.splitlines()) > 1
-    values = [value for name, value in dotenv.read(desk.folder).items() if dotenv.is_secret(name)]
-    assert not any(value in said for value in values)
+def cut_off_on_the_way(desk: Hosts, line: Line) -> None:
+    """Type the main job, cut off who runs it, and heal; then have that host take the next job."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with (
+        closing(desk.store) as store,
+        subprocess.Popen(  # type: ignore[call-overload]
+            desk.shell(line.text, line.who), cwd=desk.folder, env=desk.plain(), **pipes
+        ) as waiting,
+    ):
+        nodes = {one.id: one.node for one in store.workers.roster()}
+
+        def begun() -> list[Job]:
+            assert waiting.poll() is None, waiting.stdout.read()
+            running = store.jobs.search(states=[JobState.RUNNING])
+            return [
+                job for job in running if job.spec.detector == "ddad" and store.artifacts.checkpoints(job.id)
+            ]
+
+        desk.wait(begun, "it commits a checkpoint")
+        (job,) = begun()
+        first = nodes[str(job.worker)]
+        children = attempt_processes(desk.units[first].pid)
+        assert children
+        desk.others[first].cut()
+        desk.wait(lambda: not alive(children), "who is cut off ends what it runs by itself")
+        said, _ = waiting.communicate(timeout=400)
+        assert waiting.returncode == 0, said + desk.said_by_workers()
+        attempts = store.jobs.attempts(job.id)
+        assert [one.outcome.value for one in attempts] == ["lost", "succeeded"]
+        (second,) = set(COMPUTING) - {first}
+        assert [nodes[one.worker] for one in attempts] == [first, second]
+        assert int(str(attempts[1].facts["resumed_step"])) >= 5
+        back_at = store.jobs.get(job.id).finished_at
+        desk.others[first].heal()
+        desk.wait(
+            lambda: any(one.node == first and one.seen_at > back_at for one in store.workers.roster()),
+            "who was cut off is back",
+        )
+        # It takes the next job, while nobody else is there to.
+        desk.end_unit(second)
+        desk.bash(
+            "adctl submit train --model pixel_mean --data /data/synth/screw --no-evaluate --wait",
+            who="client",
+        )
+        next_one = max(store.jobs.search(), key=lambda one: one.created_at)
+        assert [nodes[one.worker] for one in store.jobs.attempts(next_one.id)] == [first]
+        desk.start_unit(second)
+        shown(desk, job.id)
+
+
+def shown(desk: Hosts, job: str) -> None:
+    """Check that MLflow shows each step of the job once, whoever made it."""
+    given = dotenv.parse((desk.folder / "client.env").read_text())
+    env = {**desk.plain(), **given}
+
+    def runs() -> Any:
+        asked = [sys.executable, "-W", "ignore", "-c", ASK_MLFLOW, given["MLFLOW_TRACKING_URI"], job, ""]
+        done = subprocess.run(asked, env=env, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    desk.wait(lambda: [run["status"] for run in runs()] == ["FINISHED"], "MLflow shows it")
+    (run,) = runs()
+    assert run["steps"] == list(range(1, len(run["steps"]) + 1))
+    assert len(run["steps"]) == int(run["params"]["steps"])

@@ -1,4 +1,4 @@
-"""The two stacks on which every promise is kept: one machine's own, and that of a cluster."""
+"""The stacks on which every promise is kept: that of one machine, of a cluster, and of a cluster of hosts."""
 
 import shutil
 import subprocess
@@ -11,9 +11,17 @@ import pytest
 
 import services
 from ground import Ground, ground
+from host_cluster import cluster_of_hosts
 
-EMBEDDED, CLUSTERED = "embedded", "clustered"
-MARKS = {EMBEDDED: [pytest.mark.redis], CLUSTERED: [pytest.mark.redis, pytest.mark.postgres]}
+EMBEDDED, CLUSTERED, HOSTS = "embedded", "clustered", "hosts"
+OF_A_CLUSTER = [pytest.mark.redis, pytest.mark.postgres]
+MARKS = {EMBEDDED: [pytest.mark.redis], CLUSTERED: OF_A_CLUSTER, HOSTS: OF_A_CLUSTER}
+# Which tests say nothing more where there are several hosts, and why.
+NOT_ON_HOSTS = {
+    "test_a_whole_life_reaches_every_edge_and_none_that_is_not_listed": (
+        "it asks where edges lie in the program, and those of the storage are those of a folder"
+    ),
+}
 LEASE = "4"  # seconds: what a test waits for a dead worker to be noticed
 
 
@@ -27,21 +35,33 @@ def folder() -> Iterator[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each promise on both stacks, and everyday only on the one that its module names."""
+    """Run each promise on all stacks, and everyday only on the one that its module names."""
     if "stack" in metafunc.fixturenames:
         everyday: str = metafunc.module.EVERYDAY
-        kinds = [
-            pytest.param(kind, marks=marks if kind == everyday else [*marks, pytest.mark.slow])
-            for kind, marks in MARKS.items()
-        ]
+        kinds = []
+        for kind, marks in MARKS.items():
+            more = [] if kind == everyday else [pytest.mark.slow]
+            if kind == HOSTS and (why := NOT_ON_HOSTS.get(metafunc.function.__name__)):
+                more.append(pytest.mark.skip(why))
+            kinds.append(pytest.param(kind, marks=[*marks, *more]))
         metafunc.parametrize("stack", kinds, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ground]:
-    """Give SQLite with Valkey from the wheel, or PostgreSQL with redis-server; without a worker."""
+    """Give SQLite with Valkey from the wheel, or PostgreSQL with redis-server, or these and S3 on hosts.
+
+    There is no worker yet. With hosts each worker gets one of its own, where nothing lies that another left.
+    """
     if request.param == EMBEDDED:
         with ground(folder / EMBEDDED, embedded=True, persistent=True, ADCTL_LEASE=LEASE) as given:
+            yield given
+        return
+    if request.param == HOSTS:
+        with (
+            cluster_of_hosts(folder / HOSTS) as hosts,
+            ground(folder / HOSTS, hosts=hosts, ADCTL_LEASE=LEASE, **hosts.environment) as given,
+        ):
             yield given
         return
     postgres: services.PostgresServer = request.getfixturevalue("postgres")

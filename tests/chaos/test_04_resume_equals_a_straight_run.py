@@ -18,9 +18,10 @@ from ad_platform.failpoints import Edge
 from ad_platform.specs import Json
 from ad_platform.states import JobState
 from ground import attempt_processes, zygote_of
+from mlflow_home import QUIET
 from two_homes import HERE, THERE, Homes, homes_on
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), *(pytest.mark.filterwarnings(words) for words in QUIET)]
 EVERYDAY = "embedded"
 SEED = int(os.environ.get("ADCTL_FIRE", "7"))
 DUE = 90.0  # seconds

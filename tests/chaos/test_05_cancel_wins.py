@@ -3,6 +3,7 @@
 import random
 import time
 from dataclasses import replace
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.timeout(240)
 EVERYDAY = "embedded"
 
 AT_ONCE = 5.0
+AT = 3  # files into the storage: the first checkpoint is whole by then, or about to be
 Worker = "subprocess.Popen[bytes]"
 
 
@@ -29,7 +31,7 @@ def cancelled(land: Ground, job: str) -> None:
 
 def test_a_job_that_waits_for_another_ends_at_once(land: Ground, worker: Worker) -> None:
     ask = replace(land.asked(land.pictures(), settings={"steps": 10_000}), evaluate=True, holdout="25/25")
-    land.client.hold(ask.dataset)
+    land.hold(ask.dataset)
     train, evaluation = land.client.submit(land.client.plan_train(ask)).jobs
     assert land.job(evaluation.id).state is JobState.WAITING
     assert land.client.cancel(evaluation.id).state is JobState.CANCELLED
@@ -153,19 +155,23 @@ def test_a_client_killed_at_the_edges_of_what_it_asks_has_asked_or_has_not(
     assert stands() == after
 
 
-def test_in_the_midst_of_an_upload_and_between_lease_and_fork(land: Ground, worker: Worker) -> None:
+def test_in_the_midst_of_an_upload_and_between_lease_and_fork(
+    land: Ground, worker: Worker, tmp_path: Path
+) -> None:
     """Done last: it stops the shared worker, so that the slow one gets the jobs."""
     worker.terminate()
     worker.wait(30)
-    slow = land.platform.start_worker(trap=f"child/{Edge.HALF}@3:sleep=60,{Edge.FORK}:sleep=1.5")
+    midst = f"child/{Edge.UPLOAD if land.hosts else Edge.HALF}@{AT}"
+    slow = land.platform.start_worker(
+        trap=f"{midst}:trace={tmp_path / 'uploads'},{midst}:sleep=60,{Edge.FORK}:sleep=1.5"
+    )
     job = land.submit(steps=10)
     land.platform.wait(lambda: land.job(job).state is JobState.RUNNING, "it is leased", 30)
     cancelled(land, job)
 
     job = land.submit(steps=10)
-    land.platform.wait(
-        lambda: list((land.platform.home / "storage" / "jobs" / job).rglob(".writing-*")), "it uploads", 60
-    )
+    land.platform.wait((tmp_path / "uploads").exists, "it uploads", 60)
+    assert land.job(job).state is JobState.RUNNING
     processes = attempt_processes(slow.pid)
     cancelled(land, job)
     land.die(processes, 1.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import ad_migrations
 from ad_platform.errors import CorruptBundle, GateRefused
 from ad_platform.failpoints import Commit, Edge
 from ad_platform.registry.promotion import promote
@@ -24,10 +25,13 @@ from ad_platform.why.explaining import explain
 from contract.storage.s3_server import CREDENTIALS, make_bucket, s3_server
 from dying_writer import EVERY, KILLED, LAST, UPLOADS, Writers, attempt, check_fetched, measured, writers
 from ground import attempt_processes
+from host_cluster import cluster_of_hosts
 from job_stories import Stories
+from mlflow_home import QUIET
+from spoiling import spoilt
 from two_homes import Homes, homes_on
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), *(pytest.mark.filterwarnings(words) for words in QUIET)]
 EVERYDAY = "embedded"
 DUE = 90.0  # seconds
 
@@ -65,9 +69,9 @@ def program(bucket: str) -> Iterator[Writers]:
 class Scenes:
     """Jobs whose first attempt dies somewhere, and whose second goes on."""
 
-    def __init__(self, program: Writers, folder: Path, url: str) -> None:
+    def __init__(self, program: Writers, folder: Path, url: str, store_url: str = "") -> None:
         self.program, self.folder, self.url = program, folder, url
-        self.stories = Stories(folder)
+        self.stories = Stories(folder, store_url)
         self.storage: Storage = open_storage(url)
         self.stories.storage = self.storage
 
@@ -125,13 +129,28 @@ def quick_disk() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_killed_at_any_edge_with_store_and_storage_on_other_hosts_it_is_the_same(quick_disk: Path) -> None:
+    with cluster_of_hosts(quick_disk / "hosts") as hosts, writers(os.environ) as program:
+        store_url = hosts.environment["ADCTL_DATABASE_URL"]
+        ad_migrations.upgrade(store_url)
+        scenes = Scenes(program, quick_disk, hosts.environment["ADCTL_STORAGE_URL"], store_url)
+        killed_at_edges(scenes, "s3", every_edge=True)
+        scenes.stories.store.close()
+
+
 @pytest.mark.parametrize("every_edge", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_killed_at_any_edge_of_a_checkpoint_the_next_attempt_goes_on_from_a_whole_one(
     program: Writers, bucket: str, quick_disk: Path, kind: str, every_edge: bool
 ) -> None:
     scenes = Scenes(program, quick_disk, str(quick_disk / "storage") if kind == "folder" else bucket)
-    trace = quick_disk / "trace"
+    killed_at_edges(scenes, kind, every_edge=every_edge)
+
+
+def killed_at_edges(scenes: Scenes, kind: str, *, every_edge: bool) -> None:
+    trace = scenes.folder / "trace"
     assert scenes.first(trap=f"*:trace={trace}")[1] == 0
     edges = edges_of_the_third_checkpoint(trace.read_text().splitlines())
     of_storage = OF_THE_FILES[kind] | OF_BUNDLES
@@ -186,7 +205,7 @@ def worker(stack: Homes) -> "subprocess.Popen[bytes]":
     return stack.here.platform.start_worker(slots=len(DAMAGES))
 
 
-def spoilt(file: Path, change: Callable[[bytes], bytes]) -> None:
+def altered(file: Path, change: Callable[[bytes], bytes]) -> None:
     file.write_bytes(change(file.read_bytes()))
 
 
@@ -203,7 +222,7 @@ def state_of(checkpoint: Path) -> Path:
 def lost_points(checkpoint: Path) -> None:
     job = checkpoint.parents[1]
     (file,) = (job / "metrics").glob("*5-*6-a1.jsonl")
-    spoilt(file, lambda content: content[:-9])
+    altered(file, lambda content: content[:-9])
 
 
 def replaced(checkpoint: Path) -> None:
@@ -215,18 +234,18 @@ def replaced(checkpoint: Path) -> None:
 # What befalls the newest checkpoint, and what is said of it then.
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "truncated": (
-        lambda it: spoilt(state_of(it), lambda content: content[: len(content) // 2]),
+        lambda it: altered(state_of(it), lambda content: content[: len(content) // 2]),
         "state.safetensors has changed",
     ),
-    "a bit flipped": (lambda it: spoilt(state_of(it), flipped), "state.safetensors has changed"),
+    "a bit flipped": (lambda it: altered(state_of(it), flipped), "state.safetensors has changed"),
     "a file gone": (lambda it: state_of(it).unlink(), "state.safetensors is missing"),
     "an empty manifest": (lambda it: (it / "manifest.json").write_bytes(b""), "manifest.json cannot be read"),
     "half a manifest": (
-        lambda it: spoilt(it / "manifest.json", lambda content: content[: len(content) // 2]),
+        lambda it: altered(it / "manifest.json", lambda content: content[: len(content) // 2]),
         "manifest.json cannot be read",
     ),
     "another step in the manifest": (
-        lambda it: spoilt(it / "manifest.json", lambda content: content.replace(b'"step": 6', b'"step": 5')),
+        lambda it: altered(it / "manifest.json", lambda content: content.replace(b'"step": 6', b'"step": 5')),
         "it has changed since it was written",
     ),
     "no manifest": (lambda it: (it / "manifest.json").unlink(), "has no manifest.json"),
@@ -247,7 +266,8 @@ def test_whatever_befell_the_newest_checkpoint_it_is_named_and_no_step_is_shown_
         lambda: all(len(stack.shown(job)) == 6 for job in jobs.values()), "MLflow shows all", DUE
     )
     for name, job in jobs.items():
-        DAMAGES[name][0](Path(land.platform.settings.storage_url) / land.stored(job)[0])
+        with spoilt(land.platform.settings.storage_url, f"jobs/{job}") as stored:
+            DAMAGES[name][0](stored / land.stored(job)[0])
     for child in attempt_processes(worker.pid):
         child.kill()
     gate.touch()
@@ -297,7 +317,7 @@ def another(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda it: spoilt(state_of(it), flipped), "is broken: state.safetensors has changed"),
+        (lambda it: altered(state_of(it), flipped), "is broken: state.safetensors has changed"),
         (lambda it: (it / "manifest.json").write_bytes(b"{}"), "is broken: its manifest.json cannot be read"),
         (another, "is broken: its manifest is not the one that its job published"),
     ],
@@ -308,7 +328,8 @@ def test_a_damaged_model_is_neither_evaluated_nor_promoted_nor_fetched_to_predic
     land = stack.here
     job = land.ended(land.submit())
     bundle = str(job.result["bundle"])
-    damage(Path(land.platform.settings.storage_url) / bundle)
+    with spoilt(land.platform.settings.storage_url, f"jobs/{job.id}") as stored:
+        damage(stored / bundle)
     spec = replace(job.spec, kind=JobKind.EVALUATE, source=job.id, checkpoint_every=None)
     evaluation = land.client.submit([Submission(spec=spec, user="ann", max_attempts=1)]).jobs[0]
     with pytest.raises(GateRefused, match=bundle):

@@ -3,9 +3,10 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -14,45 +15,102 @@ import psutil
 import pytest
 
 import ad_migrations
+from ad_platform import settings as settings_of
 from ad_platform.failpoints import Edge
 from ad_platform.records import Champion
 from ad_platform.registry.projection import Projection
 from ad_platform.registry.promotion import promote
+from ad_platform.settings import Settings
+from ad_platform.storage import open_storage
 from ad_platform.tracking.mlflow import MlflowTracker, open_tracker
 from ad_platform.tracking.models import MlflowModels
+from host_cluster import cluster_of_hosts
 from job_stories import Stories
 from mlflow_home import QUIET, child_environment, mlflow_home
+from mortal_mlflow import mortal_mlflow
 from racing import DONE, KILLED, REFUSED, Race, Racing, racing
 
 pytestmark = [pytest.mark.filterwarnings(words) for words in QUIET]
 RACERS = 20
+ON_ONE_DATABASE = pytest.mark.parametrize(
+    "place", ["sqlite", pytest.param("hosts", marks=[pytest.mark.postgres, pytest.mark.slow])], indirect=True
+)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def stories(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stories]:
-    url = ""
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
+@dataclass(frozen=True)
+class Place:
+    """Where store, storage and MLflow are, and a program that races there."""
+
+    new_url: Callable[[], str]  # of a store for one test; "" is a file of its own
+    storage_url: str  # "" is a folder of its own
+    settings: Settings  # name MLflow
+    environment: Mapping[str, str] = field(default_factory=dict)  # of the program, if it is not here
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("hosts", marks=[pytest.mark.postgres, pytest.mark.slow]),
+    ],
+)
+def place(request: pytest.FixtureRequest, folder: Path) -> Iterator[Place]:
+    """Give this machine with a database of either kind, or hosts: of the store, of the storage, of MLflow."""
+    settings = mlflow_home("promotions")[0]
+    if request.param == "sqlite":
+        yield Place(lambda: "", "", settings)
+    elif request.param == "postgres":
+        yield Place(request.getfixturevalue("postgres").new_database, "", settings)
+    else:
+        with (
+            cluster_of_hosts(folder / "hosts") as hosts,
+            mortal_mlflow(folder / "mlflow", hosts.mlflow) as server,
+        ):
+            server.start()
+            more = {**hosts.environment, "MLFLOW_TRACKING_URI": server.url}
+            environment = {**child_environment(folder), **more}
+            storage = more["ADCTL_STORAGE_URL"]
+            yield Place(hosts.new_database, storage, settings_of.load(environment), environment)
+
+
+@pytest.fixture
+def stories(place: Place, tmp_path: Path) -> Iterator[Stories]:
+    url = place.new_url()
+    if url:
         ad_migrations.upgrade(url)
     made = Stories(tmp_path, url)
+    if place.storage_url:
+        made.storage = open_storage(place.storage_url)
     yield made
     made.store.close()
 
 
 @pytest.fixture(scope="module")
-def program() -> Iterator[Racing]:
+def program_here() -> Iterator[Racing]:
+    """Give the program on this machine, for stores of either kind: it takes seconds to load."""
     with racing(child_environment(mlflow_home("promotions")[0].home)) as made:
         yield made
 
 
-@pytest.fixture
-def tracker() -> MlflowTracker:
-    return open_tracker(mlflow_home("promotions")[0])
+@pytest.fixture(scope="module")
+def program(request: pytest.FixtureRequest, place: Place) -> Iterator[Racing]:
+    if not place.environment:
+        yield request.getfixturevalue("program_here")
+        return
+    with racing(dict(place.environment)) as made:
+        yield made
 
 
 @pytest.fixture
-def race(stories: Stories, program: Racing) -> Race:
-    places = {"ADCTL_DATABASE_URL": stories.url, "ADCTL_STORAGE_URL": str(stories.folder / "storage")}
+def tracker(place: Place) -> MlflowTracker:
+    return open_tracker(place.settings)
+
+
+@pytest.fixture
+def race(place: Place, stories: Stories, program: Racing) -> Race:
+    storage = place.storage_url or str(stories.folder / "storage")
+    places = {"ADCTL_DATABASE_URL": stories.url, "ADCTL_STORAGE_URL": storage}
     return Race(program, {**places, "ADCTL_FAILPOINT": ""})
 
 
@@ -120,7 +178,7 @@ def kill_at_every_step(stories: Stories, race: Race, tracker: MlflowTracker, cat
     raise AssertionError("it never came to an end")
 
 
-@pytest.mark.parametrize("stories", ["sqlite"], indirect=True)
+@ON_ONE_DATABASE
 def test_a_kill_at_every_step_leaves_store_and_mlflow_in_agreement(
     stories: Stories, race: Race, tracker: MlflowTracker, category: str
 ) -> None:
@@ -176,7 +234,7 @@ def test_who_was_stopped_before_the_decision_and_overtaken_decides_nothing(
     assert stories.store.champions.history() == [won]
 
 
-@pytest.mark.parametrize("stories", ["sqlite"], indirect=True)
+@ON_ONE_DATABASE
 @pytest.mark.parametrize("edge", [Edge.REGISTER, Edge.REGISTERED])
 def test_who_was_stopped_while_telling_mlflow_and_overtaken_leaves_the_newest_decision(
     stories: Stories, race: Race, tracker: MlflowTracker, tmp_path: Path, category: str, edge: Edge

@@ -19,7 +19,7 @@ from ad_platform.results import result_of
 from ad_platform.states import CollectedState, JobState
 from ground import Ground
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 EVERYDAY = "clustered"
 
 Worker = "subprocess.Popen[bytes]"
@@ -30,6 +30,7 @@ HARSH = (
     *("--resumable", "1h", "--trash", "1h", "--quiet"),
 )
 DEATHS = ("", f"{Edge.COPIED}:kill", "", f"{Edge.THROWN}:kill", f"{Commit.SETTLE.before}:kill", "")
+PATIENCE = 150.0  # seconds: each collection is a program that starts and looks through the whole storage
 MODEL = "troublesome-made-shared"
 
 
@@ -56,7 +57,7 @@ class Collecting:
     def more(self, number: int = 2) -> None:
         """Wait for some more collections that come to their end."""
         wanted = self.ended.count(0) + number
-        self.land.platform.wait(lambda: self.ended.count(0) >= wanted, "collections end", 90)
+        self.land.platform.wait(lambda: self.ended.count(0) >= wanted, "collections end", PATIENCE)
 
 
 @contextmanager
@@ -164,7 +165,7 @@ def _one_of_each(
     if not late:
         job = land.submit(steps=2, every=1)
         land.ended(job)
-        land.platform.wait(lambda: not is_whole(land, job), "what nobody needs is taken", 60)
+        land.platform.wait(lambda: not is_whole(land, job), "what nobody needs is taken", PATIENCE)
         going.more(1)
         assert not promote(land, job, len(champions) + 1)
         late.append(job)
@@ -173,7 +174,7 @@ def _one_of_each(
 
 def _brought_back(land: Ground, job: str, revision: int) -> bool:
     """Restore a job's files, as a person would, and promote it then."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         land.platform("gc", "restore", job)
         if promote(land, job, revision):

@@ -38,10 +38,20 @@ PATIENCE = 120.0  # seconds for what is left once nobody strikes any more
 class Battlefield:
     """A platform with two workers, and everything on it that can be struck."""
 
-    platform: Platform
-    broker: MortalBroker
-    client: Client
+    ground: Ground
     dice: random.Random
+
+    @property
+    def platform(self) -> Platform:
+        return self.ground.platform
+
+    @property
+    def broker(self) -> MortalBroker:
+        return self.ground.broker
+
+    @property
+    def client(self) -> Client:
+        return self.ground.client
 
     @property
     def blows(self) -> dict[str, Callable[[], None]]:
@@ -97,7 +107,7 @@ def field(stack: Ground, tmp_path: Path) -> Iterator[Battlefield]:
     for _ in range(2):
         stack.platform.start_worker(slots=2, trap=trap)
     dice = random.Random(os.environ.get("ADCTL_FIRE", "7"))
-    yield Battlefield(stack.platform, stack.broker, stack.client, dice)
+    yield Battlefield(stack, dice)
     stack.platform.close()
     assert {path.name for path in tmp_path.iterdir()} == set(OF_THE_SWEEPER)
 
@@ -115,7 +125,7 @@ def submit(field: Battlefield, trials: int) -> Study:
         noise = np.random.default_rng([trials, number]).integers(90, 160, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(noise).save(file)
     found = datasets.find(field.client, folder, None, None)
-    field.client.hold(found.ref)
+    field.ground.hold(found.ref)
     sweeps = Sweeps(field.client)
     request = SweepRequest(
         train=TrainRequest(

@@ -65,7 +65,9 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(stack: Ground, folder: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    with mortal_mlflow(folder / f"mlflow-{request.node.name}-{id(stack)}") as server:
+    """Give a server that is killed and started again; as a host of its own it is cut off and healed."""
+    host = stack.hosts.mlflow if stack.hosts else None
+    with mortal_mlflow(folder / f"mlflow-{request.node.name}-{id(stack)}", host) as server:
         stack.platform.extra = {**stack.platform.extra, "MLFLOW_TRACKING_URI": server.url}
         server.start()
         stack.platform.start_worker(slots=2)
@@ -88,12 +90,12 @@ def test_what_ran_through_an_outage_is_shown_whole_once_it_is_over(watched: Watc
 
     running = land.submit(steps=150, pause=0.03)
     land.reaches(running, 4)
-    watched.server.kill()  # for a moment: as long as it takes to start again
+    watched.server.leave()  # for a moment: as long as it takes to start again
     whole = land.submit(steps=STEPS)  # its end falls into the outage
     assert seconds_of(watched, whole) < usual + 5
     assert land.job(running).state is JobState.RUNNING
     began = time.monotonic()
-    watched.server.start()
+    watched.server.come_back()
     print(f"away for {time.monotonic() - began:.0f} s at least")
     for job in (running, whole):
         assert land.ended(job).state is JobState.SUCCEEDED
@@ -106,7 +108,7 @@ def test_what_ran_through_an_outage_is_shown_whole_once_it_is_over(watched: Watc
 def test_an_outage_of_any_length_stalls_nothing(watched: Watched, land: Ground, seconds: int) -> None:
     through = land.submit(steps=int((seconds + 20) / 0.1), pause=0.1, every=20)
     land.reaches(through, 20)
-    watched.server.kill()
+    watched.server.leave()
     end = time.monotonic() + seconds
     ended = []
     while time.monotonic() < end:
@@ -116,7 +118,7 @@ def test_an_outage_of_any_length_stalls_nothing(watched: Watched, land: Ground, 
     assert len(ended) > seconds / 6
     before = land.committed(through)
     assert before > 20
-    watched.server.start()
+    watched.server.come_back()
     for job in [through, *ended]:
         assert land.ended(job).state is JobState.SUCCEEDED
         assert land.outcomes(job) == ["succeeded"]

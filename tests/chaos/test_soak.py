@@ -18,7 +18,8 @@ EVERYDAY = "clustered"
 
 @pytest.fixture(scope="module")
 def server(folder: Path, stack: Ground) -> Iterator[MortalMlflow]:
-    with mortal_mlflow(folder / f"mlflow-{id(stack)}") as server:
+    host = stack.hosts.mlflow if stack.hosts else None
+    with mortal_mlflow(folder / f"mlflow-{id(stack)}", host) as server:
         stack.platform.extra = {**stack.platform.extra, "MLFLOW_TRACKING_URI": server.url}
         server.start()
         yield server

@@ -18,6 +18,7 @@ from ad_platform.cluster import dotenv, recipes
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
+PROMPT = re.compile(r"(worker# |client\$ |\$ )")  # on a host that computes, on a person's, on the first one
 KINDS = {"console", "yaml", "ini", "sh"}
 
 
@@ -27,7 +28,7 @@ def blocks(kind: str) -> list[str]:
 
 def test_every_block_is_of_a_kind_that_is_tried() -> None:
     assert {kind for kind, _ in BLOCKS} == KINDS
-    assert all(line.startswith("$ ") for text in blocks("console") for line in text.splitlines())
+    assert all(PROMPT.match(line) for text in blocks("console") for line in text.splitlines())
 
 
 def test_the_override_publishes_store_and_broker_and_is_valid(tmp_path: Path) -> None:
@@ -61,8 +62,14 @@ def test_the_unit_is_that_of_the_page_about_workers() -> None:
         assert unit["Service"][name] == other["Service"][name]
 
 
+def test_the_settings_for_more_hosts_are_those_of_the_example() -> None:
+    settings = dotenv.parse(blocks("sh")[0])
+    assert set(settings) <= set(dotenv.parse((recipes.source() / recipes.EXAMPLE).read_text()))
+    assert len(set(settings.values())) == 1
+
+
 def test_the_settings_of_an_s3_storage_are_read() -> None:
-    settings, keys = (dotenv.parse(text) for text in blocks("sh"))
+    _, settings, keys = (dotenv.parse(text) for text in blocks("sh"))
     example = dotenv.parse((recipes.source() / recipes.EXAMPLE).read_text())
     assert set(settings) <= set(example)
     url = environment.load(
@@ -75,7 +82,7 @@ def test_the_settings_of_an_s3_storage_are_read() -> None:
 def test_commands_of_adctl_exist_and_accounts_are_those_of_the_program() -> None:
     known = {command.words for command in tree.read(app).walk()}
     for line in (line for text in blocks("console") for line in text.splitlines()):
-        match = re.search(r"(?:^\$ adctl|run --rm client) ((?:[a-z]+ ?)+)", line)
+        match = re.search(r"(?:^(?:client)?\$ adctl|run --rm client) ((?:[a-z]+ ?)+)", line)
         if match:
             words = match[1].split()
             assert any(" ".join(["adctl", *words[:n]]) in known for n in (1, 2)), line

@@ -1,6 +1,7 @@
-"""An S3 server in this process, on loopback, with one empty bucket."""
+"""An S3 server in this process, on loopback unless told otherwise, without buckets."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import boto3
@@ -15,10 +16,11 @@ CREDENTIALS = {
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server(address: str = "127.0.0.1") -> Iterator[str]:
     """Start the server and yield its endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or a failed test shows every request
     host, port = server.get_host_and_port()
     try:
         yield f"http://{host}:{port}"

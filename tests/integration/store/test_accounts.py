@@ -13,7 +13,7 @@ from ad_cli.main import app, run
 from ad_migrations import Side
 from ad_migrations.roles import RIGHTS, tables
 from ad_platform.errors import Forbidden, InvalidRequest, StoreMismatch, UnknownName
-from ad_platform.records import Champion, CheckpointRecord, Outcome, Progress, StageRecord, Study
+from ad_platform.records import Champion, CheckpointRecord, Outcome, Progress, PushedData, StageRecord, Study
 from ad_platform.states import AttemptOutcome, CollectedState, JobState, StudyState
 from ad_platform.store.engine import SqlStore
 from services import PostgresServer
@@ -93,6 +93,19 @@ def test_a_job_a_study_and_a_promotion_pass_through_the_hands_of_both(both: TwoA
     assert both.retention.claim("me", 60.0)
     assert both.retention.condemn("me", "ann", [job.id]) == {job.id}
     both.retention.settle("me", "ann", {f"jobs/{job.id}": CollectedState.TRASHED})
+
+
+def test_a_client_pushes_pictures_to_a_store_that_nobody_has_used(postgres: PostgresServer) -> None:
+    fresh = postgres.new_database()
+    ad_migrations.upgrade(fresh)
+    store = TwoAccounts(accounts(fresh))
+    assert (
+        store.client.retention.identity() == store.worker.retention.identity()
+    )  # the list of a set bears it
+    note = PushedData(fingerprint="f" * 64, dataset="d", category="c", files=1, size=1, user="ann")
+    assert store.client.pushed.record(note).user == "ann"
+    store.close()
+    postgres.drop(fresh)
 
 
 def test_a_client_notices_a_lease_that_ran_out_when_all_workers_are_gone(both: TwoAccounts) -> None:
