@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
-from ad_platform.store.database import Backend, explained
+from ad_platform.store.database import Backend, Database, explained
 from ad_platform.store.engine import backend_of
 from ad_platform.store.revision import VERSION_TABLE, check_revision
+from ad_platform.store.sealing import refuse_sealed
 
 _LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "adct"
 
@@ -25,8 +26,10 @@ _LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "ad
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the store to a revision, making it first if there is none; does nothing if it is there already.
 
-    Raises StoreDown when the database does not answer, StoreMismatch when it is newer than this program.
+    Raises StoreDown when the database does not answer, StoreMismatch when it is newer than this program,
+    StoreMoved when it went elsewhere.
     """
+    _refuse_sealed(url)
     with _alone(url, create=True) as connection:
         try:
             command.upgrade(_config(connection), revision)
@@ -69,6 +72,17 @@ def check(url: str) -> str:
     check_revision(found, backend_of(url, create=True).where)
     assert found is not None
     return found
+
+
+def _refuse_sealed(url: str) -> None:
+    backend = backend_of(url, create=True)
+    if backend.file is None or not backend.file.exists():
+        return
+    database = Database(backend)
+    try:
+        refuse_sealed(database)
+    finally:
+        database.close()
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -21,6 +21,7 @@ from ad_platform.store.queues import SqlQueues
 from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
 from ad_platform.store.revision import VERSION_TABLE, check_revision
+from ad_platform.store.sealing import refuse_sealed
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
 from ad_platform.store.studies import SqlStudies
@@ -64,15 +65,20 @@ class SqlStore(contract.Store):
         self._db.close()
 
 
-def open_store(url: str, *, clock: Clock | None = None, new_id: NewId = _random_id) -> SqlStore:
+def open_store(
+    url: str, *, clock: Clock | None = None, new_id: NewId = _random_id, sealed: bool = False
+) -> SqlStore:
     """Open the store at an address; it must have been migrated to this program's schema.
 
     Raises InvalidValue for an address of another kind, MissingExtra without the driver, StoreDown when the
-    database does not answer, StoreMismatch when there is no store, or one of another schema.
+    database does not answer, StoreMismatch when there is no store, or one of another schema, StoreMoved for
+    one that went elsewhere, unless `sealed` says that it is wanted all the same, to be read.
     """
     database = Database(backend_of(url), clock)
     try:
         check_revision(_revision(database), database.where)
+        if not sealed:
+            refuse_sealed(database)
     except BaseException:
         database.close()
         raise
