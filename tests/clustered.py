@@ -1,4 +1,4 @@
-"""The services of a cluster for an installation to move to: PostgreSQL, Redis, MLflow with accounts, a storage."""
+"""The services of a cluster to move to: PostgreSQL, Redis, MLflow with accounts, a storage."""
 
 import os
 import subprocess
@@ -69,7 +69,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(postgres: services.PostgresServer, redis: services.RedisServer, folder: Path) -> Iterator[Cluster]:
+def cluster(
+    postgres: services.PostgresServer, redis: services.RedisServer, folder: Path
+) -> Iterator[Cluster]:
     """Start MLflow's server with accounts, and give it with the rest."""
     import psycopg
 

@@ -54,6 +54,9 @@ class Backend(Protocol):
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
 
+    def outgrown(self, error: DBAPIError) -> bool:
+        """Say whether a column must have a value that this program does not know to give."""
+
 
 class Transaction:
     """What a method of the store does its work with."""
@@ -170,7 +173,11 @@ class Database:
 
     def _explain(self, error: DBAPIError) -> Exception:
         if self._backend.unmigrated(error):
-            return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
+            return StoreMismatch(
+                f"the store {self.where} lacks a table or column: adctl db upgrade, or upgrade adctl"
+            )
+        if self._backend.outgrown(error):
+            return StoreMismatch(f"the store {self.where} asks for more than this adctl knows: upgrade adctl")
         if self._backend.forbidden(error):
             return Forbidden(
                 f"the account of {self.where} may not do this ({_line(error)}); a client asks for work, a "

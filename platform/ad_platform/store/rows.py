@@ -16,6 +16,7 @@ from ad_platform.store.tables import edges, jobs
 _PLAIN = [
     field.name for field in fields(Job) if field.name in jobs.c and field.name not in ("spec", "progress")
 ]
+_PROGRESS = {field.name for field in fields(Progress)}  # a newer worker may tell more
 _IN_ONE_QUERY = 1000  # ids; SQLite takes some 32,000 parameters
 
 
@@ -93,7 +94,7 @@ def _job(row: Row[Any], needs: tuple[str, ...]) -> Job:
     values = row._mapping
     return Job(
         spec=JobSpec.from_json(values["spec"]),
-        progress=Progress(**values["progress"]),
+        progress=Progress(**{name: each for name, each in values["progress"].items() if name in _PROGRESS}),
         needs=needs,
         **{name: values[name] for name in _PLAIN},
     )

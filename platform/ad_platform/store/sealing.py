@@ -1,6 +1,5 @@
 """Seals a store in a file that moves elsewhere: whoever has it open, of whatever version, writes no more."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -86,8 +85,8 @@ def _seal(tx: Transaction) -> Seal | None:
     row = tx.first(text(f"SELECT {', '.join(_quoted(_COLUMNS))} FROM {TABLE}")) if there else None  # noqa: S608
     if row is None:
         return None
-    values: Mapping[str, str] = row._mapping
-    return Seal(**{**values, "state": SealState(values["state"])})  # type: ignore[arg-type]
+    values = dict(row._mapping)
+    return Seal(**{**values, "state": SealState(values["state"])})
 
 
 def _set(tx: Transaction, wanted: Seal) -> Seal:

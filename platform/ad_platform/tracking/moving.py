@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -87,6 +88,7 @@ def _moved(value: Any, found: Sequence[Move]) -> Any:
 
 def check_server(uri: str) -> None:
     """Raise TrackingDown unless the server answers, Forbidden unless the account owns everything there."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # there would be one for each file
     knock(uri)
     client = open_client(uri)
     with reaching(uri):
@@ -235,8 +237,7 @@ def _runs(client: "MlflowClient", rewrite: Rewrite) -> dict[str, str]:
     ]
     found: dict[str, str] = {}
     for start in range(0, len(experiments), 100):
-        some = experiments[start : start + 100]
-        for run in _all(lambda token, some=some: client.search_runs(some, "", 3, 1000, page_token=token)):
+        for run in _all(partial(_page, client, experiments[start : start + 100])):
             address = rewrite("runs", {"artifact_uri": run.info.artifact_uri})["artifact_uri"]
             told = (run.info.experiment_id, run.info.status, run.info.lifecycle_stage, run.info.start_time)
             data = (run.data.params, run.data.metrics, run.data.tags)
@@ -244,6 +245,10 @@ def _runs(client: "MlflowClient", rewrite: Rewrite) -> dict[str, str]:
                 (*told, run.info.end_time, address, *(sorted(each.items()) for each in data))
             )
     return found
+
+
+def _page(client: "MlflowClient", experiments: list[str], token: str | None) -> Any:
+    return client.search_runs(experiments, "", 3, 1000, page_token=token)
 
 
 def _all(ask: Callable[[str | None], Any]) -> Iterator[Any]:
@@ -261,7 +266,8 @@ def _models(client: "MlflowClient", rewrite: Rewrite) -> dict[str, str]:
     """Return every version of every model, and where the aliases point."""
     found = {}
     for model in _all(lambda token: client.search_registered_models("", 1000, page_token=token)):
-        found[model.name] = repr(sorted(model.aliases.items()))
+        # A file's numbers are numbers, a server's are words.
+        found[model.name] = repr(sorted((name, str(version)) for name, version in model.aliases.items()))
     for version in _all(lambda token: client.search_model_versions("", 1000, page_token=token)):
         source = rewrite("model_versions", {"source": version.source, "storage_location": None})["source"]
         told = (source, version.run_id, version.status, sorted(version.tags.items()))
