@@ -17,7 +17,14 @@ from sqlalchemy.exc import DBAPIError
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
 from ad_platform.store.database import Backend, Database, explained
 from ad_platform.store.engine import backend_of
-from ad_platform.store.revision import READABLE_FROM, VERSION_TABLE, check_revision, oldest_for
+from ad_platform.store.revision import (
+    READABLE_FROM,
+    VERSION_TABLE,
+    check_revision,
+    oldest_for,
+    said_by,
+    saying,
+)
 from ad_platform.store.sealing import refuse_sealed
 
 _LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "adct"
@@ -86,8 +93,8 @@ def readers_of(url: str) -> str | None:
         with _answering(engine, backend.where) as connection:
             if not _says_readers(connection):
                 return None
-            found = connection.execute(text(f"SELECT {READABLE_FROM} FROM {VERSION_TABLE}")).scalar()  # noqa: S608
-            return None if found is None else str(found)
+            said = connection.execute(text(f"SELECT {READABLE_FROM} FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+            return said_by(said, _found(connection))
     finally:
         engine.dispose()
 
@@ -104,7 +111,7 @@ def note_readers(connection: Connection, oldest: str | None = None) -> None:
         connection.execute(text(f"ALTER TABLE {VERSION_TABLE} ADD COLUMN {READABLE_FROM} VARCHAR(32)"))
     connection.execute(
         text(f"UPDATE {VERSION_TABLE} SET {READABLE_FROM} = :oldest"),  # noqa: S608
-        {"oldest": oldest or oldest_for(found)},
+        {"oldest": saying(oldest or oldest_for(found), found)},
     )
 
 

@@ -212,6 +212,9 @@ def _sweeps(source: Settings, target: Target) -> Iterator[Finding]:
 def _runs(source: Settings, target: Target) -> Iterator[Finding]:
     """Say whether MLflow's server and its database can take the runs."""
     uri, url = target.settings.tracking_uri, target.mlflow_database
+    if not url:
+        yield ok("runs", "MLflow does not move")
+        return
     if not source.tracking_uri.startswith("sqlite:"):
         raise InvalidRequest(
             f"MLflow's runs are in {shown(source.tracking_uri)}, not in ADCTL_HOME: unset MLFLOW_TRACKING_URI"

@@ -69,7 +69,7 @@ def parts_of(source: Settings, target: Target) -> list[Part]:
     return [
         parts.Files(source, target.settings),
         parts.Sweeps(source, target.settings),
-        parts.Runs(source, target),
+        *([parts.Runs(source, target)] if target.mlflow_database else []),
         parts.Store(source.database_url, target.settings.database_url),
     ]
 

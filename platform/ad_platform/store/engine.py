@@ -20,7 +20,7 @@ from ad_platform.store.pushed import SqlPushed
 from ad_platform.store.queues import SqlQueues
 from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
-from ad_platform.store.revision import READABLE_FROM, VERSION_TABLE, check_revision
+from ad_platform.store.revision import READABLE_FROM, VERSION_TABLE, check_revision, said_by
 from ad_platform.store.sealing import refuse_sealed
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
@@ -125,4 +125,6 @@ def _revision(database: Database) -> tuple[str | None, str | None]:
         row = database.read(lambda tx: tx.first(every))
     except StoreMismatch:
         return None, None
-    return (row.version_num, row._mapping.get(READABLE_FROM)) if row else (None, None)
+    if row is None:
+        return None, None
+    return row.version_num, said_by(row._mapping.get(READABLE_FROM), row.version_num)

@@ -6,7 +6,7 @@ from ad_platform.errors import StoreMismatch
 
 VERSION_TABLE = "adctl_version"  # Optuna and MLflow call theirs alembic_version
 # A column of that table, beside Alembic's: the oldest program that may work with the store, by the newest
-# revision that the program knows.
+# revision that the program knows, and of which revision that is said, as "0009@0010".
 READABLE_FROM = "readable_from"
 REVISIONS = (
     "0001",
@@ -25,6 +25,20 @@ HEAD = REVISIONS[-1]
 # neither reads nor must write may have come: tables, indexes, columns that may be left out. More in
 # docs/operations.md.
 EXPANDING: Mapping[str, str] = {"0010": "0009"}
+
+
+def saying(oldest: str, revision: str) -> str:
+    """Return what a store says of the oldest program."""
+    return f"{oldest}@{revision}"
+
+
+def said_by(text: str | None, revision: str | None) -> str | None:
+    """Return the oldest program, None where the store does not say it of the revision that it has now.
+
+    Whoever changed the schema by other ways than ours has said nothing.
+    """
+    oldest, _, of = (text or "").partition("@")
+    return oldest if oldest and of == revision else None
 
 
 def oldest_for(revision: str) -> str:
