@@ -32,11 +32,12 @@ def check(to: To, backup: Backup = None, as_json: out.AsJson = False, quiet: out
     Both sides must answer, nothing may run here, and the cluster must be empty, with the same schemas.
     """
     from ad_cli import findings
-    from ad_migrations.moving import checking, running
+    from ad_migrations.moving import checking, places, running
     from ad_platform.doctor.mending import Mended
 
     source, target = _both(to)
-    checked = checking.check(source, target, running.copy_folder(source, _absolute(backup)))
+    with places.lending(target):
+        checked = checking.check(source, target, running.copy_folder(source, _absolute(backup)))
     findings.show(list(checked.findings), Mended(attempted=(), found=[]))
     checked.require()
     out.note("it can move: adctl migrate run")
@@ -49,10 +50,11 @@ def run(to: To, backup: Backup = None, as_json: out.AsJson = False, quiet: out.Q
     A copy of ADCTL_HOME is made first. Killed at any moment, the same call goes on. Afterwards the cluster's
     workers go on with the jobs, and this installation takes no more.
     """
-    from ad_migrations.moving import running
+    from ad_migrations.moving import places, running
 
     source, target = _both(to)
-    report = running.run(source, target, _absolute(backup), out.note)
+    with places.lending(target):
+        report = running.run(source, target, _absolute(backup), out.note)
     if out.as_json():
         parts = [part.to_json() for part in report.parts]
         out.data({"target": report.target, "backup": report.backup, "parts": [*parts]})

@@ -1,8 +1,9 @@
 """Where an installation moves from and to: one machine's own home, and the addresses of a cluster."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ad_platform import settings as environment
@@ -14,6 +15,7 @@ from ad_platform.settings import Settings
 MLFLOW_DATABASE = "MLFLOW_BACKEND_STORE_URI"  # as MLflow's server calls it
 NEEDED = ("ADCTL_DATABASE_URL", "ADCTL_STORAGE_URL")
 _HANDED_ON = ("AWS_", "MLFLOW_")  # what the libraries behind storage and MLflow read by themselves
+_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"  # there would be one for each file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class Target:
     settings: Settings  # its addresses; the home is that of the source, for locks alone
     mlflow_database: str  # where MLflow's server keeps its runs; empty where MLflow does not move
     named: Path  # the file that names all this
+    environ: Mapping[str, str] = field(default_factory=dict)  # what it says to the libraries behind these
 
     @property
     def where(self) -> str:
@@ -43,8 +46,7 @@ def source_of(settings: Settings) -> Settings:
 def read_target(file: Path, source: Settings) -> Target:
     """Read the file of a cluster's addresses, with the accounts that own what lies there.
 
-    What it sets for MLflow and for S3 is put into the environment of this process, where their libraries
-    look. Raises InvalidData for no such file, InvalidValue for one that lacks an address.
+    Raises InvalidData for no such file, InvalidValue for one that lacks an address.
     """
     try:
         named = dotenv.parse(file.read_text())
@@ -70,8 +72,26 @@ def read_target(file: Path, source: Settings) -> Target:
             f"ADCTL_DATABASE_URL in {file} must be a cluster's store: postgresql://USER:PASSWORD@HOST/NAME"
         )
     _check_tracking(file, named)
-    os.environ.update({name: value for name, value in named.items() if name.startswith(_HANDED_ON)})
-    return Target(settings=settings, mlflow_database=named.get(MLFLOW_DATABASE, ""), named=file)
+    handed_on = {name: value for name, value in named.items() if name.startswith(_HANDED_ON)}
+    return Target(
+        settings=settings, mlflow_database=named.get(MLFLOW_DATABASE, ""), named=file, environ=handed_on
+    )
+
+
+@contextmanager
+def lending(target: Target) -> Iterator[None]:
+    """Let the libraries behind storage and MLflow see for a while what the target's file says to them."""
+    lent = {**target.environ, _BARS: "false"}
+    before = {name: os.environ.get(name) for name in lent}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check_tracking(file: Path, named: Mapping[str, str]) -> None:

@@ -60,6 +60,11 @@ class SqlStore(contract.Store):
         """Return the database's clock, seconds since the epoch."""
         return self._db.read(lambda tx: float(tx.run(select(tx.now)).scalar_one()))
 
+    def schema(self) -> str:
+        """Return the revision that the store has."""
+        found, _ = _revision(self._db)
+        return found or ""
+
     def require_schema(self) -> None:
         """Raise StoreMismatch once this program may not work with the store any more; see the contract."""
         check_schema(self._db)

@@ -88,7 +88,6 @@ def _moved(value: Any, found: Sequence[Move]) -> Any:
 
 def check_server(uri: str) -> None:
     """Raise TrackingDown unless the server answers, Forbidden unless the account owns everything there."""
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"  # there would be one for each file
     knock(uri)
     client = open_client(uri)
     with reaching(uri):
