@@ -78,6 +78,10 @@ class TwoAccounts(contract.Store):
     def now(self) -> float:
         return self.client.now()
 
+    def require_schema(self) -> None:
+        self.client.require_schema()
+        self.worker.require_schema()
+
     def close(self) -> None:
         self.client.close()
         self.worker.close()

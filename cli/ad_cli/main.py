@@ -26,6 +26,7 @@ from ad_cli.commands import (
     jobs,
     leaderboard,
     metrics,
+    migrate,
     models,
     predict,
     promote,
@@ -156,6 +157,7 @@ app.add_typer(detectors.app, name="detectors")
 app.add_typer(data.app, name="data")
 app.add_typer(db.app, name="db")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(migrate.app, name="migrate")
 app.add_typer(gc.app, name="gc")
 arrange(app)
 

@@ -28,7 +28,7 @@ ORDER = (
     ),
     *("promote", "models", "threshold", "predict", "results", "export", "serve", "detectors", "data"),
     *("status", "ui", "down", "doctor", "metrics", "config", "worker", "queue", "quota"),
-    *("gc", "db", "cluster"),
+    *("gc", "db", "cluster", "migrate"),
 )
 
 

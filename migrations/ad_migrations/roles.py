@@ -175,7 +175,7 @@ def grant(url: str, roles: Mapping[Side, str]) -> None:
 def _check(connection: Connection, where: str, roles: Mapping[Side, str]) -> None:
     there = connection.execute(text("SELECT to_regclass(:name)"), {"name": VERSION_TABLE}).scalar_one()
     found = there and connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one()  # noqa: S608
-    check_revision(found, where)
+    check_revision(found, where)  # the rights are those of just this schema
     names = [str(name) for name in connection.execute(text("SELECT rolname FROM pg_roles")).scalars()]
     mine = connection.execute(text("SELECT current_user")).scalar_one()
     for role in roles.values():

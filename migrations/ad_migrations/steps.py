@@ -11,13 +11,21 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from ad_platform.errors import InvalidValue, StoreDown, StoreMismatch
-from ad_platform.store.database import Backend, explained
+from ad_platform.store.database import Backend, Database, explained
 from ad_platform.store.engine import backend_of
-from ad_platform.store.revision import VERSION_TABLE, check_revision
+from ad_platform.store.revision import (
+    READABLE_FROM,
+    VERSION_TABLE,
+    check_revision,
+    oldest_for,
+    said_by,
+    saying,
+)
+from ad_platform.store.sealing import refuse_sealed
 
 _LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "adct"
 
@@ -25,22 +33,26 @@ _LOCK = 0x61646374  # any number that nobody else takes as an advisory lock: "ad
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the store to a revision, making it first if there is none; does nothing if it is there already.
 
-    Raises StoreDown when the database does not answer, StoreMismatch when it is newer than this program.
+    Raises StoreDown when the database does not answer, StoreMismatch when it is newer than this program,
+    StoreMoved when it went elsewhere.
     """
-    with _alone(url, create=True) as connection:
+    _refuse_sealed(url)
+    with alone(url, create=True) as connection:
         try:
             command.upgrade(_config(connection), revision)
         except CommandError as error:
             raise _unknown_revision(connection, revision, error) from error
+        note_readers(connection)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the store back to an older revision, or to nothing with `base`; what no longer fits is lost."""
-    with _alone(url) as connection:
+    with alone(url) as connection:
         try:
             command.downgrade(_config(connection), revision)
         except CommandError as error:
             raise _unknown_revision(connection, revision, error) from error
+        note_readers(connection)
 
 
 def revision_of(url: str) -> str | None:
@@ -64,11 +76,61 @@ def head() -> str:
 
 
 def check(url: str) -> str:
-    """Return the revision of a store that fits this program; raise StoreMismatch otherwise."""
+    """Return the revision of a store that this program may work with; raise StoreMismatch otherwise."""
     found = revision_of(url)
-    check_revision(found, backend_of(url, create=True).where)
+    check_revision(found, backend_of(url, create=True).where, readers_of(url))
     assert found is not None
     return found
+
+
+def readers_of(url: str) -> str | None:
+    """Return the oldest program that may work with a store, None where it does not say so."""
+    backend = backend_of(url, create=True)
+    if backend.file is not None and not backend.file.exists():
+        return None
+    engine = backend.engine()
+    try:
+        with _answering(engine, backend.where) as connection:
+            if not _says_readers(connection):
+                return None
+            said = connection.execute(text(f"SELECT {READABLE_FROM} FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+            return said_by(said, _found(connection))
+    finally:
+        engine.dispose()
+
+
+def note_readers(connection: Connection, oldest: str | None = None) -> None:
+    """Have the store say which programs may work with it: by its revision, unless somebody knows better.
+
+    In a column of Alembic's own table, which no migration brings: it says who may read the migrations' work.
+    """
+    found = _found(connection)
+    if found is None:
+        return
+    if not _says_readers(connection):
+        connection.execute(text(f"ALTER TABLE {VERSION_TABLE} ADD COLUMN {READABLE_FROM} VARCHAR(32)"))
+    connection.execute(
+        text(f"UPDATE {VERSION_TABLE} SET {READABLE_FROM} = :oldest"),  # noqa: S608
+        {"oldest": saying(oldest or oldest_for(found), found)},
+    )
+
+
+def _says_readers(connection: Connection) -> bool:
+    look = inspect(connection)
+    if not look.has_table(VERSION_TABLE):
+        return False
+    return READABLE_FROM in {column["name"] for column in look.get_columns(VERSION_TABLE)}
+
+
+def _refuse_sealed(url: str) -> None:
+    backend = backend_of(url, create=True)
+    if backend.file is None or not backend.file.exists():
+        return
+    database = Database(backend)
+    try:
+        refuse_sealed(database)
+    finally:
+        database.close()
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -81,7 +143,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 @contextmanager
-def _alone(url: str, *, create: bool = False) -> Iterator[Connection]:
+def alone(url: str, *, create: bool = False) -> Iterator[Connection]:
     """Yield a connection in a transaction, while no other process migrates the same store."""
     backend = backend_of(url, create=create)
     if backend.file is not None:

@@ -14,6 +14,7 @@ AdctlError                 something a person or a program can act on
 │   ├── NotSucceeded       a job that was waited for failed or was cancelled
 │   ├── GateRefused        a promotion gate said no
 │   ├── Collected          what is needed was collected, and lies in the trash or is gone
+│   ├── StoreMoved         the store went to a cluster, or is on its way there
 │   └── ChampionChanged    somebody else promoted in between
 ├── Unavailable            a service or file cannot be reached now
 │   ├── BrokerDown
@@ -114,6 +115,10 @@ class GateRefused(Conflict):
 
 class Collected(Conflict):
     """The files that this needs were collected: they lie in the trash, or are gone."""
+
+
+class StoreMoved(Conflict):
+    """The store went to a cluster, or is on its way there: what lies here takes no writes any more."""
 
 
 class ChampionChanged(Conflict):

@@ -58,6 +58,9 @@ class Commit(StrEnum):
     PUSH = "push"  # the note that pictures lie in the storage
     UNPUSH = "unpush"  # that note taken back, before they go
     SETTLE = "settle"  # the note of what became of such files
+    SEAL = "seal"  # the store takes no writes any more, since it is about to move
+    MOVED = "moved"  # the note in it that it has moved
+    UNSEAL = "unseal"  # it takes writes again
 
     @property
     def before(self) -> str:
@@ -109,6 +112,13 @@ class Edge(StrEnum):
     GATHERED = "fetch.before-whole"  # all of them lie here, and nothing says that the set is whole
     EVICTED = "evict.after-rename"  # a set nobody uses was taken out of its place, and its files are here
     TOLD = "trial.after-tell"  # Optuna knows the end of a trial, and the store does not
+    KEEP = "move.before-backup"  # the store is sealed, and has no copy
+    KEPT = "move.after-backup"  # the copy is whole, and nothing has moved
+    PART = "move.before-part"  # files, sweeps, runs or the store's rows are about to move
+    CROSSING = "move.before-commit"  # all rows of a database are in the other one, and not committed
+    PARTED = "move.after-part"  # a part is over there, and nothing says so
+    BRING = "bring.before-rename"  # all of a copy lies beside its home
+    BROUGHT = "bring.between-renames"  # what was in its place is out of it, and nothing is there
 
 
 EDGES: tuple[str, ...] = tuple(

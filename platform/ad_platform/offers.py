@@ -8,6 +8,7 @@ from ad_platform.devices import Devices
 from ad_platform.records import Capabilities, Job, Room, WorkerRecord
 from ad_platform.specs import Json
 
+LEFT = "left"  # in what a worker tells with each beat: jobs that it leaves to newer ones
 UNTOLD = 2**31 - 1  # of what a worker says nothing about it may have as much as anybody can ask for
 
 
@@ -104,7 +105,14 @@ def ever(worker: WorkerRecord) -> Capabilities:
         queues=frozenset(worker.queues),
         cards=_all_cards(worker),
         memory_mb=_memory(worker),
+        left=frozenset(left_by(worker)),
     )
+
+
+def left_by(worker: WorkerRecord) -> Mapping[str, str]:
+    """Return the jobs that a worker leaves to newer ones, and what it does not understand of each."""
+    told = worker.load.get(LEFT)
+    return {job: str(why) for job, why in told.items()} if isinstance(told, dict) else {}
 
 
 def idle(worker: WorkerRecord) -> Capabilities:

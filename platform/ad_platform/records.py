@@ -165,6 +165,7 @@ class Capabilities:
     cards: tuple[Room, ...] = ()  # that are free; none on a worker that has none at all
     whole: tuple[Room, ...] = ()  # all that it has, where some are taken
     memory_mb: int = 0  # of the machine, that are free
+    left: frozenset[str] = frozenset()  # jobs that are left to newer workers
 
     @property
     def idle(self) -> "Capabilities":

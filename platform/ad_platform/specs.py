@@ -58,6 +58,8 @@ class JobSpec:
     holdout: str = NO_HOLDOUT  # percent of the normal images for validation and calibration, as "10/10"
     measures: tuple[str, ...] = ()  # trial: what is compared, the first also while it is being measured
     pictures: PictureAsk | None = None  # predict: what is scored; `dataset` then names a listing of pictures
+    # What a newer program has written into it and this one does not know, by name: such a job is not for it.
+    beyond: tuple[str, ...] = field(default=(), compare=False)
 
     def to_json(self) -> dict[str, Json]:
         """Return the spec as plain JSON values."""
@@ -65,15 +67,17 @@ class JobSpec:
         value["config"] = dict(self.config)
         value["kind"] = self.kind.value
         value["measures"] = list(self.measures)
+        del value["beyond"]
         return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Self:
-        """Build a spec from what `to_json` gave; fields of a newer program are ignored.
+        """Build a spec from what `to_json` gave; fields of a newer program are left out, and named.
 
         Raises ValueError, TypeError, KeyError or AttributeError for what is none.
         """
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
+        known.pop("beyond", None)
         dataset = {name: value["dataset"][name] for name in DatasetRef.__dataclass_fields__}  # type: ignore[index,call-overload]
         measures = tuple(value.get("measures") or ())  # type: ignore[arg-type]
         asked = known.pop("pictures", None)
@@ -81,7 +85,13 @@ class JobSpec:
         kind = JobKind(known.pop("kind"))  # type: ignore[arg-type]
         del known["dataset"]
         ref = DatasetRef(**dataset)  # type: ignore[arg-type]
-        more = {"kind": kind, "dataset": ref, "measures": measures, "pictures": pictures}
+        more = {
+            "kind": kind,
+            "dataset": ref,
+            "measures": measures,
+            "pictures": pictures,
+            "beyond": _beyond(value),
+        }
         spec = cls(**{**known, **more})  # type: ignore[arg-type]
         _check_types(spec)
         return spec
@@ -124,6 +134,22 @@ def _check_types(spec: JobSpec) -> None:
     )
     if not right:
         raise TypeError("a field of the spec has another type than it should have")
+
+
+def _beyond(value: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return the names that a newer program has given something; a null says nothing."""
+    parts: tuple[tuple[str, Json, Mapping[str, object]], ...] = (
+        ("", dict(value), JobSpec.__dataclass_fields__),
+        ("dataset.", value.get("dataset"), DatasetRef.__dataclass_fields__),
+        ("pictures.", value.get("pictures"), PictureAsk.__dataclass_fields__),
+    )
+    return tuple(
+        f"{prefix}{name}"
+        for prefix, part, known in parts
+        if isinstance(part, dict)
+        for name in sorted(part)
+        if name not in known and part[name] is not None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import moving_home
+from ad_migrations import upgrade
+from ad_migrations.moving import running
+from ad_migrations.moving.places import Target
 from ad_platform import failpoints
+from ad_platform import settings as environment
 from ad_platform.pictures.fetched import FetchedSets
 from ad_platform.pictures.fetching import Fetcher
 from ad_platform.pictures.sets import read_set
@@ -18,6 +23,7 @@ from ad_platform.retention.collecting import Collector
 from ad_platform.retention.facts import Rules
 from ad_platform.states import JobState
 from ad_platform.storage.engine import open_storage
+from ad_platform.sweeps.moving import make_tables
 from ad_platform.sweeps.optuna_study import close_storage
 from ad_platform.tracking.memory import MemoryTracker
 from ad_platform.tracking.shipper import Shipper
@@ -79,6 +85,7 @@ def test_a_whole_life_reaches_every_edge_and_none_that_is_not_listed(
         lambda: shown(Stories(tmp_path)),
         lambda: uploaded(tmp_path),
         lambda: sent_and_fetched(land, tmp_path),
+        lambda: moved(land, tmp_path / "moving"),
     ]
     for live in lives:
         live()
@@ -169,6 +176,19 @@ def sent_and_fetched(land: Ground, folder: Path) -> None:
     Fetcher(sets, land.storage).fetch(data.fingerprint, pictures.files)
     assert sets.evict(data.fingerprint)
     assert land.client.unpush(data.fingerprint)
+
+
+def moved(land: Ground, folder: Path) -> None:
+    """Move an installation, to files here as to a cluster, and bring it back."""
+    home = moving_home.make(folder / "home", runs=False)
+    database = f"sqlite:///{folder / 'there.db'}"
+    upgrade(database)
+    told = {"ADCTL_HOME": str(home.folder), "ADCTL_DATABASE_URL": database}
+    told |= {"ADCTL_STORAGE_URL": str(folder / "there"), "ADCTL_BROKER_URL": land.broker.url}
+    target = Target(settings=environment.load(told), mlflow_database="", named=folder / "owner.env")
+    make_tables(target.settings)
+    running.run(home.settings, target, folder / "copy", lambda words: None)
+    running.restore(home.folder, folder / "copy", home.settings, lambda words: None)
 
 
 def uploaded(folder: Path) -> None:

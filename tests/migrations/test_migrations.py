@@ -19,7 +19,7 @@ from ad_platform.records import Outcome
 from ad_platform.specs import PictureAsk
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobKind
 from ad_platform.store.engine import backend_of, open_store
-from ad_platform.store.revision import HEAD, REVISIONS, VERSION_TABLE
+from ad_platform.store.revision import HEAD, READABLE_FROM, REVISIONS, VERSION_TABLE, saying
 from ad_platform.store.tables import metadata
 from store_cases import SPEC, failed, holding, submit, take
 
@@ -172,15 +172,17 @@ def test_several_processes_may_upgrade_one_fresh_store_at_once(empty_url: str) -
     open_store(empty_url).close()
 
 
-def set_revision(url: str, revision: str) -> None:
+def set_revision(url: str, revision: str, readable_from: str) -> None:
+    """Make a store what a newer program would have made of it."""
+    said = f"version_num = '{revision}', {READABLE_FROM} = '{saying(readable_from, revision)}'"
     with connected(url) as connection, connection.begin():
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET {said}"))
 
 
 def test_a_newer_store_asks_for_a_newer_program(empty_url: str) -> None:
     ad_migrations.upgrade(empty_url)
-    set_revision(empty_url, "9999")
-    with pytest.raises(StoreMismatch, match=r"newer .* upgrade adctl"):
+    set_revision(empty_url, "9999", "9998")
+    with pytest.raises(StoreMismatch, match=r"become newer, .* upgrade adctl"):
         open_store(empty_url)
     with pytest.raises(StoreMismatch, match="upgrade adctl"):
         ad_migrations.upgrade(empty_url)

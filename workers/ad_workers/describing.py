@@ -27,13 +27,14 @@ def versions(name: str) -> dict[str, Json]:
 
 def address_of(spec: JobSpec) -> str:
     """Return the address of the model that a spec leads to here."""
-    return model_address(_entry(spec.detector), spec)
+    return model_address(entry_of(spec.detector), spec)
 
 
 def rules(name: str) -> Mapping[str, Json]:
     """Return the versions of the rules that an evaluation is measured by here."""
-    return rules_of(_entry(name))
+    return rules_of(entry_of(name))
 
 
-def _entry(name: str) -> DetectorEntry:
+def entry_of(name: str) -> DetectorEntry:
+    """Return the entry of a detector, with the versions."""
     return DetectorEntry.from_json(name, {**catalogue.entry(name), "versions": versions(name)})

@@ -34,6 +34,7 @@ from ad_platform.stack.places import make_own
 from ad_platform.storage.engine import open_storage
 from ad_platform.store.contract import Store
 from ad_platform.store.engine import open_store
+from ad_platform.store.revision import HEAD
 from ad_platform.sweeps.work import SWEEP_TAG
 from ad_workers import describing
 from ad_workers.boottime import boottime
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 LEAVE = 0.3, 4.0  # the part of the grace, and the seconds at least, that the worker needs to leave itself
 CELERY = 2.0  # seconds Celery has to end after the last attempt
 EXIT = 0.5  # seconds this process has to end by itself once all is done
+MISMATCH = 5  # the exit code of a store that is not for this program any more, as of the command line
 
 
 def start(
@@ -162,10 +164,11 @@ class Worker:
             drain=self.dismiss,
             idle=lambda: self.slots.idle,
             sweep=self.sweeper.want,
-            load=lambda: self.slots.ledger.load().to_json(),
+            load=lambda: {**self.slots.ledger.load().to_json(), **self.slots.understanding.to_json()},
             make_room=self.slots.make_room,
             turn=settings.tick / 2,
             back=self._come_back,
+            outgrown=self.outgrown,
         )
 
     def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
@@ -213,6 +216,13 @@ class Worker:
         """Drain since the store says so: whoever started this worker may want to know."""
         if not self.slots.draining.is_set():
             self.code = self.drained
+        self.drain()
+
+    def outgrown(self, error: AdctlError) -> None:
+        """Drain since the store is for newer programs by now: whoever started this worker may start one."""
+        if not self.slots.draining.is_set():
+            log.error("%s; this worker gives back what it runs, and leaves", error)
+            self.code = MISMATCH
         self.drain()
 
     def drain(self) -> None:
@@ -302,6 +312,7 @@ class Worker:
                 "devices": [gpu.name if gpu else "cpu" for gpu in self.devices],
                 "memory_mb": psutil.virtual_memory().total >> 20,
                 "adctl": package_version(),
+                "schema": HEAD,
                 "python": platform.python_version(),
                 **self.machine.to_json(),
             },

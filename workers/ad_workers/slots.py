@@ -28,6 +28,7 @@ from ad_workers.messages import Assignment
 from ad_workers.nursery import Nursery
 from ad_workers.retention import retain_newest
 from ad_workers.supervisor import Supervisor
+from ad_workers.understanding import Understanding
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Slots:
     draining: threading.Event = field(default_factory=threading.Event)
     running: dict[str, Supervisor] = field(default_factory=dict)
     ledger: Ledger = None  # type: ignore[assignment]  # of these devices, unless one is given
+    understanding: Understanding = field(default_factory=Understanding)
 
     def __post_init__(self) -> None:
         self.ledger = self.ledger or Ledger(self.devices)
@@ -72,7 +74,9 @@ class Slots:
                 return False
             before = boottime()
             cards = self.ledger.cards()
-            lease = self.store.leases.lease(self._capabilities(cards), self.settings.lease, hint)
+            lease = self.store.leases.lease(
+                self._capabilities(cards), self.settings.lease, hint, self.understanding
+            )
             if lease is None:
                 return False
             slots = self.ledger.take(lease, cards)
@@ -125,6 +129,7 @@ class Slots:
             cards=free,
             whole=tuple(card.room for card in cards) if len(free) < len(cards) else (),
             memory_mb=self.ledger.memory_mb(),
+            left=frozenset(self.understanding.left),
         )
 
     def _attempt(self, lease: Lease, slots: tuple[Gpu | None, ...], deadline: float) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ad_platform.errors import AdctlError, BrokerDown
+from ad_platform.errors import AdctlError, BrokerDown, StoreMismatch, StoreMoved
 from ad_platform.queue.celery import own_queue
 from ad_platform.queue.protocol import Queue
 from ad_platform.queue.relay import relay
@@ -32,10 +32,12 @@ class Ticker:
     make_room: Callable[[], None] = lambda: None  # has running jobs asked to make room for urgent ones
     turn: float = 1.0  # seconds for which one worker's reminders and rings are enough for all
     back: Callable[[], None] = lambda: None  # told that the worker counts as gone: it was held up for long
+    outgrown: Callable[[AdctlError], None] = lambda error: None  # told that the store is not for it any more
 
     def tick(self) -> None:
         """Do one round; a service that is down is left for the next one."""
         try:
+            self.store.require_schema()
             state = self.store.workers.beat(self.worker, self.load())
             if state == "draining":
                 self.drain()
@@ -54,6 +56,8 @@ class Ticker:
                 self.queue.ring("", own_queue(self.worker), 0)
         except BrokerDown as error:
             log.warning("%s; rings stay owed", error)
+        except (StoreMismatch, StoreMoved) as error:
+            self.outgrown(error)
         except AdctlError as error:
             log.warning("tick: %s", error)
 

@@ -79,6 +79,10 @@ def env_files(
         str,
         typer.Option(metavar="NAME", help="How the others call this host.", show_default="that of .env"),
     ] = "",
+    owner: Annotated[
+        bool,
+        typer.Option("--owner", help="Write owner.env too, for: adctl migrate.", show_default=False),
+    ] = False,
     as_json: out.AsJson = False,
     quiet: out.Quiet = False,
 ) -> None:
@@ -91,7 +95,8 @@ def env_files(
     place = _folder(folder, make=False)
     known = dotenv.read(place)
     name = _plain(host) or known.get("PUBLIC_HOST") or "localhost"
-    texts = {side: hosts.lines(side, known, name) for side in hosts.SIDES}
+    sides = (*hosts.SIDES, hosts.OWNER) if owner else hosts.SIDES
+    texts = {side: hosts.lines(side, known, name) for side in sides}
     for side, text in texts.items():
         dotenv.write_private(place / side, text, replace=True)
     if out.as_json():
@@ -100,9 +105,8 @@ def env_files(
         for side in texts:
             out.text(str(place / side))
     else:
-        out.note(
-            f"{' and '.join(str(place / side) for side in texts)} lead to {name}; only you can read them"
-        )
+        named = " and ".join(str(place / side) for side in texts)
+        out.note(f"{named} lead to {name}; only you can read them")
 
 
 def _folder(folder: Path, *, make: bool) -> Path:

@@ -13,10 +13,20 @@ app = typer.Typer(no_args_is_help=True, help="Look after the store's schema.")
 
 
 @app.command()
-def upgrade(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
-    """Make the store, or bring its schema up to date."""
+def upgrade(
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Without waiting for older workers to leave.", show_default=False),
+    ] = False,
+    as_json: out.AsJson = False,
+    quiet: out.Quiet = False,
+) -> None:
+    """Make the store, or bring its schema up to date.
+
+    Workers go on meanwhile. If theirs is too old for it, they give their jobs back first, and leave.
+    """
     settings = session.settings()
-    before, after = migrate(settings)
+    before, after = migrate(settings, wait=not now)
     if out.as_json():
         out.data({"before": before, "after": after})
     elif before == after:
@@ -29,14 +39,20 @@ def upgrade(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
 def check(as_json: out.AsJson = False, quiet: out.Quiet = False) -> None:
     """Say whether the schema fits this adctl (exit code 5 if not)."""
     from ad_migrations import check as require
-    from ad_migrations import head, revision_of
+    from ad_migrations import head, readers_of, revision_of
 
     url = session.settings().database_url
     if out.as_json():
         found, wanted = revision_of(url), head()
-        out.data({"found": found, "wanted": wanted, "matches": found == wanted})
+        matches, readable_from = found == wanted, readers_of(url)
+        out.data({"found": found, "wanted": wanted, "matches": matches, "readable_from": readable_from})
     found = require(url)
-    out.note(f"the store is up to date ({found})")
+    if found == head():
+        out.note(f"the store is up to date ({found})")
+    else:
+        out.note(
+            f"the store is newer ({found}) than this adctl ({head()}), which may work with it all the same"
+        )
 
 
 @app.command()
@@ -65,9 +81,9 @@ def grant(
         out.note(f"{client} may ask for work, and {worker} may do it")
 
 
-def migrate(settings: "Settings") -> tuple[str | None, str]:
-    """Upgrade the store and return its revision before and after."""
-    from ad_migrations import head, revision_of
+def migrate(settings: "Settings", *, wait: bool = True) -> tuple[str | None, str]:
+    """Upgrade the store and return its revision before and after; `wait` lets older workers leave first."""
+    from ad_migrations import head, make_way, revision_of
     from ad_migrations import upgrade as run_migrations
 
     if settings.embedded:
@@ -75,5 +91,7 @@ def migrate(settings: "Settings") -> tuple[str | None, str]:
 
         make_private(settings.home)
     before = revision_of(settings.database_url)
+    if wait:
+        make_way(settings.database_url, out.note)
     run_migrations(settings.database_url)
     return before, head()

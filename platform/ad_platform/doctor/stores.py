@@ -39,7 +39,14 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield problem("store", str(error))
         return
     with closing(opened):
-        yield ok("store", f"{shown(settings.database_url)} answers, schema {HEAD} is up to date")
+        found, where = opened.schema(), shown(settings.database_url)
+        if found == HEAD:
+            yield ok("store", f"{where} answers, schema {HEAD} is up to date")
+        else:
+            words = (
+                f"{where} has schema {found}, newer than this adctl's {HEAD}, which may use it all the same"
+            )
+            yield warning("store", words, "upgrade adctl")
         yield from workers(opened.workers.roster(), settings.node, package_version())
 
 

@@ -333,5 +333,12 @@ class Store(ABC):
         """Return the database's clock, seconds since the epoch."""
 
     @abstractmethod
+    def require_schema(self) -> None:
+        """Raise StoreMismatch once this program may not work with the store any more.
+
+        A store can become newer while it is open. StoreMoved, once it went elsewhere.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close every connection."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
-from ad_platform.errors import DiskFull, Forbidden, StoreDamaged, StoreDown, StoreMismatch
+from ad_platform.errors import DiskFull, Forbidden, StoreDamaged, StoreDown, StoreMismatch, StoreMoved
 from ad_platform.failpoints import Commit, reach
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Backend(Protocol):
 
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
+
+    def outgrown(self, error: DBAPIError) -> bool:
+        """Say whether a column must have a value that this program does not know to give."""
 
 
 class Transaction:
@@ -102,6 +105,11 @@ class Database:
     def where(self) -> str:
         """Return the database's address without its password."""
         return self._backend.where
+
+    @property
+    def in_file(self) -> bool:
+        """Say whether the database is one file."""
+        return self._backend.file is not None
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run work that changes nothing, on one consistent view per statement."""
@@ -165,7 +173,11 @@ class Database:
 
     def _explain(self, error: DBAPIError) -> Exception:
         if self._backend.unmigrated(error):
-            return StoreMismatch(f"the store {self.where} lacks a table: adctl db upgrade")
+            return StoreMismatch(
+                f"the store {self.where} lacks a table or column: adctl db upgrade, or upgrade adctl"
+            )
+        if self._backend.outgrown(error):
+            return StoreMismatch(f"the store {self.where} asks for more than this adctl knows: upgrade adctl")
         if self._backend.forbidden(error):
             return Forbidden(
                 f"the account of {self.where} may not do this ({_line(error)}); a client asks for work, a "
@@ -176,10 +188,12 @@ class Database:
 
 def explained(error: DBAPIError, where: str) -> Exception:
     """Return what a person can act on: the store is away, damaged or out of room; else the error itself."""
+    code = getattr(error.orig, "sqlite_errorname", "")
+    if code == "SQLITE_CONSTRAINT_TRIGGER":  # the only triggers are those of a seal, and they say what to do
+        return StoreMoved(_line(error))
     if not _away(error):
         return error
     reason = _line(error)
-    code = getattr(error.orig, "sqlite_errorname", "")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StoreDamaged(
             f"the store {where} is damaged: {reason}; put a copy back, or move it away and: adctl db upgrade"

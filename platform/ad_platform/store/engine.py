@@ -2,7 +2,7 @@
 
 import secrets
 
-from sqlalchemy import URL, column, make_url, select, table
+from sqlalchemy import URL, make_url, select, table, text
 from sqlalchemy.exc import ArgumentError
 
 from ad_platform.errors import InvalidValue, StoreMismatch
@@ -20,7 +20,8 @@ from ad_platform.store.pushed import SqlPushed
 from ad_platform.store.queues import SqlQueues
 from ad_platform.store.quotas import SqlQuotas
 from ad_platform.store.retention import SqlRetention
-from ad_platform.store.revision import VERSION_TABLE, check_revision
+from ad_platform.store.revision import READABLE_FROM, VERSION_TABLE, check_revision, said_by
+from ad_platform.store.sealing import refuse_sealed
 from ad_platform.store.shipments import SqlShipments
 from ad_platform.store.sqlite import SqliteBackend
 from ad_platform.store.studies import SqlStudies
@@ -59,20 +60,35 @@ class SqlStore(contract.Store):
         """Return the database's clock, seconds since the epoch."""
         return self._db.read(lambda tx: float(tx.run(select(tx.now)).scalar_one()))
 
+    def schema(self) -> str:
+        """Return the revision that the store has."""
+        found, _ = _revision(self._db)
+        return found or ""
+
+    def require_schema(self) -> None:
+        """Raise StoreMismatch once this program may not work with the store any more; see the contract."""
+        check_schema(self._db)
+        refuse_sealed(self._db)
+
     def close(self) -> None:
         """Close every connection."""
         self._db.close()
 
 
-def open_store(url: str, *, clock: Clock | None = None, new_id: NewId = _random_id) -> SqlStore:
+def open_store(
+    url: str, *, clock: Clock | None = None, new_id: NewId = _random_id, sealed: bool = False
+) -> SqlStore:
     """Open the store at an address; it must have been migrated to this program's schema.
 
     Raises InvalidValue for an address of another kind, MissingExtra without the driver, StoreDown when the
-    database does not answer, StoreMismatch when there is no store, or one of another schema.
+    database does not answer, StoreMismatch when there is no store, or one of another schema, StoreMoved for
+    one that went elsewhere, unless `sealed` says that it is wanted all the same, to be read.
     """
     database = Database(backend_of(url), clock)
     try:
-        check_revision(_revision(database), database.where)
+        check_schema(database)
+        if not sealed:
+            refuse_sealed(database)
     except BaseException:
         database.close()
         raise
@@ -101,10 +117,19 @@ def _parse(url: str) -> URL:
         raise InvalidValue("ADCTL_DATABASE_URL is no address like postgresql://user@host/name") from error
 
 
-def _revision(database: Database) -> str | None:
-    versions = table(VERSION_TABLE, column("version_num"))
+def check_schema(database: Database) -> None:
+    """Raise StoreMismatch unless this program may work with a store of that schema."""
+    found, readable_from = _revision(database)
+    check_revision(found, database.where, readable_from)
+
+
+def _revision(database: Database) -> tuple[str | None, str | None]:
+    # All columns, since a store that no newer program has touched lacks one of them.
+    every = select(text("*")).select_from(table(VERSION_TABLE))
     try:
-        row = database.read(lambda tx: tx.first(select(versions.c.version_num)))
+        row = database.read(lambda tx: tx.first(every))
     except StoreMismatch:
-        return None
-    return row.version_num if row else None
+        return None, None
+    if row is None:
+        return None, None
+    return row.version_num, said_by(row._mapping.get(READABLE_FROM), row.version_num)

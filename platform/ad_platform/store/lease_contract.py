@@ -1,7 +1,7 @@
 """What the store promises about leases: who may write to a job, and until when, and who makes room."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ad_platform.records import Capabilities, Job, Lease, Occupancy, Outcome, Preemption, Progress, Renewal
 from ad_platform.specs import Json
@@ -9,12 +9,20 @@ from ad_platform.specs import Json
 # Seconds after its submit from which a worker leaves cards free for a job that asks for several.
 HELD_BACK_AFTER = 60.0
 
+Refuses = Callable[[Job], str]  # why a worker does not understand a job; empty if it does
+
 
 class Leases(ABC):
     """Who may write to a job, and until when."""
 
     @abstractmethod
-    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
+    def lease(
+        self,
+        capabilities: Capabilities,
+        seconds: float,
+        hint: str | None = None,
+        refuses: Refuses = lambda job: "",
+    ) -> Lease | None:
         """Give the best eligible job to a worker, or None.
 
         One statement picks and takes it: SKIP LOCKED on PostgreSQL, an immediate transaction on SQLite, so no
@@ -29,6 +37,8 @@ class Leases(ABC):
         A job that asks for several, was submitted HELD_BACK_AFTER seconds ago or earlier and would be the
         best if nothing ran on this worker has its cards held back: until it can be given them, this worker
         gets it or what is of higher priority, nothing else. One worker does so for a job.
+        A job that is among those `left` is none for this worker, nor is one of which `refuses`, asked before
+        anything is committed, says why it is not understood.
         The job becomes `running`, `attempt` grows by one (even when a lease merely ran out: it is the
         fencing token), and the lease lasts `seconds` from the database's now.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from ad_platform.specs import Json
 from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
+from ad_platform.store.lease_contract import Refuses
 from ad_platform.store.line import head, in_line
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
 from ad_platform.store.tables import attempts, is_state, jobs, workers
@@ -34,20 +36,29 @@ class SqlLeases(lease_contract.Leases):
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def lease(self, capabilities: Capabilities, seconds: float, hint: str | None = None) -> Lease | None:
+    def lease(
+        self,
+        capabilities: Capabilities,
+        seconds: float,
+        hint: str | None = None,
+        refuses: Refuses = lambda job: "",
+    ) -> Lease | None:
         """Give the best eligible job to a worker, or None."""
         if not seconds > 0:
             raise InvalidValue(f"a lease must last more than 0 seconds, not {seconds}")
         full: set[str] = set()
+        can = capabilities
         while True:
             try:
                 return self._db.write(
-                    lambda tx: _lease(tx, capabilities, seconds, hint, full),
+                    partial(_lease, can=can, seconds=seconds, hint=hint, full=full, refuses=refuses),
                     Commit.LEASE,
                     lambda taken: taken is not None,
                 )
             except room.QuotaFull as error:
                 full.add(error.user)
+            except _NotUnderstood as error:
+                can = replace(can, left=can.left | {error.job_id})
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Renewal:
         """Lengthen the lease, keep the progress, and say what to do next."""
@@ -92,8 +103,21 @@ class SqlLeases(lease_contract.Leases):
         return self._db.write(_reap, Commit.REAP, lambda lost: bool(lost))
 
 
+class _NotUnderstood(Exception):
+    """The job that was about to be leased is none for this worker: nothing of it is kept."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(job_id)
+
+
 def _lease(
-    tx: Transaction, can: Capabilities, seconds: float, hint: str | None, full: Collection[str]
+    tx: Transaction,
+    can: Capabilities,
+    seconds: float,
+    hint: str | None,
+    full: Collection[str],
+    refuses: Refuses,
 ) -> Lease | None:
     permit("", JobState.QUEUED, JobState.RUNNING)
     kept = holding_back.keep(tx, can, in_line)
@@ -116,6 +140,8 @@ def _lease(
     if taken.limited:
         room.check_quota(tx, taken.user)
     job = job_of(tx, taken)
+    if refuses(job):
+        raise _NotUnderstood(job.id)
     tx.run(
         insert(attempts).values(
             job_id=job.id,

@@ -70,3 +70,7 @@ class PostgresBackend:
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
         return getattr(error.orig, "sqlstate", None) in {"42P01", "42703"}
+
+    def outgrown(self, error: DBAPIError) -> bool:
+        """Say whether a column must have a value that this program does not know to give."""
+        return getattr(error.orig, "sqlstate", None) == "23502"

@@ -17,6 +17,7 @@ from ad_platform.store.tables import edges, jobs
 _PLAIN = [
     field.name for field in fields(Job) if field.name in jobs.c and field.name not in ("spec", "progress")
 ]
+_PROGRESS = {field.name for field in fields(Progress)}  # a newer worker may tell more
 _IN_ONE_QUERY = 1000  # ids; SQLite takes some 32,000 parameters
 
 
@@ -111,6 +112,6 @@ def _spec(row: Row[Any]) -> JobSpec:
 
 def _progress(value: Any) -> Progress:
     try:
-        return Progress(**value)
-    except TypeError:
+        return Progress(**{name: each for name, each in value.items() if name in _PROGRESS})
+    except (TypeError, AttributeError):
         return Progress()

@@ -70,7 +70,12 @@ class SqliteBackend:
 
     def unmigrated(self, error: DBAPIError) -> bool:
         """Say whether a table or column is missing."""
-        return "no such table" in str(error.orig) or "no such column" in str(error.orig)
+        said = str(error.orig)
+        return any(sign in said for sign in ("no such table", "no such column", "has no column named"))
+
+    def outgrown(self, error: DBAPIError) -> bool:
+        """Say whether a column must have a value that this program does not know to give."""
+        return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_NOTNULL"
 
     def _connect(self) -> sqlite3.Connection:
         mode = "rwc" if self._create else "rw"  # a mistyped path must not make an empty database

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import insert, select
 
-from ad_platform.errors import InvalidValue, UnknownName
+from ad_platform.errors import InvalidRequest, InvalidValue, UnknownName
 from ad_platform.records import Job, Progress
 from ad_platform.specs import Submission
 from ad_platform.states import FailureClass, JobState
@@ -40,6 +40,11 @@ def submit_one(tx: Transaction, submission: Submission, new_id: NewId) -> Job:
     if submission.key is not None and (known := _of_key(tx, submission.key)):
         return known
     check(submission)
+    if submission.spec.beyond:
+        raise InvalidRequest(
+            f"a newer adctl has asked for this ({', '.join(submission.spec.beyond)} means nothing here): "
+            "upgrade adctl, then try again"
+        )
     if submission.spec.source is not None:
         refuse(tx, [submission.spec.source])
     needs = _lock_needs(tx, submission.needs)

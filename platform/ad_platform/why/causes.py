@@ -16,6 +16,7 @@ class Kind(StrEnum):
     NO_WORKER = "no-worker"  # none is online
     NO_QUEUE = "no-queue"  # none serves its queue
     NO_DETECTOR = "no-detector"  # none has its detector
+    TOO_NEW = "too-new"  # none understands it
     TOO_BIG = "too-big"  # it asks for more than any has
     NO_DATA = "no-data"  # none has its images
     OVER_QUOTA = "over-quota"  # it asks for more than its user's jobs may ever have
@@ -51,6 +52,7 @@ BLOCKING = frozenset(
         Kind.NO_WORKER,
         Kind.NO_QUEUE,
         Kind.NO_DETECTOR,
+        Kind.TOO_NEW,
         Kind.TOO_BIG,
         Kind.NO_DATA,
         Kind.OVER_QUOTA,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from ad_platform.offers import UNTOLD, ever, has_room
+from ad_platform.offers import UNTOLD, ever, has_room, left_by
 from ad_platform.records import Capabilities, Job, WorkerRecord
 from ad_platform.why.causes import Cause, Kind
 from ad_platform.why.situation import Situation
@@ -17,6 +17,7 @@ def lacks(job: Job, can: Capabilities, nodes: Collection[str]) -> frozenset[Kind
     conditions = {
         Kind.NO_QUEUE: job.queue in can.queues,
         Kind.NO_DETECTOR: job.spec.detector in can.detectors and job.kind in can.kinds,
+        Kind.TOO_NEW: job.id not in can.left,
         Kind.TOO_BIG: has_room(job, can),
         Kind.NO_DATA: can.node in nodes,
     }
@@ -36,7 +37,7 @@ def missing(job: Job, situation: Situation, nodes: Collection[str], what: str = 
         if known and not any(has_room(job, ever(worker)) for worker in known):
             return _too_big(job, known, nodes, "all workers that were ever here")
         return _nobody(situation, what)
-    for kind in (Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_BIG, Kind.NO_DATA):
+    for kind in (Kind.NO_QUEUE, Kind.NO_DETECTOR, Kind.TOO_NEW, Kind.TOO_BIG, Kind.NO_DATA):
         able = [worker for worker in workers if kind not in lacks(job, ever(worker), nodes)]
         if not able:
             return _CAUSES[kind](job, workers, nodes)
@@ -73,6 +74,20 @@ def _no_detector(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[st
         kind=Kind.NO_DETECTOR,
         words=f"no online worker of the queue '{job.queue}' has the detector '{job.spec.detector}'",
         advice="install it where a worker runs and restart it: adctl worker start",
+    )
+
+
+def _too_new(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) -> Cause:
+    version = job.code.get("version")
+    by = f"adctl {version} has asked for it" if version else "a newer adctl has asked for it"
+    told = "; ".join(
+        f"{worker.id} runs adctl {worker.facts.get('adctl') or 'unknown'}, {left_by(worker)[job.id]}"
+        for worker in workers[:2]
+    )
+    return Cause(
+        kind=Kind.TOO_NEW,
+        words=f"{by}, and no online worker understands it ({told})",
+        advice="upgrade adctl where a worker runs and restart it: it goes on with what it has first",
     )
 
 
@@ -125,6 +140,7 @@ def _no_data(job: Job, workers: Sequence[WorkerRecord], nodes: Collection[str]) 
 _CAUSES = {
     Kind.NO_QUEUE: _no_queue,
     Kind.NO_DETECTOR: _no_detector,
+    Kind.TOO_NEW: _too_new,
     Kind.TOO_BIG: _too_big,
     Kind.NO_DATA: _no_data,
 }

@@ -5,18 +5,53 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from ad_platform.store.database import Database
+from ad_platform.store.engine import backend_of
+from ad_platform.store.sealing import Seal, SealState, seal
 from mistakes import Desk, Mistake, m
 
 
-def revision(text: str):
+def revision(number: str):
     """Give the store a schema of another program."""
 
     def before(desk: Desk) -> None:
         with closing(sqlite3.connect(desk.home / "store.db")) as connection, connection:
-            connection.execute("UPDATE adctl_version SET version_num = ?", (text,))
+            connection.execute("UPDATE adctl_version SET version_num = ?", (number,))
 
     return before
+
+
+def sealed(desk: Desk) -> None:
+    """Let the store be on its way to a cluster."""
+    with closing(Database(backend_of(f"sqlite:///{desk.home / 'store.db'}"))) as database:
+        database.write(lambda tx: tx.run(text("UPDATE jobs SET state = 'queued', lease_until = NULL")))
+        where = "postgresql://adctl:***@db/adctl"
+        seal(
+            database,
+            Seal(
+                state=SealState.MOVING,
+                target=where,
+                store="s",
+                backup="/b",
+                user="kim",
+                at="2026-11-27 10:20",
+            ),
+        )
+
+
+def addresses(desk: Desk) -> None:
+    """Write what a cluster's addresses should not be, and what they should."""
+    store = "ADCTL_DATABASE_URL=postgresql://adctl@127.0.0.1:1/adctl"
+    more, mlflow = "ADCTL_STORAGE_URL=/there", "MLFLOW_TRACKING_URI=http://127.0.0.1:1"
+    for name, lines in {
+        "sqlite": ("ADCTL_DATABASE_URL=sqlite:////x.db", more),
+        "no-mlflow": (store, more),
+        "no-database": (store, more, mlflow),
+        "whole": (store, more, mlflow, "MLFLOW_BACKEND_STORE_URI=postgresql://mlflow@127.0.0.1:1/mlflow"),
+    }.items():
+        (desk.images / f"{name}.env").write_text("\n".join(lines) + "\n")
 
 
 def no_store(desk: Desk) -> None:
@@ -111,6 +146,20 @@ TABLE = [
     m("list", 5, "adctl db upgrade", before=no_tables),
     m("db check", 5, "adctl db upgrade", before=no_tables),
     m("db check", 5, "9999", before=revision("9999")),
+    m("db upgrade", 3, "being moved to postgresql://", "migrate cancel", before=sealed),
+    m("list", 3, "being moved to postgresql://", "migrate run", before=sealed),
+    m("submit train -m toy --data {screw}", 3, "being moved", before=sealed),
+    m("worker start", 3, "being moved", before=sealed),
+    m("migrate check {missing}", 2, "cannot read", "adctl cluster env --owner"),
+    m("migrate run {images}", 2, "cannot read", "directory"),
+    m("migrate check {file}", 2, "does not set ADCTL_DATABASE_URL", "adctl cluster env --owner"),
+    m("migrate run {images}/sqlite.env", 2, "must be a cluster's store", before=addresses),
+    m("migrate run {images}/no-mlflow.env", 2, "MLFLOW_TRACKING_URI", "http://HOST", before=addresses),
+    m("migrate run {images}/no-database.env", 2, "MLFLOW_BACKEND_STORE_URI", before=addresses),
+    m("migrate cancel {images}/whole.env", 2, "is not being moved", before=addresses),
+    m("migrate run {images}/whole.env", 2, "not in ADCTL_HOME", ADCTL_DATABASE_URL="sqlite:////tmp/x.db"),
+    m("migrate restore {empty}", 2, "no whole copy", "backup.json"),
+    m("migrate restore {missing} --force", 2, "no whole copy"),
     m("db upgrade", 5, "9999", "upgrade adctl", before=revision("9999")),
     m("list", 7, "store.db", "not a", before=rubbish),
     m("db check", 7, "store.db", before=rubbish),

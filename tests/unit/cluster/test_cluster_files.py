@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ad_cli.main import run
+from ad_migrations.moving import places
 from ad_platform import settings as environment
 from ad_platform.cluster import dotenv, hosts, recipes
 from ad_platform.errors import Conflict, InvalidValue
@@ -123,6 +124,23 @@ def test_other_hosts_get_what_their_side_needs_and_no_more(tmp_path: Path, capsy
     assert held[hosts.WORKER] == {
         *("WORKER_DB_PASSWORD", "REDIS_PASSWORD", "MLFLOW_WORKER_PASSWORD", "OPTUNA_DB_PASSWORD")
     }
+    assert not (tmp_path / hosts.OWNER).exists()
+
+
+def test_who_moves_an_installation_gets_the_owners_accounts_when_they_are_asked_for(tmp_path: Path) -> None:
+    assert run(["cluster", "init", str(tmp_path), "--quiet"]) == 0
+    assert run(["cluster", "env", str(tmp_path), "--owner", "--quiet"]) == 0
+    file, known = tmp_path / hosts.OWNER, secrets_of(tmp_path)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert {name for name, value in known.items() if value in file.read_text()} == {
+        *("OWNER_DB_PASSWORD", "REDIS_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "OPTUNA_DB_PASSWORD"),
+        "MLFLOW_DB_PASSWORD",
+    }
+    target = places.read_target(file, environment.load({"ADCTL_HOME": str(tmp_path / "home")}))
+    assert "postgresql://adctl:" in target.settings.database_url
+    assert target.mlflow_database.startswith("postgresql://mlflow:")
+    assert target.environ["MLFLOW_TRACKING_USERNAME"] == "admin"
+    assert known["OWNER_DB_PASSWORD"] not in target.where
 
 
 @pytest.mark.parametrize(

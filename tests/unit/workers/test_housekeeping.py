@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ad_platform import settings as environment
-from ad_platform.errors import StorageDown, StoreDown
+from ad_platform.errors import StorageDown, StoreDown, StoreMismatch, StoreMoved
 from ad_platform.queue.celery import own_queue
 from ad_platform.queue.memory import MemoryQueue
 from ad_workers.attempt_log import EVERY, AttemptLog
@@ -121,3 +121,20 @@ def test_a_worker_that_counts_as_gone_since_it_was_held_up_hears_of_it(table):
     made.tick()
     assert came_back.is_set()
     assert not drained.is_set()
+
+
+@pytest.mark.parametrize("error", [StoreMismatch("it is newer"), StoreMoved("it went elsewhere")])
+def test_a_worker_whose_store_is_not_for_it_any_more_is_told_and_does_nothing_else(table, monkeypatch, error):
+    table.online()
+    made, drained = ticker(table)
+    told = []
+    made.outgrown = told.append
+
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(table.store, "require_schema", refuse)
+    made.tick()
+    assert told == [error]
+    assert not drained.is_set()
+    assert table.queue.depths([own_queue("w1")]) == {own_queue("w1"): 0}
