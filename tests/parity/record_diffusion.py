@@ -120,7 +120,7 @@ def statistics() -> Iterator[tuple[str, Tensor]]:
     from simplex import Simplex_CLASS
 
     stds, source = [], Simplex_CLASS()
-    for seed in range(20):
+    for seed in cases.SIMPLEX_FIELDS:
         source.newSeed(seed)
         stds.append(source.rand_3d_fixed_T_octaves((256, 256), np.array([249]), 6, 0.8, 64).std())
     yield "simplex-std", torch.tensor(stds)

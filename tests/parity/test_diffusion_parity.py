@@ -11,6 +11,7 @@ import ddad_parity_cases as drawing
 import diffusion_parity_cases as cases
 from ad_detectors.diffusion import samplers, schedule
 from ad_detectors.diffusion.chains import Sampling, denoise, encode
+from ad_detectors.diffusion.simplex import fields
 from ad_detectors.nets import unet_keys
 from ad_detectors.nets.unet import UNetShape, empty_unet
 
@@ -86,3 +87,17 @@ def test_a_step_of_guided_diffusion_is_as_published(recorded: dict[str, np.ndarr
     within = ROUNDED if t < 2 else PRECISION
     assert_near(recorded, f"guided-ddim-{t}", once(ddim), within)
     assert_near(recorded, f"guided-encoded-{t}", encode(model, x, [t, t + 1], ddim), within)
+
+
+@pytest.mark.parametrize("t", cases.SIMPLEX_TIMES)
+def test_simplex_noise_is_as_published(recorded: dict[str, np.ndarray], t: int) -> None:
+    size = cases.SIMPLEX_SIZE
+    for seed, field in zip(cases.SIMPLEX_SEEDS, fields(cases.SIMPLEX_SEEDS, (size, size), t), strict=True):
+        theirs, ours = recorded[f"simplex-{seed}-{t}"], drawing.summary(field)
+        assert np.abs(ours - theirs).max() <= 1e-6
+
+
+def test_simplex_noise_varies_as_published(recorded: dict[str, np.ndarray]) -> None:
+    stds = fields(cases.SIMPLEX_FIELDS, (256, 256), 249).double().std((1, 2), correction=0)
+    np.testing.assert_allclose(stds.numpy(), recorded["simplex-std"][1:], rtol=1e-5)
+    assert float(stds.mean()) == pytest.approx(0.50, abs=0.03)
