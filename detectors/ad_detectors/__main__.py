@@ -15,6 +15,7 @@ from ad_detectors.data import commands as data_commands
 from ad_detectors.data.splits import DEFAULT, NONE, Holdout
 from ad_detectors.errors import ConfigError, DetectorError
 from ad_detectors.zoo.ddad import import_command
+from ad_detectors.zoo.guided_ddm import experiment_command
 
 USAGE_ERROR = 2
 
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     import_command.add_to(commands)
+    experiment_command.add_to(commands)
     data_commands.add_to(commands)
     commands.add_parser("detectors", help="list the detectors").set_defaults(run=_detectors)
     commands.add_parser("catalogue", help="print the catalogue as JSON").set_defaults(run=_catalogue)

@@ -28,20 +28,35 @@ CHANNELS_LAST = ("cpu", "cuda")  # where convolutions run fastest with channels 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetShape:
-    """Everything that decides a U-Net's tensors; names and shapes follow from it."""
+    """Everything that decides a U-Net's tensors and what it computes with them.
+
+    With the defaults it is the network of DDAD and AnoDDPM. That of guided-diffusion scales and shifts by
+    the time instead of adding it (`scale_shift`), embeds it as cosines first (`cosine_first`), has heads of a
+    fixed width (`head_channels`, then `heads` does not matter) and more `out_channels`, for the variance.
+    """
 
     image_size: int
     base_channels: int
-    heads: int
+    heads: int = 1
     dropout: float = 0.0
     in_channels: int = 3
     residual_blocks: int = 2
     attention_divisors: tuple[int, ...] = (32, 16, 8)
+    out_channels: int | None = None  # None: as many as in_channels
+    multipliers: tuple[int, ...] | None = None  # None: those of the image size
+    head_channels: int | None = None
+    scale_shift: bool = False
+    cosine_first: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Return the channels of each level, finest first."""
-        return tuple(multiplier * self.base_channels for multiplier in MULTIPLIERS[self.image_size])
+        multipliers = self.multipliers or MULTIPLIERS[self.image_size]
+        return tuple(multiplier * self.base_channels for multiplier in multipliers)
+
+    def heads_of(self, channels: int) -> int:
+        """Return how many heads attention over so many channels has."""
+        return self.heads if self.head_channels is None else channels // self.head_channels
 
     @property
     def attention_factors(self) -> frozenset[int]:
@@ -50,59 +65,66 @@ class UNetShape:
 
 
 class UNet(nn.Module):
-    """Predicts the noise in x_t; parameter names are those of the published DDAD checkpoints."""
+    """Predicts the noise in x_t; parameter names are those of the published DDAD checkpoints.
+
+    `nets.unet_keys` translates those of the other families.
+    """
 
     def __init__(self, shape: UNetShape) -> None:
         super().__init__()
         self.shape = shape
         base, embedding = shape.base_channels, 4 * shape.base_channels
+        first, deepest = shape.widths[0], shape.widths[-1]
         self.time_embedding = nn.Sequential(
-            Sinusoid(base), nn.Linear(base, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+            Sinusoid(base, shape.cosine_first),
+            nn.Linear(base, embedding),
+            nn.SiLU(),
+            nn.Linear(embedding, embedding),
         )
-        self.down = nn.ModuleList([TimedSequential(nn.Conv2d(shape.in_channels, base, 3, padding=1))])
-        skips = self._build_down(base, embedding)
-        deepest = shape.widths[-1]
+        self.down = nn.ModuleList([TimedSequential(nn.Conv2d(shape.in_channels, first, 3, padding=1))])
+        skips = self._build_down(first)
         self.middle = TimedSequential(
-            ResidualBlock(deepest, deepest, embedding, shape.dropout),
-            AttentionBlock(deepest, shape.heads),
-            ResidualBlock(deepest, deepest, embedding, shape.dropout),
+            self._residual(deepest, deepest), self._attention(deepest), self._residual(deepest, deepest)
         )
         self.up = nn.ModuleList()
-        self._build_up(deepest, embedding, skips)
-        self.out = nn.Sequential(
-            GroupNorm32(shape.widths[0]), nn.SiLU(), _zeroed(nn.Conv2d(base, shape.in_channels, 3, padding=1))
-        )
+        self._build_up(deepest, skips)
+        out = shape.in_channels if shape.out_channels is None else shape.out_channels
+        self.out = nn.Sequential(GroupNorm32(first), nn.SiLU(), _zeroed(nn.Conv2d(first, out, 3, padding=1)))
 
-    def _build_down(self, channels: int, embedding: int) -> list[int]:
+    def _residual(self, channels: int, width: int, resample: str | None = None) -> ResidualBlock:
+        embedding = 4 * self.shape.base_channels
+        return ResidualBlock(channels, width, embedding, self.shape.dropout, resample, self.shape.scale_shift)
+
+    def _attention(self, channels: int) -> AttentionBlock:
+        return AttentionBlock(channels, self.shape.heads_of(channels))
+
+    def _build_down(self, channels: int) -> list[int]:
         shape, skips, factor = self.shape, [channels], 1
         for level, width in enumerate(shape.widths):
             for _ in range(shape.residual_blocks):
-                layers: list[nn.Module] = [ResidualBlock(channels, width, embedding, shape.dropout)]
+                layers: list[nn.Module] = [self._residual(channels, width)]
                 if factor in shape.attention_factors:
-                    layers.append(AttentionBlock(width, shape.heads))
+                    layers.append(self._attention(width))
                 self.down.append(TimedSequential(*layers))
                 channels = width
                 skips.append(channels)
             if level < len(shape.widths) - 1:
-                block = ResidualBlock(channels, channels, embedding, shape.dropout, resample="down")
-                self.down.append(TimedSequential(block))
+                self.down.append(TimedSequential(self._residual(channels, channels, "down")))
                 skips.append(channels)
                 factor *= 2
         return skips
 
-    def _build_up(self, channels: int, embedding: int, skips: list[int]) -> None:
+    def _build_up(self, channels: int, skips: list[int]) -> None:
         shape, factor = self.shape, 2 ** (len(self.shape.widths) - 1)
         for level in reversed(range(len(shape.widths))):
             width = shape.widths[level]
             for number in range(shape.residual_blocks + 1):
-                layers: list[nn.Module] = [
-                    ResidualBlock(channels + skips.pop(), width, embedding, shape.dropout)
-                ]
+                layers: list[nn.Module] = [self._residual(channels + skips.pop(), width)]
                 if factor in shape.attention_factors:
-                    layers.append(AttentionBlock(width, shape.heads))
+                    layers.append(self._attention(width))
                 channels = width
                 if level > 0 and number == shape.residual_blocks:
-                    layers.append(ResidualBlock(width, width, embedding, shape.dropout, resample="up"))
+                    layers.append(self._residual(width, width, "up"))
                     factor //= 2
                 self.up.append(TimedSequential(*layers))
 
@@ -113,7 +135,10 @@ class UNet(nn.Module):
         self.to(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the predicted noise, (B, C, H, W), for x (B, C, H, W) at the steps t (B,)."""
+        """Return the predicted noise, (B, C', H, W), for x (B, C, H, W) at the steps t (B,).
+
+        C' is `out_channels`; beyond the first C lies what else was learned, such as the variance.
+        """
         if x.device.type in CHANNELS_LAST:
             x = x.contiguous(memory_format=torch.channels_last)
         embedded: Tensor = F.silu(self.time_embedding(t))  # every block starts with this SiLU: once is enough
@@ -141,33 +166,45 @@ class TimedSequential(nn.Sequential):
 
 
 class Sinusoid(nn.Module):
-    """Embeds time as sines, then cosines (guided-diffusion has them the other way round)."""
+    """Embeds time as sines, then cosines, or as guided-diffusion does the other way round."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, cosine_first: bool = False) -> None:
         super().__init__()
         self.dimension = dimension
+        self.cosine_first = cosine_first
 
     def forward(self, t: Tensor) -> Tensor:
         """Return (B, dimension) for times (B,)."""
         half = self.dimension // 2
         steps = torch.arange(half, dtype=torch.float32, device=t.device)
         angles = t.float()[:, None] * torch.exp(-math.log(10000.0) / half * steps)
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+        waves = [angles.sin(), angles.cos()]
+        return torch.cat(waves[::-1] if self.cosine_first else waves, dim=-1)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions with the time added in between; may halve or double the size (BigGAN style)."""
+    """Two convolutions with the time added in between; may halve or double the size (BigGAN style).
+
+    With `scale_shift` the time scales and shifts what was normalised (Dhariwal and Nichol 2021, eq. 3).
+    """
 
     def __init__(
-        self, channels: int, width: int, embedding: int, dropout: float, resample: str | None = None
+        self,
+        channels: int,
+        width: int,
+        embedding: int,
+        dropout: float,
+        resample: str | None = None,
+        scale_shift: bool = False,
     ) -> None:
         super().__init__()
         self.resample = resample
+        self.scale_shift = scale_shift
         # The numbering (0, 2; 1; 0, 3) is that of the published checkpoints.
         self.in_layers = nn.Sequential(
             GroupNorm32(channels), nn.SiLU(), nn.Conv2d(channels, width, 3, padding=1)
         )
-        self.embed_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, width))
+        self.embed_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, width * (2 if scale_shift else 1)))
         self.out_layers = nn.Sequential(
             GroupNorm32(width), nn.SiLU(), nn.Dropout(dropout), _zeroed(nn.Conv2d(width, width, 3, padding=1))
         )
@@ -176,11 +213,13 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, embedded: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return (B, width, H', W') of x with the skip's channels; `embedded` has passed its SiLU already."""
         passed, hidden = remade(self._enter, x, skip)
-        hidden = hidden + self.embed_layers[1](embedded)[:, :, None, None]
+        timed = self.embed_layers[1](embedded)[:, :, None, None]
+        if not self.scale_shift:
+            hidden, timed = hidden + timed, None
         module = cast("nn.Dropout", self.out_layers[2])
         drops = module.training and module.p > 0.0
         kept = kept_at_random(hidden.shape, module.p, hidden.device) if drops else None
-        return passed + remade(self._leave, hidden, kept)
+        return passed + remade(self._leave, hidden, kept, timed)
 
     def _enter(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
         joined = x if skip is None else torch.cat([x, skip], dim=1)
@@ -189,9 +228,13 @@ class ResidualBlock(nn.Module):
         norm, activation, convolution = self.in_layers
         return passed, convolution(self._resized(activation(norm(joined))))
 
-    def _leave(self, hidden: Tensor, kept: Tensor | None) -> Tensor:
+    def _leave(self, hidden: Tensor, kept: Tensor | None, timed: Tensor | None) -> Tensor:
         norm, activation, module, convolution = self.out_layers
-        active = activation(norm(hidden))
+        normed = norm(hidden)
+        if timed is not None:
+            scale, shift = timed.chunk(2, dim=1)
+            normed = normed * (1.0 + scale) + shift
+        active = activation(normed)
         if kept is not None:
             active = dropout(active, kept, cast("nn.Dropout", module).p)
         return cast("Tensor", convolution(active))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ad_detectors.data.defects import KINDS, noise, planting, spoil
+from ad_detectors.data.defects import EVERY_KIND, KINDS, blending, noise, planting, spoil
+from ad_detectors.data.defects.ahead import spoiled_batches
 from ad_detectors.errors import ConfigError
 
 Fill = Callable[[int, int, torch.Generator], Tensor]
@@ -57,7 +58,7 @@ def images(count: int, fill: Fill = disc, height: int = 48, width: int = 48, see
     st.sampled_from(FILLS),
     st.integers(16, 70),
     st.integers(16, 70),
-    st.sampled_from(KINDS),
+    st.sampled_from(EVERY_KIND),
     st.integers(0, 2**63 - 1),
 )
 def test_a_mask_marks_exactly_the_pixels_that_changed_and_they_can_be_seen(
@@ -102,7 +103,7 @@ def test_a_defect_depends_on_the_kind_it_got_and_not_on_those_it_might_have_got(
         assert torch.equal(spoil(clean[index : index + 1], 5, [kind]).images[0], mixed.images[index])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_other_seeds_and_other_pixels_give_other_defects(kind: str) -> None:
     one = images(1)
     masks = torch.cat([spoil(one, seed, [kind]).masks for seed in range(8)])
@@ -112,7 +113,7 @@ def test_other_seeds_and_other_pixels_give_other_defects(kind: str) -> None:
     assert not torch.equal(spoil(nudged, 0, [kind]).masks, masks[:1])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 def test_a_defect_lies_on_an_object_that_stands_out_from_a_plain_border(kind: str) -> None:
     clean = images(24, disc, 64, 64)
     spoiled = spoil(clean, 2, [kind])
@@ -138,7 +139,7 @@ def test_areas_are_those_that_were_published() -> None:
 def test_what_cannot_be_spoiled_is_refused_in_one_line() -> None:
     with pytest.raises(ConfigError, match="no kind of defect named 'scarr'; did you mean scar"):
         spoil(images(1), 0, ["scarr"])
-    with pytest.raises(ConfigError, match="name at least one kind of defect: perlin, cutpaste, scar"):
+    with pytest.raises(ConfigError, match="name at least one kind of defect: perlin, cutpaste, scar, blend"):
         spoil(images(1), 0, [])
     with pytest.raises(ValueError, match="images of 15 x 20 are too small; a defect needs 16 pixels"):
         spoil(images(1, grainy, 15, 20), 0)
@@ -182,3 +183,49 @@ def test_large_noise_is_small_noise_with_straight_lines_between() -> None:
     middles = fine.reshape(128, 2, 96, 2).mean((1, 3))
     assert np.abs(middles - coarse)[1:-1, 1:-1].max() < 0.02
     assert fine.std() > 0.1
+
+
+def test_a_blended_piece_has_no_seam() -> None:
+    """Beside its edge a grown piece changes as little from pixel to pixel as a pasted one jumps."""
+    clean = images(12, disc, 64, 64, seed=4)
+
+    def jump(kind: str) -> float:
+        spoiled = spoil(clean, 3, [kind])
+        change = (spoiled.images.int() - clean.int()).abs().float().mean(1)
+        eroded = torch.nn.functional.max_pool2d(1.0 - spoiled.masks[:, None].float(), 3, 1, 1)[:, 0] < 0.5
+        edge, inner = change[spoiled.masks & ~eroded].mean(), change[eroded].mean()
+        return float(edge / inner)
+
+    assert jump("blend") < 0.75 * jump("cutpaste")
+
+
+def test_blending_solves_poissons_equation() -> None:
+    random = np.random.default_rng(0)
+    picture = random.uniform(0, 255, (2, 9, 12)).astype(np.float32)
+    inner = picture[:, 1:-1, 1:-1]
+    around = picture[:, :-2, 1:-1] + picture[:, 2:, 1:-1] + picture[:, 1:-1, :-2] + picture[:, 1:-1, 2:]
+    framed = picture.copy()
+    framed[:, 1:-1, 1:-1] = 0
+    np.testing.assert_allclose(blending._grown(framed, around - 4 * inner), picture, atol=1e-2)
+
+
+def test_defects_made_ahead_in_processes_are_those_made_at_once() -> None:
+    steps = [(step, images(3, disc, 32, 32, seed=step)) for step in range(5)]
+    alone = list(spoiled_batches(steps, 7, EVERY_KIND))
+    ahead = list(spoiled_batches(steps, 7, EVERY_KIND, workers=1))
+    for (step, batch, spoiled), (number, same, other) in zip(alone, ahead, strict=True):
+        assert step == number
+        assert torch.equal(batch, same)
+        assert torch.equal(spoiled.images, other.images)
+        assert torch.equal(spoiled.masks, other.masks)
+        assert spoiled.kinds == other.kinds
+    first, again = (next(spoiled_batches([(step, steps[0][1])], 7))[2] for step in (0, 1))
+    assert not torch.equal(first.images, again.images), "the same image had the same defect at another step"
+
+
+def test_what_goes_wrong_in_a_process_is_raised_where_its_batch_would_come() -> None:
+    steps = [(0, images(1)), (1, images(1).float()), (2, images(1))]
+    found = spoiled_batches(steps, 7, workers=1)
+    assert next(found)[0] == 0
+    with pytest.raises(ValueError, match="images are uint8"):
+        next(found)

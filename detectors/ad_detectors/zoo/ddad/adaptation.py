@@ -22,7 +22,7 @@ from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, reconstruct
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import StateError
-from ad_detectors.zoo.ddad import moments as remembering
+from ad_detectors.nets import moments as remembering
 from ad_detectors.zoo.ddad.config import NO_BACKBONE, Config
 from ad_detectors.zoo.ddad.denoiser import normalised
 

@@ -16,9 +16,9 @@ from ad_detectors.device import mixed_precision, reading_threads
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.training import drawn, loss_at
 from ad_detectors.errors import StateError
+from ad_detectors.nets import moments as remembering
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
 from ad_detectors.ranks import share
-from ad_detectors.zoo.ddad import moments as remembering
 from ad_detectors.zoo.ddad.config import Config
 
 if TYPE_CHECKING:
