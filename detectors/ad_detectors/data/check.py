@@ -207,7 +207,11 @@ def _copies(listing: Listing, seen: Seen) -> None:
         _labelled_copies(listing, group)
         train, normal, anomalous = (
             [file for split, file in group if kind(split)]
-            for kind in (lambda s: s == "train", lambda s: s == GOOD, lambda s: s not in ("train", LABELLED, GOOD))
+            for kind in (
+                lambda s: s == "train",
+                lambda s: s == GOOD,
+                lambda s: s not in ("train", LABELLED, GOOD),
+            )
         )
         for file in anomalous if train or normal else []:
             listing.note(Kind.BOTH_LABELS, file, f"normal as {listing.name((train + normal)[0])}")

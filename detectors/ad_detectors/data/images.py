@@ -94,7 +94,7 @@ def train_images(
     """Return the normal pictures to learn from at size x size; raise DataError naming a bad file.
 
     `cache` is the folder for decoded pictures, and `limit` bounds its bytes (see `cache.mapped`). With
-    `labels` those of train/<defect>, if there are any, come along as `anomalous`; nothing of them is held out.
+    `labels` those of train/<defect>, if there are any, come along as `anomalous`; none of them is held out.
     """
     place = _Place(cache, fingerprint, limit)
     found = _normal(category, size, place, split(category.train, holdout).train)

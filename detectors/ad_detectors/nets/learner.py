@@ -1,4 +1,4 @@
-"""Networks in training, so that a fit can stop after any step and go on in another process to the same bits."""
+"""Networks in training: a fit stops after any step and goes on in another process to the same bits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Adam:
 
 
 def built(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return a network whose first weights depend on the seed alone; the process's generator is left alone."""
+    """Return a network whose first weights follow from the seed; the process's generator is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()

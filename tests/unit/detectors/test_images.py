@@ -152,4 +152,6 @@ def test_labelled_defects_come_along_for_who_asks_and_those_of_the_test_never(
     assert anomalous_of(Counted(at_size(served, 8))).batch([0]).shape == (1, 3, 8, 8)
     assert anomalous_of(Counted(at_size(plain, 8))) is None
     (category.path / "train/cut/9.png").unlink()
-    assert images.train_images(open_category(category.path), 4, cache, "e" * 64, labels=True).anomalous is None
+    assert (
+        images.train_images(open_category(category.path), 4, cache, "e" * 64, labels=True).anomalous is None
+    )

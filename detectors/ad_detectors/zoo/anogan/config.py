@@ -33,7 +33,8 @@ class Config:
     lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam, of every network")] = 2e-4
     beta1: Annotated[float, Field(ge=0.0, lt=1.0, description="first moment's decay, of every network")] = 0.5
     real_label: Annotated[
-        float, Field(gt=0.5, le=1.0, description="what the discriminator shall say of real images; 1 as published")
+        float,
+        Field(gt=0.5, le=1.0, description="what the discriminator shall say of real images; 1 as published"),
     ] = 0.9
     search: Annotated[
         Literal["gradient", "encoder"],
@@ -57,7 +58,9 @@ class Config:
     ] = "best"
     weight: Annotated[
         float,
-        Field(ge=0.0, le=1.0, description="lambda: the share of the discriminator's features in loss and score"),
+        Field(
+            ge=0.0, le=1.0, description="lambda: the share of the discriminator's features in loss and score"
+        ),
     ] = 0.1
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="over pixels and features; the paper sums")
@@ -66,7 +69,8 @@ class Config:
         float, Field(ge=0.0, le=100.0, description="weight of z's mean square in a search; 0 as published")
     ] = 0.0
     image_score: Annotated[
-        Literal["loss", "max"], Field(description="the loss of the drawing, as published, or the map's maximum")
+        Literal["loss", "max"],
+        Field(description="the loss of the drawing, as published, or the map's maximum"),
     ] = "loss"
     blur_sigma: Annotated[
         float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
@@ -111,6 +115,7 @@ STAGES: tuple[Stage, ...] = (
 DEFAULT_PRESET = "small"
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
     # Seconds on one CPU core: shows that everything works, not how well.
     "tiny": {
         "image_size": 32,
@@ -148,7 +153,7 @@ SPACE: dict[str, dict[str, Any]] = {
 }
 
 FAMILY = "generative adversarial"
-COST = "minutes to hours of training; as published 500 calls of two networks, and back, an image; with an encoder one"
+COST = "minutes to hours of training; hundreds of network calls, and back, an image, or one with an encoder"
 
 PAPER = Paper(
     title="Unsupervised Anomaly Detection with Generative Adversarial Networks to Guide Marker Discovery",

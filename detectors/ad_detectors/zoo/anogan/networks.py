@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +20,12 @@ class Generator(nn.Module):
         widths = _widths(size, base)[::-1]
         layers: list[nn.Module] = [nn.ConvTranspose2d(z_size, widths[0], SMALLEST, 1, 0, bias=False)]
         layers += [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        for before, after in pairwise(widths):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1))
         _start(self)
 

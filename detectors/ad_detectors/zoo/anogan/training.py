@@ -26,9 +26,7 @@ def adversaries(config: Config, seed: int) -> Learner:
             GENERATOR: built(
                 lambda: Generator(size, base, config.z_size), determinism.derive(seed, GENERATOR)
             ),
-            DISCRIMINATOR: built(
-                lambda: Discriminator(size, base), determinism.derive(seed, DISCRIMINATOR)
-            ),
+            DISCRIMINATOR: built(lambda: Discriminator(size, base), determinism.derive(seed, DISCRIMINATOR)),
         }
     )
 
@@ -36,9 +34,7 @@ def adversaries(config: Config, seed: int) -> Learner:
 def encoder(config: Config, seed: int) -> Learner:
     """Return the encoder, whose first weights depend on the seed alone."""
     size, base, z_size = config.image_size, config.base_channels, config.z_size
-    return Learner(
-        {ENCODER: built(lambda: Encoder(size, base, z_size), determinism.derive(seed, "encoder"))}
-    )
+    return Learner({ENCODER: built(lambda: Encoder(size, base, z_size), determinism.derive(seed, "encoder"))})
 
 
 def adversarial(learner: Learner, config: Config, ctx: FitContext) -> Step:

@@ -110,9 +110,7 @@ class Autoencoder(Detector):
 
         steps = config.train_steps(len(data))
         adam = Adam(lr=config.lr, weight_decay=config.weight_decay)
-        made = learner.train(
-            data, ctx, steps=steps, batch_size=config.batch_size, adam=adam, update=update
-        )
+        made = learner.train(data, ctx, steps=steps, batch_size=config.batch_size, adam=adam, update=update)
         for losses in made:
             ctx.report(learner.step, of=steps, **losses)
         learner.finish()

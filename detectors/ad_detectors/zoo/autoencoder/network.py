@@ -25,7 +25,7 @@ class AutoencoderNet(nn.Module):
         turned = tuple(reversed(widths))
         for before, after in zip(turned, (*turned[1:], turned[-1]), strict=True):
             up += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        # The last channels are mixed place by place: an upsampling as the last layer leaves a chequered pattern.
+        # An upsampling as the last layer would leave a chequered pattern.
         self.decoder = nn.Sequential(*up, nn.Conv2d(turned[-1], 3, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:

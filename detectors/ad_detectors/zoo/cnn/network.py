@@ -1,4 +1,4 @@
-"""Three blocks of convolution and pooling, two fully connected layers, and what each place had to do with it."""
+"""Three blocks of convolution and pooling, two fully connected layers, and what each place adds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Judge(nn.Module):
         return self.finished(*self.net.judged(self.net.blocks(normalised(images))))
 
     def each_alone(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the same, the fully connected layers image by image: a product's rounding depends on others."""
+        """Return the same, with products image by image: their rounding depends on what comes along."""
         features = self.net.blocks(normalised(images))
         found = [self.net.judged(each) for each in features.split(1)]
         odds, places = (torch.cat(parts) for parts in zip(*found, strict=True))

@@ -243,10 +243,7 @@ SPACE: dict[str, dict[str, Any]] = {
 }
 
 FAMILY = "diffusion"
-COST = (
-    "hours of training on a GPU for published quality; ten or more network calls an "
-    "image to score"
-)
+COST = "hours of training on a GPU for published quality; ten or more network calls an image to score"
 PAPER = Paper(
     title="Anomaly Detection with Conditioned Denoising Diffusion Models",
     authors="Arian Mousakhan, Thomas Brox, Jawad Tayyub",

@@ -27,9 +27,7 @@ class Config:
         tuple[Literal[2, 4, 8, 16, 32] | str, ...],
         Field(min_length=1, max_length=8, description="maps of a vector, by stride or by timm's name"),
     ] = (8, 16)
-    grid_stride: Annotated[
-        Literal[4, 8, 16, 32], Field(description="pixels from one patch to the next")
-    ] = 8
+    grid_stride: Annotated[Literal[4, 8, 16, 32], Field(description="pixels from one patch to the next")] = 8
     neighbourhood: Annotated[
         Literal[1, 3, 5, 7], Field(description="places of a feature map, across, that a patch is the mean of")
     ] = 3
@@ -125,6 +123,7 @@ DEFAULT_PRESET = "small"
 _FEW: dict[str, Any] = {"image_size": 32, "layers": [4, 8], "grid_stride": 4, "blur_sigma": 0.5}
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
     # A second on one CPU core: shows that everything works, not how well.
     "tiny": {**_FEW, "hidden": [64, 64], "steps": 60, "epochs": None, "batch_size": 128, "lr": 3e-3},
     # Minutes on two CPU cores.
@@ -144,7 +143,7 @@ SPACE: dict[str, dict[str, Any]] = {
 }
 
 FAMILY = "diffusion time"
-COST = "one pass over the images through a pretrained network, then seconds to minutes; one call an image to score"
+COST = "one pass over the images through a pretrained network, then seconds to minutes; one call an image"
 
 PAPER = Paper(
     title="On Diffusion Modeling for Anomaly Detection",

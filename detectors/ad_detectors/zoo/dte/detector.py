@@ -77,7 +77,9 @@ class DTE(Detector):
         """Return backbone, estimate and map as a module; raise NotExportable where there is no map."""
         features, moments, estimate = self._fitted()
         if self.config.level == "image":
-            raise NotExportable("with level = image there is no anomaly map to export; fit with level = patch")
+            raise NotExportable(
+                "with level = image there is no anomaly map to export; fit with level = patch"
+            )
         return PatchTimes(features, estimate, *moments, self.config.image_size, self.config.blur_sigma)
 
     def state(self) -> State:
@@ -147,7 +149,7 @@ class DTE(Detector):
         return self.config.train_steps(len(data) * self.config.of_each_image(len(data)))
 
     def _embed(self, data: Images, ctx: FitContext) -> Tensor:  # (N, D)
-        """Return the vectors to learn from; batches that were reported before are computed anew, unreported."""
+        """Return the vectors to learn from; batches reported before are computed anew, unreported."""
         batches, found = self._batches(data), []
         for batch, first in enumerate(range(0, len(data), determinism.MICROBATCH), start=1):
             indices = range(first, min(first + determinism.MICROBATCH, len(data)))

@@ -6,6 +6,7 @@ After Livernoche, Jain, Hezaveh and Ravanbakhsh (arXiv 2305.18593); vectors are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ class TimeNet(nn.Module):
     def __init__(self, size: int, hidden: Sequence[int], out: int, dropout: float) -> None:
         super().__init__()
         widths = (size, *hidden)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.last = nn.Linear(widths[-1], out)
         self.drop = nn.Dropout(dropout)
 
@@ -83,8 +84,8 @@ def shape_of(size: int) -> float:
 def time_of(estimator: str, found: Tensor, size: int, compat: bool) -> Tensor:  # (N,)
     """Return the time that the net's answer (N, out) stands for: higher for what is farther off.
 
-    The expected bin, the step as `wanted_of` has it, or the mode b / (a + 1) of the variance; with `compat` the root of b with the
-    sign that the net happened to give it.
+    The expected bin, the step as `wanted_of` has it, or the mode b / (a + 1) of the variance; with `compat`
+    the root of b with the sign that the net happened to give it.
     """
     if estimator == "categorical":
         return (found.softmax(dim=1) * torch.arange(found.shape[1], device=found.device)).sum(dim=1)
