@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,15 @@ class Images(Protocol):
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Return the pictures of these indices: uint8 (B, 3, H, W), RGB."""
+
+
+@runtime_checkable
+class Labelled(Images, Protocol):
+    """Normal pictures that know anomalous ones to learn from: those of train/<defect>, never of the test."""
+
+    @property
+    def anomalous(self) -> Images | None:
+        """Return them, of the same size; None: nobody has labelled any."""
 
 
 class Ranks(Protocol):
@@ -125,6 +134,9 @@ class Detector(ABC):
     @abstractmethod
     def fit(self, data: Images, ctx: FitContext) -> None:
         """Learn from normal images, going on from restored state if there is some.
+
+        One that learns from anomalous images too says `SUPERVISED = True` beside its Config and finds them as
+        `data.anomalous`, where `data` is `Labelled`.
 
         Deterministic in (config, data, ctx.seed) on one device at one thread count, however often it was
         interrupted at a report and restored in another process. After it returns, `state` holds what `score`

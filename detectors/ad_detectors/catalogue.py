@@ -36,7 +36,10 @@ def entry(name: str) -> dict[str, Any]:
     return {
         "name": known.name,
         "summary": known.summary,
+        "family": known.family,
         "paper": asdict(known.paper) if known.paper else None,
+        "supervised": known.supervised,
+        "cost": known.cost,
         "schema": schema(known.config),
         "presets": {
             preset: to_json(build_config(known.config, values)) for preset, values in known.presets.items()

@@ -159,7 +159,8 @@ def fit_local(
     }
     if (out / checkpoint.CONFIG).exists() and _read(out / ABOUT) == _text(about):
         return checkpoint.load_model(out, chosen.device)
-    images = train_images(category, size, out / "cache", known, holdout)
+    labels = registry.describe(name).supervised
+    images = train_images(category, size, out / "cache", known, holdout, labels=labels)
     context = LocalContext(
         detector,
         device=chosen.device,

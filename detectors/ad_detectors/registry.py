@@ -2,8 +2,8 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, PAPER and NO_EXPORT. Describing a detector imports no torch;
-listing the names imports nothing of it at all.
+RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, FAMILY, PAPER, SUPERVISED, COST and NO_EXPORT. Describing a
+detector imports no torch; listing the names imports nothing of it at all.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class Description:
     stages: tuple[Stage, ...]  # of the default config
     stages_when: tuple[tuple[str, tuple[Stage, ...]], ...] = ()  # others, and the condition for them
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    family: str = ""  # the idea that it shares with others, in a word or two
     paper: Paper | None = None
+    supervised: bool = False  # whether it learns from anomalous pictures too, labelled or made up
+    cost: str = ""  # what fitting and scoring take, in words
     rules: tuple[Rule, ...] = ()  # what several settings must be together; the Config checks them as well
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not None
     parallel: tuple[str, ...] = ()  # the stages whose steps are spread over several devices
@@ -184,7 +187,10 @@ def _describe(name: str, path: str) -> Description:
         stages=tuple(getattr(module, "STAGES", ())) or (Stage(WHOLE_FIT, every_field),),
         stages_when=tuple((when, tuple(stages)) for when, stages in getattr(module, "STAGES_WHEN", ())),
         space=getattr(module, "SPACE", {}),
+        family=str(getattr(module, "FAMILY", "")),
         paper=getattr(module, "PAPER", None),
+        supervised=bool(getattr(module, "SUPERVISED", False)),
+        cost=str(getattr(module, "COST", "")),
         rules=tuple(getattr(module, "RULES", ())),
         exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
         parallel=tuple(getattr(module, "PARALLEL", ())),

@@ -69,7 +69,10 @@ class DetectorEntry:
 
     name: str
     summary: str = ""
+    family: str = ""  # the idea that it shares with others
     paper: Mapping[str, Json] = field(default_factory=dict)
+    supervised: bool = False  # whether it learns from anomalous pictures too
+    cost: str = ""  # what fitting and scoring take, in words
     schema: Mapping[str, Json] = field(default_factory=dict)  # JSON Schema of the flat config
     presets: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # each a full flat config
     published: Mapping[str, PublishedEntry] = field(default_factory=dict)  # presets by category
@@ -90,7 +93,10 @@ class DetectorEntry:
             return cls(
                 name=name,
                 summary=str(value.get("summary") or ""),
+                family=str(value.get("family") or ""),
                 paper=_mapping(value.get("paper")),
+                supervised=value.get("supervised") is True,
+                cost=str(value.get("cost") or ""),
                 schema=_mapping(value.get("schema")),
                 presets={key: _mapping(preset) for key, preset in _mapping(value.get("presets")).items()},
                 published={
@@ -122,7 +128,10 @@ class DetectorEntry:
         return {
             "name": self.name,
             "summary": self.summary,
+            "family": self.family,
             "paper": dict(self.paper),
+            "supervised": self.supervised,
+            "cost": self.cost,
             "schema": dict(self.schema),
             "presets": {name: dict(preset) for name, preset in self.presets.items()},
             "published": {name: preset.to_json() for name, preset in self.published.items()},
@@ -138,6 +147,12 @@ class DetectorEntry:
             "parallel": list(self.parallel),
             "no_export": self.no_export,
         }
+
+    @property
+    def source(self) -> str:
+        """Return the first author's family name and the year of the paper; nothing without one."""
+        first = str(self.paper.get("authors") or "").split(",")[0].split()
+        return f"{first[-1]} {self.paper.get('year') or ''}".strip() if first else ""
 
     @property
     def preset_names(self) -> list[str]:

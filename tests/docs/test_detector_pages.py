@@ -1,6 +1,7 @@
 """Every built-in detector has a page that says the same five things, and a line in the index."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,24 @@ def test_the_index_says_when_to_use_a_detector_and_what_it_costs(name: str) -> N
 def test_every_built_in_detector_has_a_page_linked_from_the_index(name: str) -> None:
     assert (FOLDER / f"{name}.md").exists(), f"write docs/detectors/{name}.md"
     assert f"[`{name}`]({name}.md)" in (FOLDER / "README.md").read_text()
+
+
+def test_the_generated_page_is_what_the_registry_and_the_results_give() -> None:
+    made = runpy.run_path(str(FOLDER.parent / "make_detectors.py"))
+    wanted = made["page"]((FOLDER.parents[1] / "benchmarks" / "RESULTS.md").read_text())
+    assert (FOLDER.parent / "detectors.md").read_text() == wanted, "run: python docs/make_detectors.py"
+
+
+def test_the_generated_page_takes_the_newest_figures_and_names_what_was_not_measured() -> None:
+    made = runpy.run_path(str(FOLDER.parent / "make_detectors.py"))
+    measures = "image AUROC | pixel AUROC | AUPRO 0.3 | less pixel_mean: image AUROC | pixel AUROC"
+    head = f"| category | detector | size | steps | fit | ms/image | {measures} |\n| --- |\n"
+    row = "| mvtec/nut | dte/small | 64 px | 9 | 1 s | 2 | {} | 0.5 | 0.4 | +0.1 | +0.3 |\n"
+    section = "## {} 03:00 UTC: accuracy of dte\n\n" + head + row + "\nWords.\n\n"
+    results = section.format("2026-02-02", "0.91") + section.format("2026-01-01", "0.87")
+    page = made["page"](results)
+    assert "| `dte/small` | mvtec/nut | 64 px | 2026-02-02 | 9 | 1 s | 2 | 0.91 | 0.5 | 0.4 | +0.1 |" in page
+    assert "0.87" not in page
+    assert "Not measured yet: `anogan`" in page
+    for name in registry.built_in():
+        assert f"## {name}\n" in page

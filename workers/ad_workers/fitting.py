@@ -50,6 +50,7 @@ def training_images(desk: Desk, category: Category) -> Counted:
             Path(desk.assignment.cache),
             desk.spec.dataset.fingerprint,
             Holdout.parse(desk.spec.holdout),
+            labels=registry.describe(desk.spec.detector).supervised,
         )
     )
 

@@ -78,6 +78,7 @@ def take_part(beginning: Beginning, decisions: BinaryIO, rank: int, size: int) -
         Path(assignment.cache),
         spec.dataset.fingerprint,
         Holdout.parse(spec.holdout),
+        labels=registry.describe(spec.detector).supervised,
     )
     with sealed_from(spec.detector, places(assignment, spec, Path(beginning.pictures)), free(assignment)):
         detector = registry.create(spec.detector, spec.config)

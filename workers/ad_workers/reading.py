@@ -6,10 +6,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ad_detectors.api import Images, Labelled
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ad_detectors.api import Images
 
 
 class Counted:
@@ -29,6 +29,11 @@ class Counted:
     def paths(self) -> Sequence[str]:
         """Return the sorted paths, relative to the category's folder."""
         return self._images.paths
+
+    @property
+    def anomalous(self) -> Images | None:
+        """Return the anomalous pictures beside them, uncounted; None: there are none."""
+        return self._images.anomalous if isinstance(self._images, Labelled) else None
 
     def __len__(self) -> int:
         return len(self._images)

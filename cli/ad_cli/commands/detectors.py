@@ -24,9 +24,21 @@ def list_detectors(as_json: out.AsJson = False, quiet: out.Quiet = False) -> Non
         for entry in entries:
             out.text(entry.name)
     else:
-        rows = [(entry.name, ",".join(entry.preset_names), entry.summary) for entry in entries]
+        rows = [
+            (
+                entry.name,
+                entry.family or "-",
+                entry.source or "-",
+                "defects too" if entry.supervised else "normal",
+                ",".join(entry.preset_names),
+                entry.summary,
+            )
+            for entry in entries
+        ]
         out.table(
-            ("NAME", "PRESETS", "SUMMARY"), rows, empty="none is known; workers publish theirs: adctl up"
+            ("NAME", "FAMILY", "PAPER", "LEARNS FROM", "PRESETS", "SUMMARY"),
+            rows,
+            empty="none is known; workers publish theirs: adctl up",
         )
 
 
@@ -59,8 +71,13 @@ def _print(entry: "DetectorEntry") -> None:
     from ad_platform.config_text import describe
 
     out.text(f"{entry.name}  {entry.summary}".rstrip())
+    if entry.family:
+        learns = "normal and anomalous pictures" if entry.supervised else "normal pictures"
+        out.text(f"family: {entry.family}; learns from {learns}")
     if entry.paper:
         out.text("paper: " + ", ".join(str(value) for value in entry.paper.values()))
+    if entry.cost:
+        out.text(f"cost: {entry.cost}")
     if entry.stages:
         out.text("stages: " + ", ".join(f"{stage.name} (v{stage.version})" for stage in entry.stages))
     if entry.parallel:

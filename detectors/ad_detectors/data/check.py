@@ -26,6 +26,7 @@ from ad_detectors.errors import BadPicture, DataError
 FEW = 10  # training pictures from which little can be learnt
 NEARLY_ALL = 0.9  # of its pixels: such a mask is more likely inverted than right
 SHADES = 16  # grey levels that a mask may have: classes of defects, not the noise of JPEG
+LABELLED = "train/"  # what the pictures of train/<defect> count as; no kind of defect can be called so
 PROPORTION = 0.02  # by which width to height may differ: rounding when something was made smaller
 
 
@@ -63,7 +64,8 @@ def check(folder: Path, threads: int | None = None) -> list[Report]:
 
 def _checked(folder: Path, threads: int | None) -> Report:
     listing = listed(folder)
-    pictures = [*listing.train, *(file for files in listing.test.values() for file in files)]
+    others = (*listing.anomalous.values(), *listing.test.values())
+    pictures = [*listing.train, *(file for files in others for file in files)]
     masks = [file for files in listing.masks.values() for file in files]
     with ThreadPoolExecutor(threads or min(8, usable())) as pool:
         seen = _look(listing, pool, pictures, _picture)
@@ -195,14 +197,21 @@ def _splits(listing: Listing) -> None:
 def _copies(listing: Listing, seen: Seen) -> None:
     """Note pictures that are the same pixel by pixel, in whatever format they are."""
     groups: dict[bytes, list[tuple[str, Path]]] = {}
-    for split, files in (("train", listing.train), *sorted(listing.test.items())):
+    splits = (("train", listing.train), *sorted(listing.test.items()))
+    labelled = ((LABELLED, files) for files in listing.anomalous.values())
+    for split, files in (*splits, *labelled):
         for file in files:
             if file in seen:
                 groups.setdefault(seen[file].digest, []).append((split, file))
     for group in groups.values():
+        _labelled_copies(listing, group)
         train, normal, anomalous = (
             [file for split, file in group if kind(split)]
-            for kind in (lambda s: s == "train", lambda s: s == GOOD, lambda s: s not in ("train", GOOD))
+            for kind in (
+                lambda s: s == "train",
+                lambda s: s == GOOD,
+                lambda s: s not in ("train", LABELLED, GOOD),
+            )
         )
         for file in anomalous if train or normal else []:
             listing.note(Kind.BOTH_LABELS, file, f"normal as {listing.name((train + normal)[0])}")
@@ -211,6 +220,20 @@ def _copies(listing: Listing, seen: Seen) -> None:
         for alike in (train, [] if train else normal, [] if train or normal else anomalous):
             for file in alike[1:]:
                 listing.note(Kind.REPEATED, file, f"{listing.name(alike[0])}")
+
+
+def _labelled_copies(listing: Listing, group: Sequence[tuple[str, Path]]) -> None:
+    """Note pictures of train/<defect> that are also somewhere else."""
+    labelled = [file for split, file in group if split == LABELLED]
+    normal = [file for split, file in group if split in ("train", GOOD)]
+    test = [file for split, file in group if split not in ("train", LABELLED, GOOD)]
+    for file in labelled:
+        if normal:
+            listing.note(Kind.BOTH_LABELS, file, f"normal as {listing.name(normal[0])}")
+    for file in test if labelled else []:
+        listing.note(Kind.LEAKED, file, f"as {listing.name(labelled[0])}")
+    for file in labelled[1:]:
+        listing.note(Kind.REPEATED, file, f"{listing.name(labelled[0])}")
 
 
 def _looks(listing: Listing, seen: Seen) -> None:

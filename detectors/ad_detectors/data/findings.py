@@ -80,7 +80,7 @@ class Kind(Enum):
     NO_TEST = Severity.INFO, "no test pictures", "add test/good/ and test/<defect>/ to evaluate"
     REPEATED = Severity.INFO, "the same picture as another one", "remove one"
     MASK_SIZE = Severity.INFO, "the mask has another size than its picture", "it will be stretched"
-    UNUSED = Severity.INFO, "is not learnt from", "only train/good/ is"
+    LABELLED = Severity.INFO, "is learnt from by supervised detectors alone", "others read train/good/"
     SIZES = Severity.INFO, "sizes differ", "all are squeezed to one square"
     DEPTHS = Severity.INFO, "colours differ", "all become RGB"
 

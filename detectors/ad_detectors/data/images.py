@@ -37,6 +37,7 @@ class CachedImages:
         self.samples = list(samples)
         self._pixels = pixels  # (N, 3, H, W)
         self._rows = np.arange(len(self.samples)) if rows is None else np.asarray(rows, dtype=np.intp)
+        self.anomalous: CachedImages | None = None  # labelled ones beside these, to learn from
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,12 +89,19 @@ def train_images(
     holdout: Holdout = NONE,
     *,
     limit: int | None = None,
+    labels: bool = False,
 ) -> CachedImages:
     """Return the normal pictures to learn from at size x size; raise DataError naming a bad file.
 
-    `cache` is the folder for decoded pictures, and `limit` bounds its bytes (see `cache.mapped`).
+    `cache` is the folder for decoded pictures, and `limit` bounds its bytes (see `cache.mapped`). With
+    `labels` those of train/<defect>, if there are any, come along as `anomalous`; none of them is held out.
     """
-    return _normal(category, size, _Place(cache, fingerprint, limit), split(category.train, holdout).train)
+    place = _Place(cache, fingerprint, limit)
+    found = _normal(category, size, place, split(category.train, holdout).train)
+    if labels and category.anomalous:
+        pixels = _pixels(category.anomalous, size, place, "anomalous")
+        found.anomalous = CachedImages(category.anomalous, pixels)
+    return found
 
 
 def validation_images(

@@ -1,6 +1,7 @@
 """Where the pictures of a category lie; standard library only, since the light client uses it too.
 
     <root>/<dataset>/<category>/train/good/*.png
+                                train/<defect>/*.png    (for detectors that learn from labels; may be missing)
                                 test/good/*.png, test/<defect>/*.png
                                 ground_truth/<defect>/<stem>_mask.png   (or <stem>.png, in any format)
 
@@ -11,7 +12,7 @@ pictures is read as normal training pictures without a test split.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ad_detectors.errors import DataError
@@ -44,8 +45,9 @@ class Category:
     dataset: str
     category: str
     path: Path
-    train: list[Sample]
+    train: list[Sample]  # normal ones alone
     test: list[Sample] = field(default_factory=list)
+    anomalous: list[Sample] = field(default_factory=list)  # of train/<defect>: labelled to learn from
 
 
 def open_category(path: Path | str) -> Category:
@@ -61,7 +63,8 @@ def open_category(path: Path | str) -> Category:
         )
     normal = name_of_normal(folder)
     train = _train(folder, normal)
-    return Category(folder.parent.name, folder.name, folder, train, _test(folder, normal))
+    known = Category(folder.parent.name, folder.name, folder, train, _test(folder, normal))
+    return replace(known, anomalous=_anomalous(folder, normal))
 
 
 def name_of_normal(folder: Path) -> str:
@@ -129,6 +132,18 @@ def _train(folder: Path, normal: str) -> list[Sample]:
         if not files:
             raise DataError(f"{folder} holds no pictures; {EXPECTED}{_categories_hint(folder)}")
     return [Sample(file, file.relative_to(folder).as_posix()) for file in files]
+
+
+def _anomalous(folder: Path, normal: str) -> list[Sample]:
+    if not (folder / "train" / normal).is_dir():
+        return []
+    kinds = [inner for inner in folders_in(folder / "train") if inner.name != normal]
+    samples = [
+        Sample(file, file.relative_to(folder).as_posix(), inner.name)
+        for inner in kinds
+        for file in image_files(inner)
+    ]
+    return sorted(samples, key=lambda sample: sample.name)
 
 
 def _test(folder: Path, normal: str) -> list[Sample]:

@@ -27,6 +27,7 @@ class Listing:
 
     folder: Path
     train: list[Path] = field(default_factory=list)
+    anomalous: dict[str, list[Path]] = field(default_factory=dict)  # of train/, by defect
     test: dict[str, list[Path]] = field(default_factory=dict)  # by defect; "good" for normal ones
     masks: dict[str, list[Path]] = field(default_factory=dict)  # likewise
     findings: list[Finding] = field(default_factory=list)
@@ -64,10 +65,19 @@ def _train(listing: Listing, normal: str) -> None:
     for inner in _classes(listing, "train"):
         if inner.name == normal:
             listing.train = list(_pictures(listing, inner))
-        elif _has_pictures(inner):
-            listing.note(Kind.UNUSED, inner)
+        else:
+            _anomalous(listing, inner)
     if not listing.train:
         listing.note(Kind.NO_TRAINING)
+
+
+def _anomalous(listing: Listing, inner: Path) -> None:
+    found = list(_pictures(listing, inner))
+    if inner.name.lower() in OTHER_NORMALS:
+        listing.note(Kind.MISNAMED_NORMAL, inner)
+    if found:
+        listing.anomalous[inner.name] = found
+        listing.note(Kind.LABELLED, inner, f"{len(found)} pictures")
 
 
 def _classes(listing: Listing, split: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ad_detectors.api import Images
+from ad_detectors.api import Images, Labelled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,12 @@ class ResizedImages:
         """Return the sorted paths, relative to the category's folder."""
         return self._data.paths
 
+    @property
+    def anomalous(self) -> Images | None:
+        """Return the anomalous pictures to learn from, at this size; None: there are none."""
+        found = anomalous_of(self._data)
+        return None if found is None else at_size(found, self._side)
+
     def __len__(self) -> int:
         return len(self._data)
 
@@ -35,6 +41,12 @@ class ResizedImages:
         from ad_detectors.maps import to_model_size
 
         return to_model_size(self._data.batch(indices), self._side)
+
+
+def anomalous_of(data: Images) -> Images | None:
+    """Return the labelled anomalous pictures beside normal ones; None where there are none."""
+    found = data.anomalous if isinstance(data, Labelled) else None
+    return found if found is not None and len(found) > 0 else None
 
 
 def at_size(data: Images, side: int) -> Images:

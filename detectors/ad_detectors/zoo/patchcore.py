@@ -142,6 +142,8 @@ SPACE: dict[str, dict[str, Any]] = {
     "blur_sigma": {"low": 0.0, "high": 8.0},
 }
 
+FAMILY = "patch memory"
+COST = "one pass over the images through a pretrained network, then picking the bank; no training"
 PAPER = Paper(
     title="Towards Total Recall in Industrial Anomaly Detection",
     authors="Karsten Roth, Latha Pemula, Joaquin Zepeda, Bernhard Schoelkopf, Thomas Brox, Peter Gehler",

@@ -69,6 +69,8 @@ SPACE: dict[str, dict[str, Any]] = {
     "blur_sigma": {"low": 0.0, "high": 8.0},
 }
 
+FAMILY = "pixel statistics"
+COST = "a second; no network at all"
 # Compared there as the variation model, after Steger, Ulrich and Wiedemann, "Machine Vision Algorithms and
 # Applications" (2018).
 PAPER = Paper(

@@ -110,7 +110,7 @@ SPOILED: list[tuple[str, str, Spoil]] = [
     ("not-read", "train/good/more", lambda f: put(f, "train/good/more/0.png")),
     ("not-read", "test", lambda f: put(f, "test/0.png")),
     ("foreign", "train/good/0.webp", lambda f: put(f, "train/good/0.webp")),
-    ("unused", "train/cut", lambda f: put(f, "train/cut/0.png")),
+    ("labelled", "train/cut", lambda f: put(f, "train/cut/0.png")),
     ("blank", "train/good/x.png", lambda f: put(f, "train/good/x.png", pixels=drawn(rows=0))),
     ("sizes", "", lambda f: put(f, "train/good/x.png", size=(9, 9))),
     ("depths", "", lambda f: put(f, "train/good/x.png", pixels=GREYS)),
@@ -145,6 +145,16 @@ def test_one_picture_in_two_places_is_found_whatever_its_format(folder: Path) ->
     assert kinds["both-labels"] == ["test/cut/c.tif"]
     assert kinds["leaked"] == ["test/good/leaked.bmp"]
     assert kinds["repeated"] == ["train/good/again.png"]
+
+
+def test_a_labelled_defect_that_is_also_somewhere_else_is_found(folder: Path) -> None:
+    with Image.open(folder / "train/good/3.png") as image:
+        put(folder, "train/cut/0.png", pixels=np.asarray(image))
+    with Image.open(folder / "test/cut/b.png") as image:
+        put(folder, "train/cut/1.png", pixels=np.asarray(image))
+    kinds = found(folder)
+    assert kinds["both-labels"] == ["train/cut/0.png"]
+    assert kinds["leaked"] == ["test/cut/b.png"]
 
 
 def test_without_any_mask_one_note_is_enough(folder: Path) -> None:

@@ -10,8 +10,10 @@ from PIL import Image
 from ad_detectors.data import decoding, images
 from ad_detectors.data.images import CachedImages, TestImages
 from ad_detectors.data.layout import Category, open_category
+from ad_detectors.data.resizing import anomalous_of, at_size
 from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
+from ad_workers.reading import Counted
 
 
 def ramp(height: int = 6, width: int = 8) -> np.ndarray:
@@ -134,3 +136,22 @@ def test_test_images_come_with_labels_defects_and_binary_masks(category: Categor
 def test_a_category_without_test_pictures_says_so(category: Category, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no test pictures"):
         evaluated(Category("data", "nut", category.path, category.train), tmp_path)
+
+
+def test_labelled_defects_come_along_for_who_asks_and_those_of_the_test_never(
+    category: Category, tmp_path: Path
+) -> None:
+    put(category.path / "train/cut/9.png", ramp() + np.uint8(90))
+    opened, cache = open_category(category.path), tmp_path / "cache"
+    plain = images.train_images(opened, 4, cache, "f" * 64, Holdout(0.34, 0.0))
+    served = images.train_images(opened, 4, cache, "f" * 64, Holdout(0.34, 0.0), labels=True)
+    assert plain.anomalous is None
+    assert served.paths == plain.paths
+    assert served.anomalous is not None
+    assert served.anomalous.paths == ["train/cut/9.png"]
+    assert anomalous_of(Counted(at_size(served, 8))).batch([0]).shape == (1, 3, 8, 8)
+    assert anomalous_of(Counted(at_size(plain, 8))) is None
+    (category.path / "train/cut/9.png").unlink()
+    assert (
+        images.train_images(open_category(category.path), 4, cache, "e" * 64, labels=True).anomalous is None
+    )

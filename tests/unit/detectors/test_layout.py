@@ -142,3 +142,13 @@ def test_a_missing_folder_and_a_file_are_told_apart(tmp_path: Path) -> None:
         open_category(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"file\.png is a file, not a folder"):
         open_category(tmp_path / "file.png")
+
+
+def test_folders_beside_the_normal_training_pictures_are_labelled_defects_and_not_learnt_as_normal(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "train/good/0.png", "train/cut/1.png", "train/bent/2.png", "test/cut/3.png")
+    category = open_category(tmp_path)
+    assert [sample.name for sample in category.train] == ["train/good/0.png"]
+    found = [(sample.name, sample.defect, sample.label) for sample in category.anomalous]
+    assert found == [("train/bent/2.png", "bent", 1), ("train/cut/1.png", "cut", 1)]

@@ -14,8 +14,10 @@ from ad_detectors.zoo.ddad.presets import DEFAULT_PRESET, NO_BACKBONE, PRESETS
 from ad_detectors.zoo.ddad.published import PUBLISHED
 
 __all__ = [
+    "COST",
     "DEFAULT_PRESET",
     "EXCLUSIVE",
+    "FAMILY",
     "NO_BACKBONE",
     "NO_EXPORT",
     "PAPER",
@@ -247,6 +249,8 @@ SPACE: dict[str, dict[str, Any]] = {
     "w": {"low": 0.0, "high": 12.0},
 }
 
+FAMILY = "diffusion"
+COST = "hours of training on a GPU for published quality; ten or more network calls an image to score"
 PAPER = Paper(
     title="Anomaly Detection with Conditioned Denoising Diffusion Models",
     authors="Arian Mousakhan, Thomas Brox, Jawad Tayyub",

@@ -1,0 +1,1 @@
+"""AnoGAN: a generator that draws normal images alone; what its nearest drawing lacks is anomalous."""
