@@ -266,7 +266,7 @@ _FIGURES = {
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

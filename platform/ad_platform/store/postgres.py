@@ -7,7 +7,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Double, Engine, Table, cr
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
-from ad_platform.errors import MissingExtra
+from ad_platform.errors import InvalidValue, MissingExtra
 from ad_platform.store.tables import metadata
 
 # A dead network must become StoreDown within seconds, not minutes; what the URL itself asks for wins.
@@ -32,6 +32,15 @@ for _table in metadata.tables.values():
             _index.dialect_kwargs["postgresql_where"] = _part
 
 
+def _threshold(text: str | tuple[str, ...]) -> int | None:
+    """Read after how many times a statement is prepared; "none" never: a pooler may not know of it."""
+    if text == "none":
+        return None
+    if isinstance(text, str) and text.isdigit():
+        return int(text)
+    raise InvalidValue("prepare_threshold in ADCTL_DATABASE_URL is a number of times, or none")
+
+
 class PostgresBackend:
     """PostgreSQL through psycopg 3, read committed, with row locks."""
 
@@ -41,11 +50,19 @@ class PostgresBackend:
         self.file: Path | None = None
         self.where = url.render_as_string(hide_password=True)
         query = {**_PATIENCE, **url.query}
+        # psycopg takes it as an argument only, and SQLAlchemy would hand it on as a text.
+        self._threshold = _threshold(query.pop("prepare_threshold", "5"))
         self._url = url.set(drivername="postgresql+psycopg", query=query)
 
     def engine(self) -> Engine:
         """Return a new engine with its own pool, which notices connections that a server restart cut."""
-        return create_engine(self._url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=15)
+        return create_engine(
+            self._url,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_timeout=15,
+            connect_args={"prepare_threshold": self._threshold},
+        )
 
     def clock(self) -> ColumnElement[float]:
         """Return the expression that reads the clock; now() would stand still at the transaction's start."""

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
-from ad_platform.errors import MissingExtra, StoreDown
+from ad_platform.errors import InvalidValue, MissingExtra, StoreDown
 from ad_platform.store.engine import backend_of, open_store
 from store_cases import CAN, asked, holding, submit, take
 
@@ -119,6 +119,24 @@ def test_connections_cut_by_a_server_restart_are_replaced(store_url: str) -> Non
     submit(store)
     assert len(store.jobs.search()) == 2
     store.close()
+
+
+@pytest.mark.parametrize(("asked_for", "prepared"), [("none", 0), ("0", 1)])
+def test_a_pooler_that_knows_no_prepared_statements_is_told_of_none(
+    store_url: str, asked_for: str, prepared: int
+) -> None:
+    backend = backend_of(f"{store_url}?prepare_threshold={asked_for}")
+    engine = backend.engine()
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        known = connection.exec_driver_sql("SELECT count(*) > 0 FROM pg_prepared_statements").scalar()
+    engine.dispose()
+    assert int(bool(known)) == prepared
+
+
+def test_a_threshold_that_is_no_number_is_said_to_be_wrong(store_url: str) -> None:
+    with pytest.raises(InvalidValue, match="a number of times, or none"):
+        open_store(f"{store_url}?prepare_threshold=often")
 
 
 def test_a_server_that_is_not_there_is_down_in_one_line_without_the_password() -> None:
