@@ -1,4 +1,4 @@
-"""Measure how fast simplex noise is made, and add the figures to RESULTS.md: `python benchmarks/simplex.py`."""
+"""Measure how fast simplex noise is made, for RESULTS.md: `python benchmarks/simplex.py`."""
 
 import os
 import sys
@@ -57,8 +57,9 @@ def main() -> None:
         note = "" if median(ratios) >= GOAL else f"below {GOAL:g}"
         rows.append(Row(what=f"{first} over {what}, of processors", values=ratios, unit="x", note=note))
     words = [
-        f"{SIDE} x {SIDE} pixels, {OCTAVES.count} octaves, {given.threads} threads, by turns; milliseconds a field. "
-        f"Time of processors counts on a busy machine. Both make the same field: the greatest difference was {apart:.1g}."
+        f"{SIDE} x {SIDE} pixels, {OCTAVES.count} octaves, {given.threads} threads, by turns; milliseconds a "
+        "field. On a busy machine the time of processors counts. Both make the same field: the greatest "
+        f"difference was {apart:.1g}."
     ]
     command = " ".join(["python benchmarks/simplex.py", *sys.argv[1:]])
     text = report("simplex noise", rows, command, ("torch", "numba", "numpy"), words)

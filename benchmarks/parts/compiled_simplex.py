@@ -1,4 +1,4 @@
-"""Legacy OpenSimplex as published for AnoDDPM: place by place in float64, compiled by numba, rows in parallel."""
+"""Legacy OpenSimplex as published for AnoDDPM: place by place, compiled by numba, rows in parallel."""
 
 from typing import Any
 
