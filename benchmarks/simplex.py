@@ -20,6 +20,7 @@ import torch  # noqa: E402
 from parts.figures import Row, keep, report  # noqa: E402
 
 from ad_detectors.diffusion.simplex import Octaves, fields  # noqa: E402
+from ad_detectors.diffusion.simplex.pool import SimplexPool  # noqa: E402
 
 SIDE, T, OCTAVES = 256, 249, Octaves()
 IMAGES = 8  # a batch of scoring; three fields for each
@@ -42,11 +43,13 @@ def main() -> None:
         return compiled_simplex.field(3, SIDE, T, one.count, one.persistence, one.wavelength)
 
     apart = np.abs(fields([3], (SIDE, SIDE), T)[0].numpy() - theirs()).max()
+    pool, random = SimplexPool(1, SIDE, OCTAVES, 16), torch.Generator().manual_seed(0)
     jobs: dict[str, tuple[Callable[[], object], int]] = {
         "published way, a field": (theirs, 1),
         "ours, one field alone": (lambda: fields([3], (SIDE, SIDE), T), 1),
         "ours, three of an image": (lambda: fields(range(3), (SIDE, SIDE), T), 3),
         f"ours, those of {IMAGES} images": (lambda: fields(range(3 * IMAGES), (SIDE, SIDE), T), 3 * IMAGES),
+        "ours, pieces of the pool, in training": (lambda: pool.drawn((IMAGES, 3), random), 3 * IMAGES),
     }
     wall, cpu = _times(jobs, given.rounds)
     rows = [Row(what=f"{what}: of processors", values=cpu[what], unit="ms") for what in jobs]
