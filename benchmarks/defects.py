@@ -21,7 +21,7 @@ from parts.figures import Row, keep, report  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from ad_detectors.data import decoding  # noqa: E402
-from ad_detectors.data.defects import KINDS, noise, spoil  # noqa: E402
+from ad_detectors.data.defects import EVERY_KIND, noise, spoil  # noqa: E402
 from ad_detectors.data.layout import open_category  # noqa: E402
 from ad_detectors.data.synth.category import category_make  # noqa: E402
 from ad_detectors.data.synth.picture import exposed, render  # noqa: E402
@@ -72,7 +72,7 @@ def _images(category: Path | None, count: int) -> tuple[Tensor, str]:
 def _jobs(images: Tensor) -> dict[str, Callable[[], object]]:
     """Return what is timed: each handles all images once."""
     jobs: dict[str, Callable[[], object]] = {
-        f"ours, {kind}": lambda kind=kind: spoil(images, 1, [kind]) for kind in KINDS
+        f"ours, {kind}": lambda kind=kind: spoil(images, 1, [kind]) for kind in EVERY_KIND
     }
     jobs["ours, all kinds"] = lambda: spoil(images, 1)
     jobs["our noise alone"] = lambda: _noise(len(images))

@@ -76,8 +76,8 @@ def _sounding(heard: cells.Heard, rows: Tensor, gradients: Tensor) -> Tensor:  #
     """Return the noise at places whose lattice points have these gradients."""
     count = heard.rows.shape[1]
     total = torch.zeros(count, device=rows.device)
-    for slots in torch.arange(cells.SLOTS).split(SLOTS_AT_ONCE):
-        some = slice(int(slots[0]), int(slots[-1]) + 1)
+    for first in range(0, cells.SLOTS, SLOTS_AT_ONCE):
+        some = slice(first, first + SLOTS_AT_ONCE)
         hashed = rows.index_select(0, heard.rows[some].flatten())
         place = heard.layers[some].flatten().add(hashed).bitwise_and_(SIZE - 1)
         sound = gradients[0].index_select(0, place).view(-1, count).mul_(heard.weights[0, some])

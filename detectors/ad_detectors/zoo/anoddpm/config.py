@@ -71,7 +71,7 @@ class Config:
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0, description="decoupled, as in AdamW")] = 0.0
     clip: Annotated[float, Field(gt=0.0, le=1e6, description="largest norm of all gradients together")] = 1.0
     ema: Annotated[
-        float, Field(ge=0.0, lt=1.0, description="share of the mean weights that stays at each step")
+        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
     ] = 0.9999
     noise_levels: Annotated[
         int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which are trained")
@@ -107,10 +107,6 @@ class Config:
 
 RULES = (
     Rule("base_channels % heads == 0", "heads = {heads} must divide base_channels = {base_channels}"),
-    Rule(
-        "multipliers == None or image_size % (2 ** (len(multipliers or (1,)) - 1)) == 0",
-        "image_size = {image_size} cannot be halved for each of {len(multipliers)} multipliers",
-    ),
     Rule("skip <= noise_step", "skip = {skip} must be at most noise_step = {noise_step}"),
     Rule(
         "noise_step <= noise_levels",

@@ -12,6 +12,7 @@ from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise
 from ad_detectors.diffusion.strides import strided
+from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import blurred, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
@@ -148,7 +149,7 @@ class AnoDDPM(Detector):
             pictures += rebuilt
         return errors / self.config.repeats, pictures / self.config.repeats
 
-    def _rebuilt(self, predict: learning.Predict, shown: Tensor, generators: list[torch.Generator]) -> Tensor:
+    def _rebuilt(self, predict: Predict, shown: Tensor, generators: list[torch.Generator]) -> Tensor:
         """Noise images to `noise_step` and bring them back (the published forward_backward)."""
         config, count = self.config, len(shown)
         back = config.noise if config.reverse_noise == "same" else "gauss"

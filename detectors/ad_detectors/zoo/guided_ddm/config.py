@@ -96,10 +96,6 @@ class Config:
 
 RULES = (
     Rule(
-        "multipliers == None or image_size % (2 ** (len(multipliers or (1,)) - 1)) == 0",
-        "image_size = {image_size} cannot be halved for each of {len(multipliers)} multipliers",
-    ),
-    Rule(
         "base_channels % head_channels == 0",
         "head_channels = {head_channels} must divide base_channels = {base_channels}",
     ),
@@ -147,7 +143,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "attention": [],
         "head_channels": 32,
         "weights": NO_WEIGHTS,
-        "steps": 60,
+        "steps": 40,
         "lr": 2e-3,
         "noise_levels": 100,
         "noise_step": 80,
