@@ -29,14 +29,14 @@ def list_detectors(as_json: out.AsJson = False, quiet: out.Quiet = False) -> Non
                 entry.name,
                 entry.family or "-",
                 entry.source or "-",
-                "defects too" if entry.supervised else "normal",
-                ",".join(entry.preset_names),
+                "yes" if entry.supervised else "no",
                 entry.summary,
+                ",".join(entry.preset_names),
             )
             for entry in entries
         ]
         out.table(
-            ("NAME", "FAMILY", "PAPER", "LEARNS FROM", "PRESETS", "SUMMARY"),
+            ("NAME", "FAMILY", "PAPER", "SUPERVISED", "SUMMARY", "PRESETS"),
             rows,
             empty="none is known; workers publish theirs: adctl up",
         )

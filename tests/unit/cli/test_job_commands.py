@@ -281,6 +281,10 @@ def test_detectors_are_listed_and_shown_without_any_being_imported(adctl):
     shown = adctl("detectors", "show", "toy").out
 
     assert "toy" in [entry["name"] for entry in listed]
+    assert {"family", "paper", "supervised", "cost"} <= set(listed[0])
+    assert re.search(
+        r"^NAME +FAMILY +PAPER +SUPERVISED +SUMMARY +PRESETS$", adctl("detectors", "list").out, re.M
+    )
     assert "an integer from 8 to 512" in shown
     assert "tiny*" in shown
 

@@ -21,7 +21,7 @@ COUNT = 5
 
 @pytest.fixture(scope="module")
 def drawer() -> Drawer:
-    config = build(Config, {**PRESETS["tiny"], "search_steps": 150, "weight": 0.1})
+    config = build(Config, {**PRESETS["tiny"], "search_steps": 80, "weight": 0.1})
     learner = training.adversaries(config, 3)
     generator, discriminator = learner.nets[training.GENERATOR], learner.nets[training.DISCRIMINATOR]
     # As initialised it draws all but grey pictures, among which nothing is to be found.

@@ -16,10 +16,10 @@ from ad_detectors.zoo.autoencoder.network import AutoencoderNet, distance, loss_
 @pytest.mark.parametrize("loss", ["l2", "l1", "ssim", "l2+ssim"])
 def test_one_picture_is_learnt_by_heart(loss: str) -> None:
     torch.manual_seed(1)
-    net, picture = AutoencoderNet((8, 16), 8), normalised(pictures(2, 32))
+    net, picture = AutoencoderNet((8, 16), 8), normalised(pictures(2, 16))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     losses = []
-    for _ in range(200):
+    for _ in range(150):
         found = loss_of(loss, picture, net(picture))
         optimiser.zero_grad()
         found.backward()

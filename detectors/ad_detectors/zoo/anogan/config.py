@@ -152,7 +152,7 @@ SPACE: dict[str, dict[str, Any]] = {
     "blur_sigma": {"low": 0.0, "high": 4.0},
 }
 
-FAMILY = "generative adversarial"
+FAMILY = "adversarial"
 COST = "minutes to hours of training; hundreds of network calls, and back, an image, or one with an encoder"
 
 PAPER = Paper(

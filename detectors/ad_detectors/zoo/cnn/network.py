@@ -43,7 +43,8 @@ class Classifier(nn.Module):
         inner = self.inner(self._pooled(features))
         logits = self.outer(F.relu(inner))
         back = (self.outer.weight[1] - self.outer.weight[0]) * (inner > 0)  # (B, hidden)
-        gradient = torch.mm(back, self.inner.weight).unflatten(1, (-1, self.grid, self.grid))
+        gradient = torch.mm(back, self.inner.weight)
+        gradient = gradient.reshape(-1, features.shape[1], self.grid, self.grid)
         cell = features.shape[-1] // self.grid
         spread = gradient.repeat_interleave(cell, 2).repeat_interleave(cell, 3) / cell**2
         return logits[:, 1] - logits[:, 0], (features * spread).sum(dim=1)

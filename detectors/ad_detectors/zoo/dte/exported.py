@@ -28,7 +28,8 @@ class PatchTimes(nn.Module):
     ) -> None:
         """Copy everything to the CPU; mean and deviation are (D,)."""
         super().__init__()
-        self.features, self.estimate = (copy.deepcopy(each).to("cpu") for each in (features, estimate))
+        self.features = copy.deepcopy(features).to("cpu")
+        self.estimate = copy.deepcopy(estimate).to("cpu")
         self.side, self.sigma = side, sigma
         self.register_buffer("mean", mean.detach().to("cpu", copy=True))
         self.register_buffer("deviation", deviation.detach().to("cpu", copy=True))
