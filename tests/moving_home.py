@@ -105,6 +105,7 @@ def make(folder: Path, *, runs: bool = True, more: Mapping[str, int] | None = No
     stories.store.workers.hold(
         [Holding(node="n1", fingerprint="c" * 64, dataset="d", category="c", path="/d")]
     )
+    stories.store.retention.identity()
     stories.store.close()
     shutil.rmtree(folder / "bundle")
     return home

@@ -263,10 +263,7 @@ class Holding:
 
 @dataclass(frozen=True, kw_only=True)
 class PushedData:
-    """Pictures that lie whole in the storage, so that any worker can fetch them.
-
-    Those of a prediction's listing have no dataset.
-    """
+    """Pictures that lie whole in the storage, for any worker; those of a listing have no dataset."""
 
     fingerprint: str
     dataset: str

@@ -141,6 +141,8 @@ def bring_back(folder: Path, home: Path, tell: Tell = lambda done, of: None) -> 
     before anything is changed, DiskFull, and what `verify` raises.
     """
     known = verify(folder)
+    for left in home.parent.glob(f"{home.name}.restoring-*"):  # of somebody who died at it
+        shutil.rmtree(left, ignore_errors=True)
     fresh = home.with_name(f"{home.name}.restoring-{secrets.token_hex(4)}")
     try:
         fresh.mkdir(mode=0o700)

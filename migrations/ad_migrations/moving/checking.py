@@ -151,15 +151,13 @@ def _store(source: Settings, target: Target) -> Iterator[Finding]:
         return
     steps.check(url)
     with rows.opened(url) as (connection, metadata):
-        ours = _is_ours(source, connection)
+        if _is_ours(source, connection):
+            raise Conflict(f"{target.where} holds this very store: it has moved there before")
         tables = [table for table in metadata.sorted_tables if table.name not in parts.SKIPPED]
         _require_rights(connection, tables, target.where)
-        if not ours and (filled := parts.Store.filled(connection, tables)):
+        if filled := parts.Store.filled(connection, tables):
             raise Conflict(f"the store {target.where} is not empty: it has rows in {', '.join(filled)}")
-    yield ok(
-        "store",
-        f"{target.where} answers, schema {HEAD}, and {'holds this store already' if ours else 'is empty'}",
-    )
+    yield ok("store", f"{target.where} answers, schema {HEAD}, and is empty")
 
 
 def _is_ours(source: Settings, connection: Connection) -> bool:

@@ -177,9 +177,10 @@ def _counters(source: Connection) -> dict[str, int]:
 
 def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
     keys: Sequence[Column[Any]] = list(table.primary_key.columns) or list(table.columns)
-    found = connection.execute(select(table).order_by(*keys).execution_options(yield_per=BATCH))
-    for part in found.mappings().partitions(BATCH):
-        yield [dict(row) for row in part]
+    wanted = select(table).order_by(*keys).execution_options(yield_per=BATCH)
+    with connection.execute(wanted) as found:  # a cursor on the server, closed whatever happens
+        for part in found.mappings().partitions(BATCH):
+            yield [dict(row) for row in part]
 
 
 def _keys(connection: Connection, table: Table) -> set[tuple[Any, ...]]:

@@ -47,14 +47,17 @@ def run(source: Settings, target: Target, copy: Path | None, tell: Tell) -> Repo
         known = _seal_of(source)
         if known is not None and known.target != target.where:
             raise StoreMoved(known.words)
-        checked = copy_folder(source, copy)
-        checking.check(source, target, checked).require()
-        place = checked or Path(known.backup if known else "")
-        identity = _identity(source)
-        if checking.identity_of(target.settings.database_url) == identity:
+        if known is not None and known.state is SealState.MOVED:
+            raise StoreMoved(known.words)
+        if known is not None and checking.identity_of(target.settings.database_url) == known.store:
+            # Workers over there may have gone on by now: nothing is compared any more.
             _say_moved(source)
             tell("all of it was over there already; this is noted here now")
-            return Report(target=target.where, backup=str(place), parts=())
+            return Report(target=target.where, backup=known.backup, parts=())
+        fresh = copy_folder(source, copy)
+        checking.check(source, target, fresh).require()
+        place = fresh or Path(known.backup if known else "")
+        identity = _identity(source)
         held = seal_here(source, target, place, identity, tell)
         keep(source, held, tell)
         tell("making the store's tables over there")
