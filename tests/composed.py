@@ -174,6 +174,10 @@ class Composed:
             "PYTHONWARNINGS": "ignore",
         }
         extra = {"PGPORT": str(self.ports["postgres"])} if name == "postgres" else {}
+        for each in self.services[name].get("env_file", []):
+            file = self.folder / each["path"]
+            assert file.exists() or not each["required"]
+            given = {**(dotenv.parse(file.read_text()) if file.exists() else {}), **given}
         calm = {name: os.environ[name] for name in ("OMP_WAIT_POLICY", "TMPDIR") if name in os.environ}
         return {**ours, **calm, **extra, **given}
 
@@ -249,7 +253,7 @@ class Composed:
         if name in PORTS:
             port = PORTS[name]
             text = re.sub(rf"(--port=|127\.0\.0\.1:){port}\b|^{port}$", rf"\g<1>{self.ports[name]}", text)
-            text = text.replace("0.0.0.0", "127.0.0.1").replace(
+            text = text.replace("0.0.0.0", "127.0.0.1").replace(  # noqa: S104 - what is replaced
                 "redis-cli", f"redis-cli -p {self.ports['redis']}"
             )
         for each in self.services[name].get("configs", []):
