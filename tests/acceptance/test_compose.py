@@ -15,13 +15,13 @@ import psycopg
 import pytest
 import yaml
 
+import canaries
 import services
 from ad_cli.main import run
-from ad_platform.cluster import dotenv
 from ad_platform.doctor.web import ask_mlflow
 from composed import Composed, free_ports
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(700)]
 SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
 
 
@@ -37,6 +37,7 @@ def stack() -> Iterator[Composed]:
     images = str(root / "images" / "synth" / "screw")
     assert run(["data", "synth", images, *SMALL]) == 0
     free_ports(root / "cluster" / ".env")
+    canaries.plant(root / "cluster")
     made = Composed(root / "cluster", root / "run")
     try:
         made.up("worker", "optuna-dashboard", "flower", "metrics")
@@ -167,14 +168,59 @@ def test_redis_lets_nobody_in_without_its_password(stack: Composed) -> None:
         }
 
 
-def test_no_secret_is_in_a_process_list_or_a_log(stack: Composed) -> None:
-    secrets = [value for name, value in stack.env.items() if dotenv.is_secret(name)]
-    started = [psutil.Process(one.pid) for one in stack.processes.values() if one.poll() is None]
-    family = [*started, *(child for one in started for child in one.children(recursive=True))]
-    lines = [" ".join(process.cmdline()) for process in family if process.is_running()]
-    assert len(lines) > 6
-    logs = [(stack.root / f"{name}.log").read_text(errors="replace") for name in stack.processes]
-    assert not [secret for secret in secrets for text in [*lines, *logs] if secret in text]
+def test_no_secret_is_in_what_the_cluster_writes_holds_or_says(stack: Composed) -> None:
+    """After all that the tests above have done, and a job that crashes."""
+    secrets, category = canaries.planted(stack), Path(stack.env["DATA"]) / "synth" / "screw"
+    assert len(secrets) > 15
+    broken = category.with_name("broken")
+    (broken / "train" / "good").mkdir(parents=True)
+    for picture in sorted((category / "train" / "good").iterdir())[:4]:
+        content = picture.read_bytes()
+        (broken / "train" / "good" / picture.name).write_bytes(content[: len(content) // 2])
+    crashed = client(
+        stack, "submit", "train", "--model", "pixel_mean", "--data", str(broken), "--quiet", "--wait", code=10
+    ).split()[0]
+    assert "Traceback" in client(stack, "logs", crashed)
+    said = {
+        " ".join(call): client(stack, *call, ADCTL_DEBUG="1")
+        for call in (
+            *(
+                ("config",),
+                ("config", "--json"),
+                ("status", "--json"),
+                ("list", "--json"),
+                ("metrics", "--once"),
+            ),
+            *(("show", crashed, "--json"), ("why", crashed), ("logs", crashed), ("worker", "list", "--json")),
+        )
+    }
+    said["doctor"] = client(stack, "doctor", "--json", code=12, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    said["metrics"] = ask(stack.address("metrics") + "/metrics")[1]
+    written = {**dict(canaries.texts(stack)), **{name: words.encode() for name, words in said.items()}}
+    for needed in (
+        "worker.log",
+        "the database mlflow",
+        "volumes/storage/",
+        "volumes/artifacts/",
+        "the broker's",
+    ):
+        assert any(place.startswith(needed) and written[place] for place in written), needed
+    assert b'"logger"' in written["worker.log"]  # as JSON
+    assert {place: found for place in written if (found := canaries.heard(written[place], secrets))} == {}
+
+
+def test_no_process_leaves_its_memory_and_none_that_runs_a_detector_knows_an_account(stack: Composed) -> None:
+    secrets = canaries.planted(stack)
+    ours = canaries.family(stack)
+    python = [one for one in ours if "python" in one.cmdline()[0] and "flower" not in one.cmdline()]
+    worker = {one.pid for one in psutil.Process(stack.processes["worker"].pid).children(recursive=True)}
+    assert all(one.rlimit(psutil.RLIMIT_CORE)[0] == 0 for one in python if one.pid in worker)
+    zygotes = [one for one in ours if "ad_workers.zygote" in one.cmdline()]
+    assert zygotes
+    for zygote in zygotes:
+        known = "\0".join(zygote.environ().values())
+        needed = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN")
+        assert {name for name, value in secrets.items() if value in known} == {*needed}
 
 
 def test_migrating_and_making_databases_again_does_no_harm(stack: Composed) -> None:
