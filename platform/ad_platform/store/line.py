@@ -13,6 +13,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     FromClause,
+    Integer,
     Row,
     ScalarSelect,
     Select,
@@ -50,7 +51,7 @@ _load = (
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _LAST = literal_column(str(2**62), SEQ)  # a seq beyond every job's
-_WHOLE = literal_column("0")  # an offset of nothing: the order of what is within is kept, and read lazily
+_WHOLE = literal_column("0", Integer)  # an offset of nothing: the order of what is within is kept, and read lazily
 
 
 def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
