@@ -6,12 +6,14 @@ people and priorities make, not as many as jobs: an index leads from one to the 
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     FromClause,
+    Integer,
     Row,
     ScalarSelect,
     Select,
@@ -49,8 +51,7 @@ _load = (
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _LAST = literal_column(str(2**62), SEQ)  # a seq beyond every job's
-# An offset of nothing: the order of what is within is kept, and read lazily.
-_WHOLE: ColumnElement[int] = literal_column("0")
+_WHOLE = literal_column("0", Integer)  # an offset of nothing: the order of what is within is kept, and read lazily
 
 
 def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
@@ -100,7 +101,7 @@ def _heads(
     full: Collection[str],
 ) -> Subquery:
     """Return the groups with the first job of each that could be given, in line; the hinted is its own."""
-    groups, running = _groups(can), func.coalesce(_load.c.slots, 0).label("running")
+    groups, running = _groups(can.queues), func.coalesce(_load.c.slots, 0).label("running")
     known = (_load.c.jobs, _load.c.cards, running)
     ranked = (
         select(groups.c.queue, groups.c.priority, groups.c.user, *known)
@@ -128,9 +129,10 @@ def _heads(
     return select(found).where(found.c.first.is_not(None)).order_by(*place).offset(_WHOLE).subquery("line")
 
 
-def _groups(can: Capabilities) -> CTE:
+@lru_cache(maxsize=64)
+def _groups(served: frozenset[str]) -> CTE:
     """Return queue, priority and user of all queued jobs, each once; a last row of each queue has no user."""
-    names = sorted(can.queues) or [""]  # a queue has a name, so nothing lies there
+    names = sorted(served) or [""]  # a queue has a name, so nothing lies there
     queues = union_all(*(select(literal(name).label("queue")) for name in names)).cte("queues")
     step = jobs.alias("step")
     queued = select(step.c.priority).where(is_state(JobState.QUEUED, step)).order_by(step.c.priority.desc())
@@ -177,5 +179,4 @@ def _eligible(tx: Transaction, can: Capabilities, load: FromClause) -> list[Colu
         room.within_quota(can, job, load),
         or_(lies_here, is_pushed(job)),
         ~draining,
-        *([job.c.id.not_in(sorted(can.left))] if can.left else []),
     ]
