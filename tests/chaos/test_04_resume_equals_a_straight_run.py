@@ -212,5 +212,5 @@ def test_the_real_ddad_under_many_blows_on_two_machines_ends_as_if_nothing_had_h
     stack.forget_stages()
     straight = stack.submit("ddad", LONG, dataset=bottle, threads=2, every=3)
     assert stack.here.ended(straight, 1200).state is JobState.SUCCEEDED
-    assert len(stack.here.attempts(job)) > 3
+    assert len(stack.here.attempts(job)) > 2, "too few blows hit it to prove anything"
     check_same(stack, job, straight)
