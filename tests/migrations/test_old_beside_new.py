@@ -95,7 +95,7 @@ def test_a_column_that_must_have_a_value_is_a_newer_schema_and_no_fault(empty_ur
         more = "ALTER TABLE jobs ADD COLUMN news TEXT NOT NULL DEFAULT ''"
         with connected(empty_url) as connection, connection.begin():
             if connection.dialect.name == "sqlite":
-                pytest.skip("SQLite takes no default away; the same error there is tried by hand below")
+                pytest.skip("SQLite takes no default away from a column")
             connection.execute(text(more))
             connection.execute(text("ALTER TABLE jobs ALTER COLUMN news DROP DEFAULT"))
         with pytest.raises(StoreMismatch, match="asks for more than this adctl knows"):
