@@ -150,8 +150,6 @@ PAPER = Paper(
     year=2022,
     url="https://arxiv.org/abs/2106.08265",
 )
-
-
 NO_EXPORT = ""
 
 
