@@ -51,7 +51,9 @@ _load = (
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _LAST = literal_column(str(2**62), SEQ)  # a seq beyond every job's
-_WHOLE = literal_column("0", Integer)  # an offset of nothing: the order of what is within is kept, and read lazily
+_WHOLE = literal_column(
+    "0", Integer
+)  # an offset of nothing: the order of what is within is kept, and read lazily
 
 
 def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
