@@ -3,10 +3,10 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, Engine, Executable, Row, Table
 from sqlalchemy.exc import DBAPIError
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], ColumnElement[float]]  # seconds since the epoch, read inside the statement
 T = TypeVar("T")
+S = TypeVar("S", bound=Executable)
 
 _CROWDED = 1 << 20  # bytes left, too few for SQLite's own files
+_KEPT = 256  # statements that are dear to build, at most
 _TRIES = 5  # against deadlocks, which PostgreSQL ends by failing one side
 
 
@@ -61,13 +63,29 @@ class Backend(Protocol):
 class Transaction:
     """What a method of the store does its work with."""
 
-    def __init__(self, connection: Connection, backend: Backend, clock: Clock) -> None:
-        self._connection, self._backend, self._clock = connection, backend, clock
+    def __init__(
+        self, connection: Connection, backend: Backend, clock: Clock, kept: dict[Hashable, Executable] | None
+    ) -> None:
+        self._connection, self._backend, self._clock, self._kept = connection, backend, clock, kept
 
     @property
     def now(self) -> ColumnElement[float]:
         """Return the clock as an expression, to be read when the statement runs."""
         return self._clock()
+
+    def built(self, key: Hashable, build: Callable[[], S]) -> S:
+        """Return a statement that is dear to build, from the last time if it has been built with this key.
+
+        It may hold the clock, but of what differs between two runs with one key only bound parameters.
+        """
+        if self._kept is None:
+            return build()
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            found = self._kept[key] = build()
+        return cast("S", found)
 
     def insert(self, table: Table) -> "SqliteInsert | PostgresInsert":
         """Return an insert that can state what to do on conflict."""
@@ -85,9 +103,9 @@ class Transaction:
         """Return all rows of a statement."""
         return self.run(statement).all()
 
-    def first(self, statement: Executable) -> Row[Any] | None:
-        """Return the first row of a statement, or None."""
-        return self.run(statement).first()
+    def first(self, statement: Executable, bound: dict[str, object] | None = None) -> Row[Any] | None:
+        """Return the first row of a statement, or None; `bound` are its parameters, by name."""
+        return self.run(statement, None if bound is None else [bound]).first()
 
 
 class Database:
@@ -100,6 +118,8 @@ class Database:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._inherited: list[Pool] = []
+        # A clock of a test's own is a number, which must not be kept in a statement.
+        self._kept: dict[Hashable, Executable] | None = {} if clock is None else None
 
     @property
     def where(self) -> str:
@@ -158,7 +178,7 @@ class Database:
         with self._own().connect() as plain:
             connection = self._backend.writing(plain) if write else plain
             with connection.begin():
-                return work(Transaction(connection, self._backend, self._clock))
+                return work(Transaction(connection, self._backend, self._clock, self._kept))
 
     def _own(self) -> Engine:
         """Return the engine, with a pool of this process's own."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ad_platform.errors import InvalidValue, LeaseLost
 from ad_platform.failpoints import Commit
@@ -22,7 +23,7 @@ from ad_platform.states import AttemptOutcome, Directive, FailureClass, JobState
 from ad_platform.store import endings, holding_back, lease_contract, peaks, preemption, room
 from ad_platform.store.database import Database, Transaction
 from ad_platform.store.lease_contract import Refuses
-from ad_platform.store.line import head, in_line
+from ad_platform.store.line import HINT, head, in_line
 from ad_platform.store.rows import find_job, job_of, jobs_of, progress_json, storable
 from ad_platform.store.tables import attempts, is_state, jobs, workers
 from ad_platform.store.transitions import held, hold, mark_due, move, permit, tell
@@ -121,20 +122,10 @@ def _lease(
 ) -> Lease | None:
     permit("", JobState.QUEUED, JobState.RUNNING)
     kept = holding_back.keep(tx, can, in_line)
-    taken = tx.first(
-        update(jobs)
-        .where(jobs.c.id == head(tx, can, hint, kept, full), is_state(JobState.QUEUED))
-        .values(
-            state=JobState.RUNNING,
-            # The number is the fencing token: it must grow even when a lease merely ran out.
-            attempt=jobs.c.attempt + 1,
-            worker=can.worker,
-            lease_until=tx.now + seconds,
-            started_at=func.coalesce(jobs.c.started_at, tx.now),
-            cards=room.given(can, jobs),
-        )
-        .returning(*jobs.c, room.limited(jobs).label("limited"))
-    )
+    # To build it takes longer than to run it, and a worker asks for much the same again and again.
+    key = ("take", can, seconds, None if kept is None else (kept.job_id, kept.priority), frozenset(full))
+    statement = tx.built(key, lambda: _take(tx, can, seconds, kept, full))
+    taken = tx.first(statement, {HINT.key: hint or ""})
     if taken is None:
         return None
     if taken.limited:
@@ -158,6 +149,26 @@ def _lease(
     mark_due(tx, job.id)
     left = None if job.timeout is None else job.timeout - _spent(tx, job)
     return Lease(job=job, attempt=job.attempt, worker=can.worker, seconds=seconds, time_left=left)
+
+
+def _take(
+    tx: Transaction, can: Capabilities, seconds: float, kept: Row[Any] | None, full: Collection[str]
+) -> ReturningUpdate[Any]:
+    """Return the statement that gives the first job in line to a worker."""
+    return (
+        update(jobs)
+        .where(jobs.c.id == head(tx, can, kept, full), is_state(JobState.QUEUED))
+        .values(
+            state=JobState.RUNNING,
+            # The number is the fencing token: it must grow even when a lease merely ran out.
+            attempt=jobs.c.attempt + 1,
+            worker=can.worker,
+            lease_until=tx.now + seconds,
+            started_at=func.coalesce(jobs.c.started_at, tx.now),
+            cards=room.given(can, jobs),
+        )
+        .returning(*jobs.c, room.limited(jobs).label("limited"))
+    )
 
 
 def _spent(tx: Transaction, job: Job) -> float:

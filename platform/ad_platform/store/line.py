@@ -17,7 +17,9 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    String,
     Subquery,
+    bindparam,
     case,
     exists,
     func,
@@ -55,30 +57,33 @@ _LAST = literal_column(str(2**62), SEQ)  # a seq beyond every job's
 _WHOLE = literal_column("0", Integer)
 
 
-def in_line(tx: Transaction, can: Capabilities, hint: str | None = None) -> Select[Any]:
+HINT = bindparam("hint", type_=String)  # the id of the job that a message told of, or ""
+
+
+def in_line(tx: Transaction, can: Capabilities) -> Select[Any]:
     """Return the query of all jobs that could go to a worker now, the one that should go first."""
     job, running = _job, func.coalesce(_load.c.slots, 0)
     return (
         select(job.c.id.label("job_id"), job.c.user, job.c.priority, running.label("running"))
         .select_from(job.outerjoin(_load, _load.c.user == job.c.user))
         .where(*_eligible(tx, can, _load), job.c.queue.in_(sorted(can.queues)), ~is_paused(job))
-        .order_by(job.c.priority.desc(), running, case((job.c.id == (hint or ""), 0), else_=1), job.c.seq)
+        .order_by(job.c.priority.desc(), running, job.c.seq)
     )
 
 
 def head(
     tx: Transaction,
     can: Capabilities,
-    hint: str | None,
     kept: Row[Any] | None,
     full: Collection[str],
 ) -> ScalarSelect[Any]:
     """Return the id of the job that is first in line, locked, skipping those that another one is taking.
 
-    `kept` is the job that the worker holds cards back for, `full` are users whose quota was found used up.
+    The statement that it becomes part of wants the parameter HINT. `kept` is the job that the worker holds
+    cards back for, `full` are users whose quota was found used up.
     """
     more = [or_(_job.c.id == kept.job_id, _job.c.priority > kept.priority)] if kept is not None else []
-    line = _heads(tx, can, hint or "", more, full)
+    line = _heads(tx, can, more, full)
     place = (line.c.priority.desc(), line.c.running, line.c.rank, line.c.first)
     # Only what is looked at is locked, and the next group is looked at only where this one has nothing left.
     taken = (
@@ -97,7 +102,6 @@ def head(
 def _heads(
     tx: Transaction,
     can: Capabilities,
-    hint: str,
     more: list[ColumnElement[bool]],
     full: Collection[str],
 ) -> Subquery:
@@ -121,7 +125,7 @@ def _heads(
         select(_job.c.queue, _job.c.priority, _job.c.user, *known)
         .add_columns(literal_column("0").label("rank"), _job.c.seq.label("first"), _job.c.seq.label("last"))
         .select_from(_job.outerjoin(_load, _load.c.user == _job.c.user))
-        .where(_job.c.id == hint, *_eligible(tx, can, _load), *more)
+        .where(_job.c.id == HINT, *_eligible(tx, can, _load), *more)
         .where(_job.c.queue.in_(sorted(can.queues)), ~is_paused(_job), _job.c.user.not_in(sorted(full)))
     )
     others = select(*ranked.c, literal_column("1"), first.label("first"), _LAST.label("last"))

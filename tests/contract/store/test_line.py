@@ -75,6 +75,23 @@ def many(store_url: str) -> Iterator[SqlStore]:
     store.close()
 
 
+def test_a_statement_that_was_kept_heeds_each_hint_and_the_time(store_url: str) -> None:
+    store = open_store(store_url)  # by the database's own clock, as everywhere but in tests
+    store.workers.hold([holding()])
+    asked_for = [asked(user="u", name=f"n{n}") for n in range(4)]
+    first, second, third, fourth = (job.id for job in store.jobs.submit(asked_for))
+    for hint, expected in ((third, third), (first, first), (None, second), (fourth, fourth)):
+        lease = store.leases.lease(CAN, MINUTE, hint)
+        assert lease is not None
+        assert lease.job_id == expected
+    began = store.now()
+    store.jobs.submit([asked(user="u", not_before=began + 0.4)])
+    while (lease := store.leases.lease(CAN, MINUTE)) is None:
+        assert store.now() < began + 60
+    assert store.now() >= began + 0.4
+    store.close()
+
+
 @pytest.mark.postgres
 def test_only_the_job_that_is_taken_is_locked(migrated_database: str) -> None:
     store = open_store(migrated_database, clock=FakeClock())
@@ -85,8 +102,8 @@ def test_only_the_job_that_is_taken_is_locked(migrated_database: str) -> None:
     free = "SELECT id FROM jobs WHERE state = 'queued' FOR UPDATE SKIP LOCKED"
     with engine.connect() as connection, psycopg.connect(migrated_database) as other:
         first = store.queues.line(CAN)[0].job_id
-        tx = Transaction(connection, backend, FakeClock())
-        assert connection.execute(select(head(tx, CAN, None, None, ()))).scalar_one() == first
+        tx = Transaction(connection, backend, FakeClock(), None)
+        assert connection.execute(select(head(tx, CAN, None, ())), {"hint": ""}).scalar_one() == first
         assert len(other.execute(free).fetchall()) == 11
     engine.dispose()
     with psycopg.connect(migrated_database, autocommit=True) as connection:
