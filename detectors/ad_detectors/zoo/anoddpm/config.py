@@ -181,3 +181,6 @@ PAPER = Paper(
     year=2022,
     url="https://doi.org/10.1109/CVPRW56347.2022.00080",
 )
+
+FAMILY = "diffusion"
+COST = "hours of training on a GPU for published quality; up to 250 network calls an image to score"

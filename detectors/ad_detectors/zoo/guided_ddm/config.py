@@ -167,3 +167,6 @@ PAPER = Paper(
     year=2021,
     url="https://arxiv.org/abs/2105.05233",
 )
+
+FAMILY = "diffusion"
+COST = "no training with a ready model; 40 to 4,000 calls of a very large network an image"
