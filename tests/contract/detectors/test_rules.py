@@ -40,7 +40,7 @@ def drawn(schema: Mapping[str, Any], dice: random.Random) -> Any:
         return low + step * dice.randint(0, (high - low) // step)
     assert kind == "number"
     low = schema.get("minimum", schema.get("exclusiveMinimum", 0.0) + 1e-3)
-    return dice.uniform(low, schema["maximum"])
+    return dice.uniform(low, schema.get("maximum", schema.get("exclusiveMaximum", 0.0) - 1e-3))
 
 
 @pytest.mark.parametrize("name", DETECTORS)
