@@ -184,4 +184,5 @@ def _eligible(tx: Transaction, can: Capabilities, load: FromClause) -> list[Colu
         room.within_quota(can, job, load),
         or_(lies_here, is_pushed(job)),
         ~draining,
+        *([job.c.id.not_in(sorted(can.left))] if can.left else []),
     ]
