@@ -93,8 +93,7 @@ def readers_of(url: str) -> str | None:
         with _answering(engine, backend.where) as connection:
             if not _says_readers(connection):
                 return None
-            said = connection.execute(text(f"SELECT {READABLE_FROM} FROM {VERSION_TABLE}")).scalar()  # noqa: S608
-            return said_by(said, _found(connection))
+            return said_by(_said(connection), _found(connection))
     finally:
         engine.dispose()
 
@@ -107,12 +106,20 @@ def note_readers(connection: Connection, oldest: str | None = None) -> None:
     found = _found(connection)
     if found is None:
         return
+    says = saying(oldest or oldest_for(found), found)
     if not _says_readers(connection):
         connection.execute(text(f"ALTER TABLE {VERSION_TABLE} ADD COLUMN {READABLE_FROM} VARCHAR(32)"))
+    elif _said(connection) == says:
+        return  # what is up to date can be upgraded by an account that may not write
     connection.execute(
         text(f"UPDATE {VERSION_TABLE} SET {READABLE_FROM} = :oldest"),  # noqa: S608
-        {"oldest": saying(oldest or oldest_for(found), found)},
+        {"oldest": says},
     )
+
+
+def _said(connection: Connection) -> str | None:
+    found = connection.execute(text(f"SELECT {READABLE_FROM} FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    return None if found is None else str(found)
 
 
 def _says_readers(connection: Connection) -> bool:
