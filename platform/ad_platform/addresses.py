@@ -19,7 +19,7 @@ def shown(address: str) -> str:
     name, colon, _ = account.partition(":")
     kept = f"{name}{colon}{HIDDEN if colon else ''}@" if account else ""
     try:
-        parts = urlsplit(f"{scheme}://{after}")
+        parts = urlsplit(f"any://{after}")  # a value of a query may have a quote before its scheme
     except ValueError:  # no address at all: nobody knows which part of it is secret
         return f"{scheme}://{HIDDEN}"
     query = "&".join(

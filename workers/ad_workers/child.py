@@ -34,16 +34,16 @@ def main(assignment_line: str, end: socket.socket) -> int:
         print(f"stopped: {stop}", flush=True)  # noqa: T201 - the attempt's log
         return stop.code
     except Exception as error:  # noqa: BLE001 - the outermost edge of the child: every failure gets a class
-        return _failed(link, error, assignment)
+        return _failed(link, error, assignment.storage_url)
     return Exit.DONE
 
 
-def _failed(link: Link, error: Exception, assignment: Assignment) -> Exit:
+def _failed(link: Link, error: Exception, storage_url: str) -> Exit:
     """Tell why an attempt failed, with what little memory may be left."""
     traceback.clear_frames(error.__traceback__)  # what these held is perhaps what there was too much of
     try:
         # Others read the log and the job's record, and an error may repeat an address with its keys.
-        redacted = Redactor({**os.environ, "storage": assignment.storage_url})
+        redacted = Redactor({**os.environ, "storage": storage_url})
         sys.stderr.write(redacted("".join(traceback.format_exception(error))))
         link.send(Failed(failure=classify(error), error=redacted(_one_line(error))))
     except MemoryError:

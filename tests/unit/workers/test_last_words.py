@@ -11,6 +11,8 @@ from ad_workers.exits import Exit
 from ad_workers.link import Link
 from ad_workers.messages import Failed
 
+STORAGE = "file:///nowhere"
+
 
 @pytest.fixture
 def links():
@@ -50,7 +52,7 @@ def test_what_a_failed_attempt_held_is_freed_before_it_speaks(links):
     near, far = links
     error = overflow()
     assert Held.alive == 1
-    assert _failed(near, error) is Exit.FAILED
+    assert _failed(near, error, STORAGE) is Exit.FAILED
     assert Held.alive == 0
     assert far.receive(1.0) == [Failed(failure=FailureClass.OOM, error="MemoryError: no room")]
 
@@ -58,9 +60,9 @@ def test_what_a_failed_attempt_held_is_freed_before_it_speaks(links):
 def test_without_memory_even_for_that_the_exit_code_says_it(links, monkeypatch):
     near, far = links
 
-    def full(error: BaseException) -> None:
+    def full(error: BaseException) -> list[str]:
         raise MemoryError
 
-    monkeypatch.setattr(traceback, "print_exception", full)
-    assert _failed(near, overflow()) is Exit.NO_MEMORY
+    monkeypatch.setattr(traceback, "format_exception", full)
+    assert _failed(near, overflow(), STORAGE) is Exit.NO_MEMORY
     assert far.receive(0.1) == []
