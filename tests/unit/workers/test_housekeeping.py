@@ -68,7 +68,7 @@ def test_housekeeping_survives_a_store_that_is_down_and_worse():
             return "online"
         raise trouble
 
-    store = SimpleNamespace(workers=SimpleNamespace(beat=beat))
+    store = SimpleNamespace(workers=SimpleNamespace(beat=beat), require_schema=lambda: None)
     made = Ticker(store, MemoryQueue(), "w1", 10.0, drain=lambda: None, idle=lambda: False)  # type: ignore[arg-type]
     made.run(0.0, stop)
     assert next(rounds, "all made") == "all made"
