@@ -176,6 +176,7 @@ def test_in_the_midst_of_an_upload_and_between_lease_and_fork(
         land.platform.wait(lambda: land.job(job).state is JobState.RUNNING, "it is leased", 30)
         cancelled(land, job)
 
+        (tmp_path / "uploads").unlink(missing_ok=True)  # those before may have come as far
         job = land.submit(steps=10)
         land.platform.wait((tmp_path / "uploads").exists, "it uploads", 60)
         assert land.job(job).state is JobState.RUNNING
