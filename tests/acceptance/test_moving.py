@@ -5,8 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,29 +139,30 @@ def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(target: Clust
     assert "this store was moved to" in platform.trapped("", "list").stderr
     assert "client.env" in platform.trapped("", "up", "--no-ui").stderr
 
-    there = on_the_cluster(target, home, "worker", "gpu1")
-    assert {job["id"]: job["state"] for job in there.json("list", "--limit", "500")} == jobs_before
-    there.extra = {**there.extra, "ADCTL_NODE": "gpu1"}
-    there.start_worker(slots=1)
-    for job in (home.halfway, home.queued):
-        there("watch", job)
-    went_on = there.json("show", home.halfway)
-    assert went_on["attempt"] == 2
-    assert went_on["attempts"][-1]["facts"]["resumed_step"] >= 4
-    there.wait(lambda: there.json("sweep", "show", "tune")["state"] == "finished", "the sweep ends")
-    assert complete(there) == TRIALS
-    again = predicted(there, home.pictures)
-    assert [row["score"] for row in again] == [row["score"] for row in home.predicted]
-    with there.store() as store:
-        there.wait(lambda: not store.shipments.claim("a test", 0.01, 100), "MLflow knows everything")
-    os.environ.update({name: value for name, value in there.extra.items() if name.startswith("MLFLOW")})
-    (run,) = there.mlflow_runs(home.halfway)
-    assert run["status"] == "FINISHED"
-    assert run["steps"] == list(range(1, 101))
-    (run,) = there.mlflow_runs(home.trained, MODEL)
-    assert run["alias"]["adctl.job_id"] == home.trained
-    findings = [each for each in there.json("doctor") if each["level"] == "problem"]
-    assert findings == []
+    with closing(on_the_cluster(target, home, "worker", "gpu1")) as there:
+        assert {job["id"]: job["state"] for job in there.json("list", "--limit", "500")} == jobs_before
+        there.extra = {**there.extra, "ADCTL_NODE": "gpu1"}
+        there.start_worker(slots=1)
+        for job in (home.halfway, home.queued):
+            there("watch", job)
+        went_on = there.json("show", home.halfway)
+        assert went_on["attempt"] == 2
+        assert went_on["attempts"][-1]["facts"]["resumed_step"] >= 4
+        there.wait(lambda: there.json("sweep", "show", "tune")["state"] == "finished", "the sweep ends")
+        assert complete(there) == TRIALS
+        again = predicted(there, home.pictures)
+        assert [row["score"] for row in again] == [row["score"] for row in home.predicted]
+        with there.store() as store:
+            there.wait(lambda: not store.shipments.claim("a test", 0.01, 100), "MLflow knows everything")
+        os.environ.update({name: value for name, value in there.extra.items() if name.startswith("MLFLOW")})
+        (run,) = there.mlflow_runs(home.halfway)
+        assert run["status"] == "FINISHED"
+        assert run["steps"] == list(range(1, 101))
+        (run,) = there.mlflow_runs(home.trained, MODEL)
+        assert run["alias"]["adctl.job_id"] == home.trained
+        doctor = [sys.executable, "-m", "ad_cli", "doctor", "--json"]
+        said = subprocess.run(doctor, env=there.env, capture_output=True, text=True, check=False)
+        assert [each for each in json.loads(said.stdout) if each["level"] == "problem"] == [], said.stderr
 
 
 def test_what_was_here_comes_back_and_goes_on(target: Cluster, home: Home) -> None:
