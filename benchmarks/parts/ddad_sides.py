@@ -28,8 +28,9 @@ from ad_detectors.diffusion.training import loss_at
 from ad_detectors.evaluation.outcome import Evaluation
 from ad_detectors.evaluation.run import evaluate
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.ddad.config import Config
-from ad_detectors.zoo.ddad.denoiser import normalised, shape_of
+from ad_detectors.zoo.ddad.denoiser import shape_of
 
 BACKBONE = "wide_resnet101_2.tv_in1k"  # the published one; its weights are random here, which costs the same
 SEED = 0

@@ -17,6 +17,7 @@ from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
+from ad_detectors.pixels import normalised
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
@@ -183,25 +184,15 @@ def restored(shape: UNetShape, state: State, whose: str) -> Learner:
     return Learner(net, step, moments, {name: each.clone() for name, each in _below(state, EMA).items()})
 
 
-def predictor(net: UNet, device: torch.device, mixed: bool) -> Predict:
+def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> Predict:
     """Return a network in eval mode as a function, in mixed precision where that is wanted."""
     net.eval()
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
-        with mixed_precision(device, mixed):
+        with mixed_precision(device, mixed, on_cpu=on_cpu):
             return net(x, t).float()  # type: ignore[no-any-return]
 
     return predict
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in -1..1."""
-    return images.float() / 127.5 - 1.0
-
-
-def shown_again(pictures: Tensor) -> Tensor:
-    """Return pictures in about -1..1 as uint8 on the CPU, what lies beyond being cut off."""
-    return ((pictures + 1.0) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
 def _below(state: State, prefix: str) -> dict[str, Tensor]:

@@ -14,12 +14,12 @@ from ad_detectors.api import FitContext, Images
 from ad_detectors.data.loading import Batches
 from ad_detectors.device import reading_threads
 from ad_detectors.errors import StateError
+from ad_detectors.nets import moments
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
 
 TRAINING = "training/"  # keys that are of no use once training has ended
-MOMENTS = ("exp_avg", "exp_avg_sq")
 Update = Callable[[Tensor, int], Mapping[str, float]]  # (uint8 batch, step from 0 on) -> losses
 
 
@@ -106,7 +106,7 @@ class Learner:
     def state(self) -> State:
         """Return the weights as "<net>/<tensor>", and what training needs to go on while it is unfinished."""
         kept: dict[str, Tensor | int] = {
-            f"{name}/{key}": _copied(tensor)
+            f"{name}/{key}": moments.copied(tensor)
             for name, net in self.nets.items()
             for key, tensor in net.state_dict().items()
         }
@@ -114,7 +114,7 @@ class Learner:
             return kept
         kept[f"{TRAINING}step"] = self.step
         found = self._remembered() if self.optimisers else self._moments
-        return kept | {f"{TRAINING}{key}": _copied(tensor) for key, tensor in found.items()}
+        return kept | {f"{TRAINING}{key}": moments.copied(tensor) for key, tensor in found.items()}
 
     def restore(self, state: State, what: str) -> None:
         """Take over a state; raise StateError, which calls it `what`, if it is of other networks."""
@@ -142,41 +142,17 @@ class Learner:
 
     def _remembered(self) -> dict[str, Tensor]:
         return {
-            f"{name}/{kind}/{key}": self.optimisers[name].state[parameter][kind]
+            f"{name}/{key}": tensor
             for name, net in self.nets.items()
-            for key, parameter in net.named_parameters()
-            for kind in MOMENTS
+            for key, tensor in moments.of(self.optimisers[name], net).items()
         }
 
     def _give_back(self) -> None:
         for name, net in self.nets.items():
-            for key, parameter in net.named_parameters():
-                moments = {kind: self._fitting(f"{name}/{kind}/{key}", parameter) for kind in MOMENTS}
-                count = torch.tensor(float(self.step))
-                self.optimisers[name].state[parameter] = {"step": count, **moments}
+            moments.give_back(self.optimisers[name], net, self.step, self._moments, f"{name}/")
         self._moments = {}
-
-    def _fitting(self, key: str, parameter: Tensor) -> Tensor:
-        value = self._moments.get(key)
-        if value is None or value.shape != parameter.shape:
-            raise StateError(f"this state is of step {self.step} but lacks {TRAINING}{key}")
-        return torch.empty_like(parameter).copy_(value).detach()
 
 
 def below(state: State, prefix: str) -> State:
     """Return the part of a state under a prefix, without it."""
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Return uint8 images, or float ones in 0..255, as float32 in -1..1."""
-    return images.float() / 127.5 - 1.0
-
-
-def shown(pictures: Tensor) -> Tensor:
-    """Return pictures in about -1..1 as uint8 on the CPU, what lies beyond being cut off."""
-    return ((pictures + 1.0) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8)
-
-
-def _copied(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True).contiguous()

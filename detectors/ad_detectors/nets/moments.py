@@ -24,11 +24,17 @@ def of(optimiser: torch.optim.Optimizer, net: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def give_back(optimiser: torch.optim.Optimizer, net: nn.Module, step: int, moments: State) -> None:
-    """Put moments back into a fresh optimiser as of this step; raise StateError if one is missing."""
+def give_back(
+    optimiser: torch.optim.Optimizer, net: nn.Module, step: int, moments: State, whose: str = ""
+) -> None:
+    """Put moments back into a fresh optimiser as of this step; raise StateError if one is missing.
+
+    Their keys in `moments` begin with `whose`.
+    """
+    fused = bool(optimiser.defaults.get("fused"))  # only then is the count where the parameter is
     for name, parameter in net.named_parameters():
-        remembered = {kind: _fitting(f"{kind}/{name}", moments, parameter, step) for kind in KINDS}
-        count = torch.tensor(float(step), device=parameter.device)
+        remembered = {kind: _fitting(f"{whose}{kind}/{name}", moments, parameter, step) for kind in KINDS}
+        count = torch.tensor(float(step), device=parameter.device if fused else "cpu")
         optimiser.state[parameter] = {"step": count, **remembered}
 
 

@@ -11,10 +11,11 @@ import torch
 
 from ad_detectors import device
 from ad_detectors.config import build
+from ad_detectors.diffusion import learning
 from ad_detectors.fitting import ContextCore, run_fit
 from ad_detectors.nets.unet import UNet
 from ad_detectors.testing import MemoryImages, pictures
-from ad_detectors.zoo.ddad import denoiser, scoring
+from ad_detectors.zoo.ddad import denoiser
 from ad_detectors.zoo.ddad.config import PRESETS, Config
 from ad_detectors.zoo.ddad.detector import DDAD
 
@@ -54,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         return nullcontext()
 
     monkeypatch.setattr(denoiser, "mixed_precision", note)
-    monkeypatch.setattr(scoring, "mixed_precision", note)
+    monkeypatch.setattr(learning, "mixed_precision", note)
     return wanted
 
 

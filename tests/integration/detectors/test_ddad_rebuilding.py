@@ -4,9 +4,9 @@ import torch
 
 from ad_detectors.fitting import run_fit
 from ad_detectors.maps import blurred
+from ad_detectors.pixels import normalised
 from ad_detectors.testing import MemoryImages, WatchedContext, pictures, with_defect
 from ad_detectors.zoo.ddad.config import PRESETS, Config
-from ad_detectors.zoo.ddad.denoiser import normalised
 from ad_detectors.zoo.ddad.detector import DDAD
 from ad_detectors.zoo.ddad.distance import pixel_distance
 

@@ -7,7 +7,7 @@ import torch
 
 from ad_detectors.config import build
 from ad_detectors.errors import ConfigError
-from ad_detectors.nets.learner import normalised
+from ad_detectors.pixels import normalised
 from ad_detectors.testing import pictures
 from ad_detectors.zoo.autoencoder.config import Config
 from ad_detectors.zoo.autoencoder.network import AutoencoderNet, distance, loss_of

@@ -24,7 +24,7 @@ from ad_detectors.diffusion.conditioned import Trajectory, reconstruct
 from ad_detectors.diffusion.training import loss_at
 from ad_detectors.metrics.published import pro_compat
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
-from ad_detectors.zoo.ddad.denoiser import normalised
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scoring import batch_weight, published_maps
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ad_detectors.errors import StateError
 from ad_detectors.local import LocalContext
-from ad_detectors.nets.learner import Adam, Learner, below, built, normalised, shown
+from ad_detectors.nets.learner import Adam, Learner, below, built
+from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.testing import MemoryImages, pictures
 
 
@@ -86,4 +87,4 @@ def test_a_state_without_its_moments_is_refused_when_training_goes_on() -> None:
 
 def test_pictures_survive_the_way_to_a_network_and_back() -> None:
     images = pictures(2, 16)
-    assert torch.equal(shown(normalised(images)), images)
+    assert torch.equal(shown_again(normalised(images)), images)

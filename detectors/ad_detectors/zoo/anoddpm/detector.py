@@ -16,6 +16,7 @@ from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import blurred, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
+from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anoddpm.config import NO_EXPORT
 from ad_detectors.zoo.anoddpm.config import Config as AnoDDPMConfig
 from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
@@ -133,7 +134,7 @@ class AnoDDPM(Detector):
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:
         _, rebuilt = self._compared(to_model_size(images, self.config.image_size))
-        return (to_size(learning.shown_again(rebuilt), *images.shape[-2:]),)
+        return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 
     def _compared(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the squared error (B, S, S) and the reconstruction (B, 3, S, S), means over repeats."""
@@ -141,7 +142,7 @@ class AnoDDPM(Detector):
             raise StateError("this anoddpm has not been fitted; fit it or restore a fitted state first")
         generators = [determinism.image_generator(self._seed, image) for image in images]
         predict = learning.predictor(self._learner.net, self._device, self._mixed)
-        shown = learning.normalised(images.to(self._device))
+        shown = normalised(images.to(self._device))
         errors, pictures = torch.zeros_like(shown[:, 0]), torch.zeros_like(shown)
         for _ in range(self.config.repeats):
             rebuilt = self._rebuilt(predict, shown, generators)

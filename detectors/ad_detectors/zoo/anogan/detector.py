@@ -11,7 +11,8 @@ from ad_detectors import determinism
 from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import blurred, stretched, to_model_size, to_size
-from ad_detectors.nets.learner import Adam, Learner, below, normalised, shown
+from ad_detectors.nets.learner import Adam, Learner, below
+from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anogan import training
 from ad_detectors.zoo.anogan.config import NO_EXPORT
 from ad_detectors.zoo.anogan.config import Config as AnoGANConfig
@@ -170,7 +171,7 @@ class AnoGAN(Detector):
 
     def _drawn(self, images: Tensor) -> tuple[Tensor]:
         _, found = self._nearest(images)
-        return (to_size(shown(found.pictures), *images.shape[-2:]),)
+        return (to_size(shown_again(found.pictures), *images.shape[-2:]),)
 
     def _fitted(self) -> tuple[Drawer, int]:
         learner, seed = self._adversaries, self._seed

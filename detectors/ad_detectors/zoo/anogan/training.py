@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ad_detectors import determinism
 from ad_detectors.api import FitContext
-from ad_detectors.nets.learner import Learner, built, normalised
+from ad_detectors.nets.learner import Learner, built
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.anogan.config import Config
 from ad_detectors.zoo.anogan.networks import Discriminator, Encoder, Generator
 

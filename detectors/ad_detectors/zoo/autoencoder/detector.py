@@ -13,7 +13,8 @@ from ad_detectors import determinism
 from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.errors import StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
-from ad_detectors.nets.learner import Adam, Learner, below, built, normalised, shown
+from ad_detectors.nets.learner import Adam, Learner, below, built
+from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.autoencoder.config import Config as AutoencoderConfig
 from ad_detectors.zoo.autoencoder.network import AutoencoderNet, Judge, loss_of
 
@@ -130,4 +131,4 @@ class Autoencoder(Detector):
         judge = self._judge()
         pixels = normalised(to_model_size(images, self.config.image_size).to(self._device))
         height, width = images.shape[-2:]
-        return (to_size(shown(judge.net(pixels)), height, width),)
+        return (to_size(shown_again(judge.net(pixels)), height, width),)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ad_detectors.maps import blurred
-from ad_detectors.nets.learner import normalised
 from ad_detectors.nets.ssim import ssim
+from ad_detectors.pixels import normalised
 
 
 class AutoencoderNet(nn.Module):

@@ -16,7 +16,8 @@ from ad_detectors.data.defects import spoil
 from ad_detectors.data.resizing import anomalous_of
 from ad_detectors.errors import DataError, StateError
 from ad_detectors.maps import stretched, to_model_size
-from ad_detectors.nets.learner import Adam, Learner, below, built, normalised
+from ad_detectors.nets.learner import Adam, Learner, below, built
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.cnn.config import Config as CNNConfig
 from ad_detectors.zoo.cnn.network import Classifier, Judge
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ad_detectors.maps import blurred, stretched
-from ad_detectors.nets.learner import normalised
+from ad_detectors.pixels import normalised
 
 
 class Classifier(nn.Module):

@@ -23,8 +23,8 @@ from ad_detectors.diffusion.conditioned import Trajectory, reconstruct
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.ddad.config import NO_BACKBONE, Config
-from ad_detectors.zoo.ddad.denoiser import normalised
 
 if TYPE_CHECKING:
     from ad_detectors.api import State

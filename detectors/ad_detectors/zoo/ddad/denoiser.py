@@ -18,6 +18,7 @@ from ad_detectors.diffusion.training import drawn, loss_at
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
+from ad_detectors.pixels import normalised
 from ad_detectors.ranks import share
 from ad_detectors.zoo.ddad.config import Config
 
@@ -167,11 +168,6 @@ def restored(config: Config, state: State) -> Denoiser:
     moments = {k.removeprefix("training/"): v for k, v in state.items() if k.startswith("training/")}
     moments.pop("step", None)
     return Denoiser(net, step, moments)
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 in -1..1."""
-    return images.float() / 127.5 - 1.0
 
 
 def shape_of(config: Config) -> UNetShape:

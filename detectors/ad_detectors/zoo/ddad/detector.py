@@ -12,8 +12,10 @@ from ad_detectors import determinism
 from ad_detectors.api import Detector, FitContext, Images, Scores
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
+from ad_detectors.diffusion.learning import predictor
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
+from ad_detectors.pixels import shown_again
 from ad_detectors.zoo.ddad import adaptation as adapting
 from ad_detectors.zoo.ddad import denoiser as denoising
 from ad_detectors.zoo.ddad import scale, scoring
@@ -162,7 +164,7 @@ class DDAD(Detector):
             ctx.report(self._reported, of=of, **{"train/adaptation_loss": loss})
 
         self.to(ctx.device)
-        predict = scoring.predictor(self._denoiser.net, ctx.device, ctx.autocast)
+        predict = predictor(self._denoiser.net, ctx.device, ctx.autocast)
         adaptation.train(config, predict, data, ctx, report, self.batch_divisor)
         adaptation.finish(config)
 
@@ -217,7 +219,7 @@ class DDAD(Detector):
 
     def _rebuilt(self, images: Tensor) -> tuple[Tensor]:
         _, rebuilt = scoring.compared(self._fitted(), self.config, self._resized(images))
-        return (to_size(scoring.shown_again(rebuilt), *images.shape[-2:]),)
+        return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 
     def _fitted(self) -> scoring.Fitted:
         if self._denoiser is None or self._seed is None or self._adaptation is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from ad_detectors import determinism
 from ad_detectors.backbones import features
+from ad_detectors.diffusion import importing
 from ad_detectors.errors import ConfigError, StateError
 from ad_detectors.nets.unet import empty_unet
 from ad_detectors.zoo.ddad import adaptation
@@ -29,14 +29,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a published file under their bare names; raise StateError naming the file."""
     if not path.is_file():
         raise StateError(f"there is no file {path}; name a checkpoint of the published code")
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has many errors of its own for a broken or foreign file
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StateError(f"{path} cannot be read as tensors: {first}") from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise StateError(f"{path} holds no state dict of tensors; name a checkpoint of the published code")
-    return {str(name).removeprefix(WRAPPED): tensor for name, tensor in found.items()}
+    return {name.removeprefix(WRAPPED): tensor for name, tensor in importing.read(path).items()}
 
 
 def width(unet: Mapping[str, Tensor]) -> dict[str, int]:

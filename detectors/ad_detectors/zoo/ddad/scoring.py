@@ -10,14 +10,13 @@ from torch import Tensor
 
 from ad_detectors import determinism
 from ad_detectors.backbones.features import FeatureExtractor
-from ad_detectors.device import mixed_precision
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, noise_of, reconstruct
-from ad_detectors.diffusion.training import Predict
+from ad_detectors.diffusion.learning import predictor
 from ad_detectors.maps import blurred
 from ad_detectors.nets.unet import UNet
+from ad_detectors.pixels import normalised
 from ad_detectors.zoo.ddad.config import Config
-from ad_detectors.zoo.ddad.denoiser import normalised
 from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scale import LEAST_PIXEL_DISTANCE
 
@@ -31,17 +30,6 @@ class Fitted:
     seed: int  # from which the noise is drawn
     device: torch.device
     mixed: bool  # whether the U-Net may compute in bfloat16 on CUDA
-
-
-def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> Predict:
-    """Return the network in eval mode as a function, in mixed precision where that is wanted."""
-    net.eval()
-
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        with mixed_precision(device, mixed, on_cpu=on_cpu):
-            return net(x, t).float()  # type: ignore[no-any-return]
-
-    return predict
 
 
 def distances(fitted: Fitted, config: Config, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,11 +49,6 @@ def compared(fitted: Fitted, config: Config, images: Tensor) -> tuple[Tensor, Te
     trajectory = Trajectory(w=config.w, noise_step=config.noise_step, skip=config.skip, eta=config.eta)
     predict = predictor(fitted.net, fitted.device, fitted.mixed, on_cpu=config.score_bfloat16)
     return shown, reconstruct(predict, shown, shown, schedule.linear(), trajectory, noise)
-
-
-def shown_again(pictures: Tensor) -> Tensor:
-    """Return pictures in about -1..1 as uint8 on the CPU, what lies beyond being cut off."""
-    return ((pictures + 1.0) * 127.5).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
 def own_maps(pixel: Tensor, feature: Tensor, weight: float, sigma: float) -> tuple[Tensor, Tensor]:

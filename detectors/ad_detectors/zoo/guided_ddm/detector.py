@@ -17,6 +17,7 @@ from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
 from ad_detectors.nets import unet_keys
 from ad_detectors.nets.unet import UNetShape
+from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.guided_ddm import rebuilding
 from ad_detectors.zoo.guided_ddm.config import NO_EXPORT, NO_WEIGHTS, SOURCE
 from ad_detectors.zoo.guided_ddm.config import Config as GuidedConfig
@@ -131,7 +132,7 @@ class GuidedDDM(Detector):
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:
         _, pictures = self._rebuilt(images)
-        mean = learning.shown_again(pictures.mean(0, keepdim=True))
+        mean = shown_again(pictures.mean(0, keepdim=True))
         return (to_size(mean, *images.shape[-2:]),)
 
     def _rebuilt(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,8 +141,8 @@ class GuidedDDM(Detector):
             raise StateError("this guided_ddm has not been fitted; fit it or restore a fitted state first")
         (image,) = to_model_size(images, self.config.image_size)
         generator = determinism.image_generator(self._seed, image)
-        normalised = learning.normalised(image[None].to(self._device))
-        (shown,) = rebuilding.stretched(normalised, self.config.stretch)
+        pixels = normalised(image[None].to(self._device))
+        (shown,) = rebuilding.stretched(pixels, self.config.stretch)
         predict = learning.predictor(self._learner.net, self._device, self._mixed)
         together = max(rebuilding.LEAST_TOGETHER, -(-self.config.repeats // self.batch_divisor))
         return shown, rebuilding.rebuilt(predict, shown, generator, self.config, together)
