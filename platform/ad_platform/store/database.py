@@ -25,7 +25,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Executable)
 
 _CROWDED = 1 << 20  # bytes left, too few for SQLite's own files
-_KEPT = 256  # statements that are dear to build, at most
+_STATEMENTS = 256  # statements that are dear to build, at most
 _TRIES = 5  # against deadlocks, which PostgreSQL ends by failing one side
 
 
@@ -64,9 +64,14 @@ class Transaction:
     """What a method of the store does its work with."""
 
     def __init__(
-        self, connection: Connection, backend: Backend, clock: Clock, kept: dict[Hashable, Executable] | None
+        self,
+        connection: Connection,
+        backend: Backend,
+        clock: Clock,
+        statements: dict[Hashable, Executable] | None,
     ) -> None:
-        self._connection, self._backend, self._clock, self._kept = connection, backend, clock, kept
+        self._connection, self._backend, self._clock = connection, backend, clock
+        self._statements = statements
 
     @property
     def now(self) -> ColumnElement[float]:
@@ -78,13 +83,13 @@ class Transaction:
 
         It may hold the clock, but of what differs between two runs with one key only bound parameters.
         """
-        if self._kept is None:
+        if self._statements is None:
             return build()
-        found = self._kept.get(key)
+        found = self._statements.get(key)
         if found is None:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            found = self._kept[key] = build()
+            if len(self._statements) >= _STATEMENTS:
+                self._statements.clear()
+            found = self._statements[key] = build()
         return cast("S", found)
 
     def insert(self, table: Table) -> "SqliteInsert | PostgresInsert":
@@ -119,7 +124,7 @@ class Database:
         self._lock = threading.Lock()
         self._inherited: list[Pool] = []
         # A clock of a test's own is a number, which must not be kept in a statement.
-        self._kept: dict[Hashable, Executable] | None = {} if clock is None else None
+        self._statements: dict[Hashable, Executable] | None = {} if clock is None else None
 
     @property
     def where(self) -> str:
@@ -178,7 +183,7 @@ class Database:
         with self._own().connect() as plain:
             connection = self._backend.writing(plain) if write else plain
             with connection.begin():
-                return work(Transaction(connection, self._backend, self._clock, self._kept))
+                return work(Transaction(connection, self._backend, self._clock, self._statements))
 
     def _own(self) -> Engine:
         """Return the engine, with a pool of this process's own."""
