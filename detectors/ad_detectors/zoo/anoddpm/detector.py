@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise
+from ad_detectors.diffusion.detecting import DenoisingDetector
 from ad_detectors.diffusion.strides import strided
 from ad_detectors.diffusion.training import Predict
-from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import blurred, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
@@ -21,13 +19,10 @@ from ad_detectors.zoo.anoddpm.config import NO_EXPORT
 from ad_detectors.zoo.anoddpm.config import Config as AnoDDPMConfig
 from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
 
-if TYPE_CHECKING:
-    from ad_detectors.api import State
-
 TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
 
 
-class AnoDDPM(Detector):
+class AnoDDPM(DenoisingDetector):
     """AnoDDPM with simplex noise.
 
     Differs from the published code where that cannot do what it says: batches may hold more than one image,
@@ -36,25 +31,9 @@ class AnoDDPM(Detector):
     """
 
     Config = AnoDDPMConfig
-    divides = True
+    name = "anoddpm"
+    no_export = NO_EXPORT
     config: AnoDDPMConfig
-
-    def __init__(self, config: AnoDDPMConfig) -> None:
-        super().__init__(config)
-        self._device = torch.device("cpu")
-        self._learner: learning.Learner | None = None
-        self._seed: int | None = None  # from which the noise of scoring is drawn
-        self._mixed = False  # whether the fit was in mixed precision: then so is scoring
-
-    def fit(self, data: Images, ctx: FitContext) -> None:
-        """Train the denoiser; the rest is scoring."""
-        self._device = ctx.device
-        if ctx.begin("denoiser"):
-            self._train(data, ctx)
-            ctx.end("denoiser")
-        if ctx.begin("score"):
-            self._seed, self._mixed = determinism.derive(ctx.seed, "score"), ctx.autocast
-            ctx.end("score")
 
     def score(self, images: Tensor) -> Scores:
         """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
@@ -68,41 +47,10 @@ class AnoDDPM(Detector):
             (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
         return rebuilt
 
-    def export_module(self) -> nn.Module:
-        """Raise NotExportable: the noise of a score cannot be drawn in a graph."""
-        raise NotExportable(NO_EXPORT)
+    def _shape(self) -> UNetShape:
+        return shape_of(self.config)
 
-    def state(self) -> State:
-        """Return the stages that are there, each under its name."""
-        kept: dict[str, Tensor | int | float | str | bool] = {}
-        if self._learner is not None:
-            kept |= {f"denoiser/{key}": value for key, value in self._learner.state().items()}
-        if self._seed is not None:
-            kept |= {"score/seed": self._seed, "score/mixed": self._mixed}
-        return kept
-
-    def restore(self, state: State) -> None:
-        """Take over the stages that are in the state and leave the others as they are."""
-        unknown = [key for key in state if not key.startswith(("denoiser/", "score/"))]
-        if unknown or not state:
-            raise StateError(f"'{unknown[0] if unknown else 'nothing'}' is no part of an anoddpm state")
-        own = {k.removeprefix("denoiser/"): v for k, v in state.items() if k.startswith("denoiser/")}
-        if own:
-            self._learner = learning.restored(shape_of(self.config), own, "anoddpm's denoiser")
-        if any(key.startswith("score/") for key in state):
-            seed = state.get("score/seed")
-            if not isinstance(seed, int):
-                raise StateError("this state lacks score/seed; it is no anoddpm state")
-            self._seed, self._mixed = seed, state.get("score/mixed") is True
-        self.to(self._device)
-
-    def to(self, device: torch.device) -> None:
-        """Move the network to a device."""
-        self._device = device
-        if self._learner is not None:
-            self._learner.net.move(device)
-
-    def _train(self, data: Images, ctx: FitContext) -> None:
+    def _prepare(self, data: Images, ctx: FitContext) -> None:
         config = self.config
         if self._learner is None or not self._learner.unfinished:
             self._learner = learning.fresh(shape_of(config), ctx.seed)
@@ -138,10 +86,8 @@ class AnoDDPM(Detector):
 
     def _compared(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the squared error (B, S, S) and the reconstruction (B, 3, S, S), means over repeats."""
-        if self._learner is None or self._learner.unfinished or self._seed is None:
-            raise StateError("this anoddpm has not been fitted; fit it or restore a fitted state first")
-        generators = [determinism.image_generator(self._seed, image) for image in images]
-        predict = learning.predictor(self._learner.net, self._device, self._mixed)
+        predict, seed = self._fitted()
+        generators = [determinism.image_generator(seed, image) for image in images]
         shown = normalised(images.to(self._device))
         errors, pictures = torch.zeros_like(shown[:, 0]), torch.zeros_like(shown)
         for _ in range(self.config.repeats):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.diffusion import importing, learning
+from ad_detectors.diffusion.detecting import DenoisingDetector
 from ad_detectors.diffusion.schedule import linear
 from ad_detectors.diffusion.training import Predict
-from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
 from ad_detectors.nets import unet_keys
 from ad_detectors.nets.unet import UNetShape
@@ -22,11 +20,8 @@ from ad_detectors.zoo.guided_ddm import rebuilding
 from ad_detectors.zoo.guided_ddm.config import NO_EXPORT, NO_WEIGHTS, SOURCE
 from ad_detectors.zoo.guided_ddm.config import Config as GuidedConfig
 
-if TYPE_CHECKING:
-    from ad_detectors.api import State
 
-
-class GuidedDDM(Detector):
+class GuidedDDM(DenoisingDetector):
     """Reconstructions by guided-diffusion's unconditional ImageNet model.
 
     Differs from the published proof of concept by scores that depend on the image alone, by reconstructions
@@ -34,25 +29,9 @@ class GuidedDDM(Detector):
     """
 
     Config = GuidedConfig
-    divides = True
+    name = "guided_ddm"
+    no_export = NO_EXPORT
     config: GuidedConfig
-
-    def __init__(self, config: GuidedConfig) -> None:
-        super().__init__(config)
-        self._device = torch.device("cpu")
-        self._learner: learning.Learner | None = None
-        self._seed: int | None = None  # from which the noise of scoring is drawn
-        self._mixed = False  # whether the fit was in mixed precision: then so is scoring
-
-    def fit(self, data: Images, ctx: FitContext) -> None:
-        """Load the weights, and train them on the normal images if `steps` says so."""
-        self._device = ctx.device
-        if ctx.begin("denoiser"):
-            self._prepare(data, ctx)
-            ctx.end("denoiser")
-        if ctx.begin("score"):
-            self._seed, self._mixed = determinism.derive(ctx.seed, "score"), ctx.autocast
-            ctx.end("score")
 
     def score(self, images: Tensor) -> Scores:
         """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
@@ -67,39 +46,8 @@ class GuidedDDM(Detector):
             (rebuilt,) = determinism.microbatched(self._shown, images, size=1)
         return rebuilt
 
-    def export_module(self) -> nn.Module:
-        """Raise NotExportable: the noise of a score cannot be drawn in a graph."""
-        raise NotExportable(NO_EXPORT)
-
-    def state(self) -> State:
-        """Return the stages that are there, each under its name."""
-        kept: dict[str, Tensor | int | float | str | bool] = {}
-        if self._learner is not None:
-            kept |= {f"denoiser/{key}": value for key, value in self._learner.state().items()}
-        if self._seed is not None:
-            kept |= {"score/seed": self._seed, "score/mixed": self._mixed}
-        return kept
-
-    def restore(self, state: State) -> None:
-        """Take over the stages that are in the state and leave the others as they are."""
-        unknown = [key for key in state if not key.startswith(("denoiser/", "score/"))]
-        if unknown or not state:
-            raise StateError(f"'{unknown[0] if unknown else 'nothing'}' is no part of a guided_ddm state")
-        own = {k.removeprefix("denoiser/"): v for k, v in state.items() if k.startswith("denoiser/")}
-        if own:
-            self._learner = learning.restored(shape_of(self.config), own, "guided_ddm's denoiser")
-        if any(key.startswith("score/") for key in state):
-            seed = state.get("score/seed")
-            if not isinstance(seed, int):
-                raise StateError("this state lacks score/seed; it is no guided_ddm state")
-            self._seed, self._mixed = seed, state.get("score/mixed") is True
-        self.to(self._device)
-
-    def to(self, device: torch.device) -> None:
-        """Move the network to a device."""
-        self._device = device
-        if self._learner is not None:
-            self._learner.net.move(device)
+    def _shape(self) -> UNetShape:
+        return shape_of(self.config)
 
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         config = self.config
@@ -137,13 +85,11 @@ class GuidedDDM(Detector):
 
     def _rebuilt(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the model is shown (3, S, S) of one image, and its reconstructions (N, 3, S, S)."""
-        if self._learner is None or self._learner.unfinished or self._seed is None:
-            raise StateError("this guided_ddm has not been fitted; fit it or restore a fitted state first")
+        predict, seed = self._fitted()
         (image,) = to_model_size(images, self.config.image_size)
-        generator = determinism.image_generator(self._seed, image)
+        generator = determinism.image_generator(seed, image)
         pixels = normalised(image[None].to(self._device))
         (shown,) = rebuilding.stretched(pixels, self.config.stretch)
-        predict = learning.predictor(self._learner.net, self._device, self._mixed)
         together = max(rebuilding.LEAST_TOGETHER, -(-self.config.repeats // self.batch_divisor))
         return shown, rebuilding.rebuilt(predict, shown, generator, self.config, together)
 

@@ -1,0 +1,92 @@
+"""What detectors have in common that are one denoiser: its training, its state, and where it computes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ad_detectors import determinism
+from ad_detectors.api import Detector, FitContext, Images
+from ad_detectors.diffusion import learning
+from ad_detectors.errors import NotExportable, StateError
+from ad_detectors.nets.unet import UNetShape
+
+if TYPE_CHECKING:
+    from ad_detectors.api import State
+    from ad_detectors.diffusion.training import Predict
+
+
+class DenoisingDetector(Detector):
+    """A detector of two stages: "denoiser", which is learnt or loaded, and "score", which draws noise."""
+
+    divides = True
+    name: ClassVar[str]  # as it is registered, for messages
+    no_export: ClassVar[str]  # why there is no model file for other programs
+
+    def __init__(self, config: object) -> None:
+        super().__init__(config)
+        self._device = torch.device("cpu")
+        self._learner: learning.Learner | None = None
+        self._seed: int | None = None  # from which the noise of scoring is drawn
+        self._mixed = False  # whether the fit was in mixed precision: then so is scoring
+
+    @abstractmethod
+    def _shape(self) -> UNetShape:
+        """Return what decides the tensors of this config's U-Net."""
+
+    @abstractmethod
+    def _prepare(self, data: Images, ctx: FitContext) -> None:
+        """Train or load the denoiser, going on from `_learner` if that is unfinished."""
+
+    def fit(self, data: Images, ctx: FitContext) -> None:
+        """Learn the denoiser, or load it; the rest is scoring."""
+        self._device = ctx.device
+        if ctx.begin("denoiser"):
+            self._prepare(data, ctx)
+            ctx.end("denoiser")
+        if ctx.begin("score"):
+            self._seed, self._mixed = determinism.derive(ctx.seed, "score"), ctx.autocast
+            ctx.end("score")
+
+    def export_module(self) -> nn.Module:
+        """Raise NotExportable: the noise of a score cannot be drawn in a graph."""
+        raise NotExportable(self.no_export)
+
+    def state(self) -> State:
+        """Return the stages that are there, each under its name."""
+        kept: dict[str, Tensor | int | float | str | bool] = {}
+        if self._learner is not None:
+            kept |= {f"denoiser/{key}": value for key, value in self._learner.state().items()}
+        if self._seed is not None:
+            kept |= {"score/seed": self._seed, "score/mixed": self._mixed}
+        return kept
+
+    def restore(self, state: State) -> None:
+        """Take over the stages that are in the state and leave the others as they are."""
+        unknown = [key for key in state if not key.startswith(("denoiser/", "score/"))]
+        if unknown or not state:
+            raise StateError(f"'{unknown[0] if unknown else 'nothing'}' is no part of a state of {self.name}")
+        own = {k.removeprefix("denoiser/"): v for k, v in state.items() if k.startswith("denoiser/")}
+        if own:
+            self._learner = learning.restored(self._shape(), own, f"{self.name}'s denoiser")
+        if any(key.startswith("score/") for key in state):
+            seed = state.get("score/seed")
+            if not isinstance(seed, int):
+                raise StateError(f"this state lacks score/seed; it is no state of {self.name}")
+            self._seed, self._mixed = seed, state.get("score/mixed") is True
+        self.to(self._device)
+
+    def to(self, device: torch.device) -> None:
+        """Move the network to a device."""
+        self._device = device
+        if self._learner is not None:
+            self._learner.net.move(device)
+
+    def _fitted(self) -> tuple[Predict, int]:
+        """Return the denoiser as a function, and the seed of scoring; raise StateError before a fit."""
+        if self._learner is None or self._learner.unfinished or self._seed is None:
+            raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
+        return learning.predictor(self._learner.net, self._device, self._mixed), self._seed
