@@ -33,9 +33,9 @@ def stretched(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 def image_scores(maps: Tensor, kind: str) -> Tensor:  # (B,)
-    """Return the score of each map (B, H, W): its largest value, mean, or "top", the mean of the largest.
+    """Return of each map (B, H, W) the largest value, the mean, or the mean of the largest hundredth.
 
-    These are a hundredth of all. Each image's sum is its own, so its rounding does not depend on the batch.
+    These are "max", "mean" and "top". Each map is summed alone, so its rounding does not depend on the batch.
     """
     if kind == "max":
         return maps.amax(dim=(1, 2))

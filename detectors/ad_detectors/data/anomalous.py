@@ -28,7 +28,7 @@ class Anomalies:
     def beside(self, normal: Tensor, step: int) -> Tensor:
         """Return as many anomalous pictures as there are normal ones (B, 3, H, W), uint8 on the CPU.
 
-        They follow from the seed, the step and the normal pictures alone. Made up ones are the first of those.
+        They follow from the seed, the step and the normal pictures alone; made up ones come first.
         """
         made = {"both": len(normal) // 2, "synthetic": len(normal)}.get(self._labels, 0)
         if self._labelled is None:

@@ -45,7 +45,7 @@ class DenoisingDetector(Detector):
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         """Train or load the denoiser, going on from `_learner` if that is unfinished."""
 
-    def _fit_between(self, data: Images, ctx: FitContext) -> None:  # noqa: B027
+    def _fit_between(self, data: Images, ctx: FitContext) -> None:
         """Fit what stages there are between "denoiser" and "score"."""
 
     def fit(self, data: Images, ctx: FitContext) -> None:

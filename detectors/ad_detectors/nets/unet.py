@@ -137,7 +137,7 @@ class UNetEncoder(nn.Module):
     def encoded(
         self, x: Tensor, t: Tensor, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return what the middle makes of x (B, C, H, W) at t (B,), the embedding, and all that was on the way.
+        """Return what the middle makes of x (B, C, H, W) at t (B,), the embedding, and what was on the way.
 
         `given` are classes (B,), or conditions (B, N), where the shape has some; it is an error to leave
         them out.
@@ -254,14 +254,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedded: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return (B, width, H', W') of x with the skip's channels; `embedded` has passed its SiLU already."""
-        passed, hidden = remade(self._enter, x, skip)
+        passed, hidden = remade(self.training, self._enter, x, skip)
         timed = self.embed_layers[1](embedded)[:, :, None, None]
         if not self.scale_shift:
             hidden, timed = hidden + timed, None
         module = cast("nn.Dropout", self.out_layers[2])
         drops = module.training and module.p > 0.0
         kept = kept_at_random(hidden.shape, module.p, hidden.device) if drops else None
-        return passed + remade(self._leave, hidden, kept, timed)
+        return passed + remade(self.training, self._leave, hidden, kept, timed)
 
     def _enter(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
         joined = x if skip is None else torch.cat([x, skip], dim=1)
@@ -325,7 +325,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what attention adds."""
-        return remade(self._attend, x)
+        return remade(self.training, self._attend, x)
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -340,13 +340,13 @@ class AttentionBlock(nn.Module):
         return x + added.permute(0, 3, 1, 2)
 
 
-def remade(layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
+def remade(training: bool, layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
     """Apply layers that end with a product; in training keep their inputs, and nothing in between.
 
     What lies between is cheap beside a convolution, and is computed again when gradients are: it stops before
     the last product, whose own result nobody needs. The smallest maps take little memory, so they are kept.
     """
-    if not torch.is_grad_enabled() or x.shape[-2] * x.shape[-1] < REMADE:
+    if not (training and torch.is_grad_enabled()) or x.shape[-2] * x.shape[-1] < REMADE:
         return layers(x, *others)
     return checkpoint(layers, x, *others, use_reentrant=False, preserve_rng_state=False)
 

@@ -49,7 +49,8 @@ class AttentionPool(nn.Module):
         places = x.flatten(2)
         places = torch.cat([places.mean(dim=2, keepdim=True), places], dim=2) + self.positional_embedding
         rows = F.linear(places.transpose(1, 2), self.qkv_proj.weight[:, :, 0], self.qkv_proj.bias)
-        q, k, v = rows.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, HW + 1, ch)
+        split = rows.reshape(len(x), rows.shape[1], 3, self.heads, -1)
+        q, k, v = split.permute(2, 0, 3, 1, 4)  # each (B, heads, HW + 1, ch)
         # Only what the mean asks is wanted.
         mixed = F.scaled_dot_product_attention(q[:, :, :1], k, v).flatten(1)
         return F.linear(mixed, self.c_proj.weight[:, :, 0], self.c_proj.bias)

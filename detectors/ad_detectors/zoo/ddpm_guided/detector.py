@@ -155,7 +155,7 @@ class DDPMGuided(DenoisingDetector):
             at = torch.zeros(len(images), dtype=torch.int64)
             noise = gaussian(generators, shown.shape[1:], self._device)(at)
             start = samplers.noised(shown, noise, SCHEDULE.of(at))
-            out, back = list(range(1, config.noise_step + 1)), config.noise_step - 2
+            out, back = [step + 1 for step in out], config.noise_step - 2
         x = encode(of_class(ANOMALOUS if config.encode_as == "anomalous" else NORMAL), start, out, WAY_OUT)
         towards_normal = guided(of_class(NORMAL), self._gradient, SCHEDULE)
         steps = [strided(back, config.skip)] * len(x)

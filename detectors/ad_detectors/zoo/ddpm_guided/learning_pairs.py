@@ -36,16 +36,20 @@ class Pairs:
 def drawn(
     images: Tensor, anomalies: Anomalies, levels: int, seed: int, step: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return for images (B, C, H, W) in -1..1 an anomalous one each, steps (B, 2) and noise (B, 2, C, H, W)."""
+    """Return for images (B, C, H, W) in -1..1 an anomalous one each, steps (B, 2), noise (B, 2, C, H, W)."""
     beside = normalised(anomalies.beside(shown_again(images), step))
     generator = determinism.generator(seed, "noise", step)
     t = torch.randint(levels, (len(images), 2), generator=generator)
     return beside, t, torch.randn(len(images), 2, *images.shape[1:], generator=generator)
 
 
-def paired(images: Tensor, beside: Tensor, t: Tensor, noise: Tensor, schedule: Schedule) -> Pairs:
+def paired(schedule: Schedule, images: Tensor, beside: Tensor, t: Tensor, noise: Tensor) -> Pairs:
     """Return what was drawn as noised images."""
-    clean, every_t, every_noise = torch.stack([images, beside], 1).flatten(0, 1), t.flatten(), noise.flatten(0, 1)
+    clean, every_t, every_noise = (
+        torch.stack([images, beside], 1).flatten(0, 1),
+        t.flatten(),
+        noise.flatten(0, 1),
+    )
     classes = torch.tensor([NORMAL, ANOMALOUS], device=images.device).repeat(len(images))
     return Pairs(samplers.noised(clean, every_noise, schedule.of(every_t)), every_t, classes, every_noise)
 
@@ -62,7 +66,7 @@ class NamingNoise:
 
     def losses(self, predict: PredictGiven, images: Tensor, *given: Tensor) -> Tensor:
         """Return the mean squared distance of predicted and true noise of each image and its companion."""
-        pairs = paired(images, *given, schedule=self.schedule)
+        pairs = paired(self.schedule, images, *given)
         found = predict(pairs.x, pairs.t, pairs.classes).float()
         return (found - pairs.noise).square().mean(dim=(1, 2, 3)).view(-1, 2).mean(1)
 
@@ -91,7 +95,7 @@ class NamingClasses:
         optimiser.zero_grad(set_to_none=True)
         right, levels = [], []
         for part in zip(*(each.to(self.ctx.device).chunk(self.divisor) for each in everything), strict=True):
-            pairs = paired(*part, schedule=self.schedule)
+            pairs = paired(self.schedule, *part)
             with mixed_precision(self.ctx.device, self.ctx.autocast):
                 logits = self.learner.nets["net"](pairs.x, pairs.t).float()
             partial = F.cross_entropy(logits, pairs.classes, reduction="sum") / (2 * len(images))
