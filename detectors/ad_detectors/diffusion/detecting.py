@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class DenoisingDetector(Detector):
     """A detector of two stages: "denoiser", which is learnt or loaded, and "score", which draws noise.
 
-    One with more between these names them in `parts`, and adds to `_fit_between`, `state` and `restore`.
+    One with more names them in `parts`, and adds to `_fit_before` or `_fit_between`, `state` and `restore`.
     """
 
     divides = True
@@ -45,18 +45,26 @@ class DenoisingDetector(Detector):
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         """Train or load the denoiser, going on from `_learner` if that is unfinished."""
 
+    def _fit_before(self, data: Images, ctx: FitContext) -> None:
+        """Fit what stages there are before "denoiser"."""
+
+    def _fit_scoring(self, data: Images, ctx: FitContext) -> None:
+        """Fit what scoring needs besides its seed, going on from restored state if there is some."""
+
     def _fit_between(self, data: Images, ctx: FitContext) -> None:
         """Fit what stages there are between "denoiser" and "score"."""
 
     def fit(self, data: Images, ctx: FitContext) -> None:
         """Learn the denoiser, or load it; the rest is scoring."""
         self._device = ctx.device
+        self._fit_before(data, ctx)
         if ctx.begin("denoiser"):
             self._prepare(data, ctx)
             ctx.end("denoiser")
         self._fit_between(data, ctx)
         if ctx.begin("score"):
             self._seed, self._mixed = determinism.derive(ctx.seed, "score"), ctx.autocast
+            self._fit_scoring(data, ctx)
             ctx.end("score")
 
     def export_module(self) -> nn.Module:
