@@ -84,17 +84,17 @@ def drawn_to(predict: Predict, shown: Tensor, extractor: FeatureExtractor, confi
     steps = respaced(config.noise_step, config.calls)
     alone = set(steps[len(steps) - int(LEFT_ALONE * len(steps)) :])
 
-    def far(x: Tensor, t: Tensor, shown: Tensor) -> Tensor:
+    wanted = _seen(extractor, shown, config)
+
+    def far(x: Tensor, t: Tensor, *wanted: Tensor) -> Tensor:
         clean = samplers.clean_estimate(x, predict(x, t), SCHEDULE.of(t))
-        return sum(
-            (a - b).square().flatten(1).mean(1)
-            for a, b in zip(_seen(extractor, clean, config), _seen(extractor, shown, config), strict=True)
-        ) + torch.zeros(len(x), device=x.device)
+        both = zip(_seen(extractor, clean, config), wanted, strict=True)
+        return torch.stack([(a - b).square().flatten(1).mean(1) for a, b in both]).sum(0)
 
     def nearer(x: Tensor, t: Tensor) -> Tensor:
         if int(t[0]) in alone:
             return torch.zeros_like(x)
-        up = gradients(far, x, t, shown)
+        up = gradients(far, x, t, *wanted)
         size = up.square().flatten(1).mean(1).sqrt().clamp(min=1e-12)
         return -config.grad_scale * up / size[:, None, None, None]
 
