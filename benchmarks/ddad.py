@@ -172,12 +172,12 @@ def _reconstruction(scene: sides.Scene, given: argparse.Namespace, cache: Path) 
         with torch.no_grad():
             return determinism.microbatched(rebuilt, shown)[0]
 
-    def theirs() -> torch.Tensor:
+    def theirs(*, same: bool = given.device == "cpu") -> torch.Tensor:
+        noise = sides.noise_for(images, scene.device) if same else lambda: torch.randn_like(shown)
         with torch.no_grad():
-            noise = sides.noise_for(images, scene.device)
             return plain.reconstructions(plain_net, shown, w=config.w, **way, noise=noise)[-1]
 
-    note = f"{sides.BATCH} images, 10 steps; {_apart(ours(mixed=False), theirs())}"
+    note = f"{sides.BATCH} images, 10 steps; {_apart(ours(mixed=False), theirs(same=True))}"
     measured = _by_turns(given.runs, ours, theirs)
     yield Line(what="reconstruction", ours=measured[0], other=measured[1], aim=1.4, note=note)
     if given.device == "cuda":
@@ -268,7 +268,9 @@ def _loading(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iter
 def _evaluation(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iterator[Line]:
     """Measure once: it takes minutes, so nothing shorter than that disturbs it."""
     net, backbone = sides.plain_net(scene).eval(), plain.Backbone(sides.torchvision_net().to(scene.device))
-    theirs, found = _timed(lambda: sides.evaluate_plain(scene, net, backbone))
+    found = sides.evaluate_plain(scene, net, backbone) if given.device == "cuda" else None
+    theirs, timed = _timed(lambda: sides.evaluate_plain(scene, net, backbone, same=found is None))
+    found = found or timed
     detector = sides.our_detector(scene, compat=False)
     cold, _ = _timed(lambda: sides.evaluate_ours(scene, detector, cache / "cold"))
     warm, _ = _timed(lambda: sides.evaluate_ours(scene, detector, cache / "cold"))

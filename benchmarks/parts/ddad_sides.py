@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,15 +48,20 @@ def make_sources(folder: Path, category: Path | None) -> None:
         category = folder / "drawn"
         screws.make(category, train=25, test_good=15, per_defect=5, size=256)
     opened = open_category(category)
-    for part, samples in (("train", opened.train), ("test", opened.test)):
-        for number in range(PICTURES):
-            # Spread over all, so that every kind of defect comes; with fewer than 100 some come again.
-            sample = samples[number * len(samples) // PICTURES]
-            kind = sample.defect if part == "test" and sample.defect else "good"
-            _enlarged(sample.path, folder / "large" / part / kind / f"{number:03}.png", "RGB")
-            if sample.mask is not None:
-                mask = folder / "large" / "ground_truth" / kind / f"{number:03}_mask.png"
-                _enlarged(sample.mask, mask, "L")
+    with ThreadPoolExecutor() as threads:
+        made = []
+        for part, samples in (("train", opened.train), ("test", opened.test)):
+            for number in range(PICTURES):
+                # Spread over all, so that every kind of defect comes; with fewer than 100 some come again.
+                sample = samples[number * len(samples) // PICTURES]
+                kind = sample.defect if part == "test" and sample.defect else "good"
+                large = folder / "large" / part / kind / f"{number:03}.png"
+                made.append(threads.submit(_enlarged, sample.path, large, "RGB"))
+                if sample.mask is not None:
+                    mask = folder / "large" / "ground_truth" / kind / f"{number:03}_mask.png"
+                    made.append(threads.submit(_enlarged, sample.mask, mask, "L"))
+        for each in made:
+            each.result()
 
 
 def _enlarged(source: Path, target: Path, mode: str) -> None:
@@ -227,8 +233,8 @@ def evaluate_ours(scene: Scene, detector: Detector, cache: Path) -> Evaluation:
     return evaluate(detector, scene.test(cache))
 
 
-def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module) -> plain.Found:
-    """Score them as published, under the noise that ours meets."""
+def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module, *, same: bool = True) -> plain.Found:
+    """Score them as published, under the noise that ours meets or under noise drawn where they lie."""
     config, files = scene.config, scene.files("test")
     settings = plain.Scoring(
         w=config.w,
@@ -240,13 +246,22 @@ def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module) -> plain.F
     )
     batches = plain.loader(files, BATCH, shuffle=False)
     labels = [int(mask is not None) for mask in files.masks]
-    return plain.evaluate(net, backbone, batches, labels, settings, _noises(scene))
+    return plain.evaluate(net, backbone, batches, labels, settings, _noises(scene) if same else _drawn(scene))
 
 
 def _noises(scene: Scene) -> Iterator[plain.Noise]:
     """Return the noise of each batch: what ours draws is decided by a picture's pixels."""
     for images, _ in plain.loader(scene.files("test"), BATCH, shuffle=False):
         yield noise_for(((images + 1) * 127.5).round().to(torch.uint8), scene.device)
+
+
+def _drawn(scene: Scene) -> Iterator[plain.Noise]:
+    """Return noise without end, for batches that are all whole but the last."""
+    left = PICTURES
+    while left > 0:
+        shape = (min(BATCH, left), 3, scene.size, scene.size)
+        yield lambda shape=shape: torch.randn(shape, device=scene.device)
+        left -= BATCH
 
 
 def noise_for(images: Tensor, device: torch.device = CPU) -> plain.Noise:
