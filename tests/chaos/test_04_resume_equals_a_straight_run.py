@@ -142,7 +142,7 @@ A_FEW = ("anogan", "ddad", "dte", "patchcore")
 
 
 @pytest.mark.parametrize(
-    "names", [A_FEW, pytest.param(registry.names(), marks=pytest.mark.slow)], ids=["a few", "all"]
+    "names", [A_FEW, pytest.param(registry.names(), marks=pytest.mark.slow)], ids=["few", "all"]
 )
 def test_detectors_killed_on_one_machine_and_again_on_another_end_as_if_they_had_not_been(
     stack: Homes, tmp_path: Path, names: Sequence[str]
