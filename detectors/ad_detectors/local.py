@@ -169,7 +169,9 @@ def fit_local(
         every=every,
         about=about,
         stage_store=out / "stages",
-        keys=stages.keys(name, flat, fingerprint=known, split=holdout.key, precision=chosen.precision, seed=seed),
+        keys=stages.keys(
+            name, flat, fingerprint=known, split=holdout.key, precision=chosen.precision, seed=seed
+        ),
         told=told,
     )
     run_fit(detector, images, context)
