@@ -6,4 +6,6 @@ from typing import Any
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"search_steps": 3, "restarts": 2, "image_score": "loss"},
     "ddad": {"steps": 3, "skip": 125},
+    "ddpm_guided": {"steps": 3, "classifier_steps": 2, "skip": 30},
+    "feature_guided": {"steps": 3},
 }

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
+
 
 def to_model_size(images: Tensor, size: int) -> Tensor:
     """Return uint8 images (B, 3, H, W) at size x size, nearly as decoding a file at that size gives them.
@@ -28,6 +30,17 @@ def stretched(maps: Tensor, height: int, width: int) -> Tensor:
     if tuple(maps.shape[-2:]) == (height, width):
         return maps
     return F.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+def image_scores(maps: Tensor, kind: str) -> Tensor:  # (B,)
+    """Return of each map (B, H, W) the largest value, the mean, or the mean of the largest hundredth.
+
+    These are "max", "mean" and "top". Each map is summed alone, so its rounding does not depend on the batch.
+    """
+    if kind == "max":
+        return maps.amax(dim=(1, 2))
+    count = maps[0].numel() if kind == "mean" else max(1, round(TOP_SHARE * maps[0].numel()))
+    return torch.stack([each.flatten().topk(count).values.mean() for each in maps])
 
 
 def blur_radius(sigma: float) -> int:

@@ -13,7 +13,7 @@ from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
 from ad_detectors.data.loading import Batches
 from ad_detectors.device import mixed_precision, reading_threads
-from ad_detectors.diffusion.training import Predict
+from ad_detectors.diffusion.training import PredictGiven
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
@@ -31,7 +31,7 @@ class Task(Protocol):
     def drawn(self, images: Tensor, step: int) -> tuple[Tensor, ...]:
         """Return what is drawn for images (B, C, H, W) in -1..1: tensors of B rows, of the step alone."""
 
-    def losses(self, predict: Predict, images: Tensor, *drawn: Tensor) -> Tensor:
+    def losses(self, predict: PredictGiven, images: Tensor, *drawn: Tensor) -> Tensor:
         """Return the loss of each image (B,), given what was drawn for it."""
 
 
@@ -184,13 +184,13 @@ def restored(shape: UNetShape, state: State, whose: str) -> Learner:
     return Learner(net, step, moments, {name: each.clone() for name, each in _below(state, EMA).items()})
 
 
-def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> Predict:
+def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> PredictGiven:
     """Return a network in eval mode as a function, in mixed precision where that is wanted."""
     net.eval()
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
+    def predict(x: Tensor, t: Tensor, *given: Tensor) -> Tensor:
         with mixed_precision(device, mixed, on_cpu=on_cpu):
-            return net(x, t).float()  # type: ignore[no-any-return]
+            return net(x, t, *given).float()  # type: ignore[no-any-return]
 
     return predict
 

@@ -12,14 +12,12 @@ from ad_detectors.diffusion.chains import Sampling, denoise
 from ad_detectors.diffusion.detecting import DenoisingDetector
 from ad_detectors.diffusion.strides import strided
 from ad_detectors.diffusion.training import Predict
-from ad_detectors.maps import blurred, stretched, to_model_size, to_size
+from ad_detectors.maps import blurred, image_scores, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anoddpm.config import NO_EXPORT
 from ad_detectors.zoo.anoddpm.config import Config as AnoDDPMConfig
 from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
-
-TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
 
 
 class AnoDDPM(DenoisingDetector):
@@ -74,10 +72,7 @@ class AnoDDPM(DenoisingDetector):
         config = self.config
         error, _ = self._compared(to_model_size(images, config.image_size))
         maps = blurred(error, config.blur_sigma)
-        scores = maps.amax(dim=(1, 2))
-        if config.image_score == "top":
-            count = max(1, round(TOP_SHARE * maps[0].numel()))
-            scores = torch.stack([each.flatten().topk(count).values.mean() for each in maps])
+        scores = image_scores(maps, config.image_score)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:
