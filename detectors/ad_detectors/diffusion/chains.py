@@ -26,7 +26,7 @@ class Sampling:
     schedule: Schedule
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     eta: float = 0.0  # of DDIM alone
-    clip: bool = True  # whether the clean estimate is clipped to -1..1
+    clip: float = True  # the limit, -1..1 unless told, to which the clean estimate is clipped; False: none
     learned_variance: bool = False  # whether the network names it in a second half of its channels
 
 
