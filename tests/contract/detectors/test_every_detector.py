@@ -16,6 +16,7 @@ from gradual_mean import Config, GradualMean
 QUICK: dict[str, dict[str, Any]] = {
     "anogan": {"search_steps": 3, "restarts": 2, "image_score": "loss"},
     "ddad": {"steps": 3, "skip": 125},
+    "ldm": {"autoencoder_steps": 3},
     "diffad": {"autoencoder_steps": 3, "steps": 3, "segmenter_steps": 3},
 }
 

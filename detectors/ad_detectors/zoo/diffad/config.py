@@ -203,7 +203,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 64,
         "pairs": 4,
         "turned": 0.0,
-        "base_channels": 32,
+        "base_channels": 16,
         "multipliers": [1, 2, 2],
         "residual_blocks": 1,
         "dropout": 0.0,
