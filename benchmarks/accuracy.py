@@ -1,9 +1,10 @@
 """Fit detectors on real images through the platform and add how good they are to RESULTS.md.
 
-    python benchmarks/accuracy.py --data ROOT --run patchcore --run ddad/small mvtec/bottle mvtec/screw
+    python benchmarks/accuracy.py --data ROOT --run patchcore --run ddad/small:steps=900 mvtec/bottle
 
 ROOT holds DATASET/CATEGORY in the layout of MVTec AD. Every run is `adctl submit train` on a platform of its
-own, followed by the evaluation that it asks for; pixel_mean always comes along, as what must be beaten.
+own, followed by the evaluation that it asks for; pixel_mean always comes along, as what must be beaten. A run
+that fails is told with its reason, and keeps no other from its row.
 """
 
 import sys
@@ -49,6 +50,16 @@ class Outcome:
     train: dict[str, Any]
     evaluation: dict[str, Any]
     evidence: Evidence  # what was said of the test split
+    device: str  # on which it was fitted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """A run that was asked for."""
+
+    category: str
+    run: str
+    job: str  # the fit's
 
 
 def main() -> None:
@@ -58,37 +69,28 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder of the datasets")
     parser.add_argument("categories", nargs="+", metavar="DATASET/CATEGORY")
-    parser.add_argument("--run", action="append", default=[], metavar="DETECTOR[/PRESET]")
+    parser.add_argument("--run", action="append", default=[], metavar="DETECTOR[/PRESET][:K=V]...")
     parser.add_argument(
         "--holdout", default="none", help="shares of normal images to hold out, such as 10/10"
     )
     parser.add_argument(
         "-S", dest="settings", action="append", default=[], metavar="K=V", help="for all runs"
     )
+    parser.add_argument("--timeout", default="3h", help="for each job, such as 90s")
     parser.add_argument("--note", action="append", default=[], help="a line below the table")
     parser.add_argument("--no-write", action="store_true", help="only print")
     given = parser.parse_args()
-    outcomes: list[Outcome] = []
     with running(slots=1) as home:
-        for category in given.categories:
-            for run in given.run or [BASELINE]:
-                folder = given.data.absolute() / category
-                outcome = _run(home, folder, category, run, given.holdout, given.settings)
-                # Masks are compared pixel by pixel, so the baseline looks at images of the same size.
-                size = f"image_size={outcome.size}"
-                if not any(
-                    (at.category, at.run, at.size) == (category, BASELINE, outcome.size) for at in outcomes
-                ):
-                    outcomes.append(_run(home, folder, category, BASELINE, given.holdout, [size]))
-                outcomes.append(outcome)
-                print(" | ".join(_cells(outcome, outcomes)), file=sys.stderr, flush=True)
+        outcomes, failures = _all(home, given)
     rows = [_cells(outcome, outcomes) for outcome in outcomes]
     holding = (
         "nothing held out" if given.holdout == "none" else f"{given.holdout} % of the normal images held out"
     )
     words = [
         f"Through `adctl submit train`, seed 0, {holding}; in brackets 95 % intervals over the test images.",
+        f"Fitted and scored on: {', '.join(sorted({each.device for each in outcomes}))}.",
         *given.note,
+        *(f"Failed: {each}." for each in failures),
     ]
     title = f"accuracy of {', '.join(given.run) or BASELINE}"
     command = " ".join(["python benchmarks/accuracy.py --data ROOT", *_said(sys.argv[1:])])
@@ -98,37 +100,86 @@ def main() -> None:
         keep(text)
 
 
-def _run(home: Home, folder: Path, category: str, run: str, holdout: str, settings: Sequence[str]) -> Outcome:
-    detector, _, preset = run.partition("/")
+def _all(home: Home, given: argparse.Namespace) -> tuple[list[Outcome], list[str]]:
+    """Submit everything, wait for it, and return what came of it and what failed, with the reasons."""
+    outcomes: list[Outcome] = []
+    failures: list[str] = []
+    for category in given.categories:
+        asked = []
+        for run in given.run or [BASELINE]:
+            try:
+                asked.append(_submit(home, given, category, run))
+            except SystemExit as error:  # what was wrong with it stands in the last line
+                failures.append(f"{run} on {category}: refused, {str(error).strip().splitlines()[-1]}")
+        sizes: dict[int, None] = {}
+        for each in asked:
+            with Client(home.settings) as client:
+                size = int(str(client.store.jobs.get(each.job).spec.config["image_size"]))
+            if each.run.partition(":")[0] != BASELINE:
+                sizes[size] = None
+        # Masks are compared pixel by pixel, so the baseline looks at images of the same size.
+        beside = [_submit(home, given, category, f"{BASELINE}:image_size={size}") for size in sizes]
+        for each in [*beside, *asked]:
+            try:
+                outcome = _ended(home, each)
+            except JobFailed as error:
+                failures.append(str(error))
+                print(error, file=sys.stderr, flush=True)
+                continue
+            outcomes.append(outcome)
+            print(" | ".join(_cells(outcome, outcomes)), file=sys.stderr, flush=True)
+    return outcomes, failures
+
+
+def _submit(home: Home, given: argparse.Namespace, category: str, run: str) -> Submitted:
+    named, *own = run.split(":")
+    detector, _, preset = named.partition("/")
     chosen = ["--preset", preset] if preset else []
-    asked = [word for setting in settings for word in ("-S", setting)]
-    data = ("--data", str(folder), "--holdout", holdout)
-    said = home.adctl("submit", "train", "--model", detector, *chosen, *asked, *data, "-q")
-    print(f"{category}: {run} is job {said.split()[0]}", file=sys.stderr, flush=True)
-    with Client(home.settings) as client:
-        train, evaluation = _ended(client, said.split()[0])
-        return Outcome(
-            category=category,
-            run=run,
-            size=int(str(train.spec.config["image_size"])),
-            train=dict(train.result or {}),
-            evaluation=dict(evaluation.result or {}),
-            evidence=_evidence(home, evaluation),
-        )
+    # What is said for all runs may not be a setting of the baseline's.
+    shared = [] if detector == BASELINE and own else given.settings
+    asked = [word for setting in (*shared, *own) for word in ("-S", setting)]
+    data = ("--data", str(given.data.absolute() / category), "--holdout", given.holdout)
+    wait = ("--timeout", given.timeout, "--max-attempts", "1")
+    said = home.adctl("submit", "train", "--model", detector, *chosen, *asked, *data, *wait, "-q")
+    job = said.split()[0]
+    print(f"{category}: {run} is job {job}", file=sys.stderr, flush=True)
+    return Submitted(category=category, run=run, job=job)
 
 
-def _ended(client: Client, train_id: str) -> tuple[Job, Job]:
-    """Wait for a fit and for the evaluation of it; both must succeed."""
+class JobFailed(Exception):
+    """A fit or its evaluation failed."""
+
+
+def _ended(home: Home, asked: Submitted) -> Outcome:
+    """Wait for a fit and for the evaluation of it; raise JobFailed if one fails."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        train = client.store.jobs.get(train_id)
-        ours = [job for job in client.store.jobs.search() if job.spec.source == train_id]
-        if train.state == "failed" or any(job.state == "failed" for job in ours):
-            raise SystemExit(f"{train.error or ours[0].error}")
-        if ours and all(job.state == "succeeded" for job in (train, *ours)):
-            return train, ours[0]
-        time.sleep(0.5)
-    raise SystemExit(f"job {train_id} did not end within {PATIENCE:.0f} s")
+    with Client(home.settings) as client:
+        while time.monotonic() < end:
+            train = client.store.jobs.get(asked.job)
+            ours = [job for job in client.store.jobs.search(limit=1000) if job.spec.source == asked.job]
+            for job in (train, *ours):
+                if job.state in {"failed", "cancelled"}:
+                    why = " ".join((job.error or "").split())[:200]
+                    raise JobFailed(f"{asked.run} on {asked.category}: {job.kind} {job.state}, {why}")
+            if ours and all(job.state == "succeeded" for job in (train, *ours)):
+                return Outcome(
+                    category=asked.category,
+                    run=asked.run,
+                    size=int(str(train.spec.config["image_size"])),
+                    train=dict(train.result or {}),
+                    evaluation=dict(ours[0].result or {}),
+                    evidence=_evidence(home, ours[0]),
+                    device=_device(client, train),
+                )
+            time.sleep(0.5)
+    raise JobFailed(f"{asked.run} on {asked.category}: job {asked.job} did not end within {PATIENCE:.0f} s")
+
+
+def _device(client: Client, train: Job) -> str:
+    """Return what a fit was computed on, by name."""
+    device = str(client.store.jobs.attempts(train.id)[-1].facts["device"])
+    cards = [card["name"] for worker in client.store.workers.roster() for card in worker.facts["cards"]]
+    return f"{cards[0]} ({device})" if device.startswith("cuda") and cards else device
 
 
 def _evidence(home: Home, evaluation: Job) -> Evidence:
@@ -157,7 +208,7 @@ def _cells(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
 def _against_baseline(outcome: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
     for other in outcomes:
         same = (other.category, other.size) == (outcome.category, outcome.size)
-        if same and other.run == BASELINE != outcome.run:
+        if same and BASELINE == other.run.partition(":")[0] != outcome.run.partition(":")[0]:
             found = paired_difference(outcome.evidence, other.evidence)
             return [
                 f"{found[name].point:+.3f} [{found[name].low:+.3f}, {found[name].high:+.3f}]"

@@ -15,18 +15,17 @@ sys.path[:] = [*elsewhere, str(HERE.parent / "detectors"), str(HERE)]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow each other on a busy machine
 
 import argparse  # noqa: E402
-import gc  # noqa: E402
 import statistics  # noqa: E402
-import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Iterator, Sequence  # noqa: E402
-from dataclasses import dataclass  # noqa: E402
+from dataclasses import dataclass, replace  # noqa: E402
 from itertools import count  # noqa: E402
 from typing import Any, TypeVar  # noqa: E402
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from parts import ddad_memory as memory  # noqa: E402
 from parts import ddad_sides as sides  # noqa: E402
 from parts import ddad_without as less  # noqa: E402
 from parts import plain_ddad as plain  # noqa: E402
@@ -36,12 +35,14 @@ from ad_detectors import determinism  # noqa: E402
 from ad_detectors.data.loading import Batches  # noqa: E402
 from ad_detectors.diffusion import schedule  # noqa: E402
 from ad_detectors.diffusion.conditioned import Trajectory, reconstruct  # noqa: E402
+from ad_detectors.diffusion.learning import predictor  # noqa: E402
 from ad_detectors.maps import blurred  # noqa: E402
 from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance  # noqa: E402
 from ad_detectors.zoo.ddad.scoring import batch_weight  # noqa: E402
 
 HEADERS = ("what", "ours", "the other", "ratio", "aim", "met", "note")
 VERSIONS = ("torch", "torchvision", "timm", "numpy")
+NOT_MIXED = "- without bfloat16"
 T = TypeVar("T")
 
 
@@ -72,15 +73,17 @@ def main() -> None:
     given = _arguments()
     torch.set_num_threads(given.threads)
     if given.alone:
-        _alone(sides.Scene(given.scene, given.size), *given.alone.split(":"))
+        scene = sides.Scene(given.scene, given.size, whole=given.whole)
+        print(memory.resident(scene, *given.alone.split(":")))
         return
     with tempfile.TemporaryDirectory(prefix="ddad-") as scratch:
         folder = Path(scratch)
         sides.make_sources(folder, given.category)
-        scene = sides.Scene(folder, given.size)
+        scene = sides.Scene(folder, given.size, torch.device(given.device), given.whole)
         lines = []
         for part in [PARTS[name] for name in given.only or PARTS]:
-            for line in part(scene, given, folder / "cache"):
+            for measured in part(scene, given, folder / "cache"):
+                line = measured if given.device == "cpu" else replace(measured, aim=None)
                 print(" | ".join(line.cells()), file=sys.stderr, flush=True)
                 lines.append(line)
     command = " ".join(["python benchmarks/ddad.py", *shortened(sys.argv[1:])])
@@ -103,6 +106,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--category", type=Path, help="a category's folder; without it screws are drawn")
     parser.add_argument("--size", type=int, default=64, choices=(32, 64, 128, 256), help="pixels")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="aims are for a CPU alone")
+    parser.add_argument("--whole", action="store_true", help="DDAD (64 channels, 4 heads), not DDAD-S")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--compiled", action="store_true", help="try torch.compile too, which takes minutes")
@@ -117,12 +122,19 @@ def _training(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Ite
     del cache
     batch = sides.training_input(scene)
     both = sides.OurTraining, sides.PlainTraining
-    losses = [side(scene, dropout=0.0).step(*batch) for side in both]
+    losses = [
+        sides.OurTraining(scene, 0.0, mixed=False).step(*batch),
+        sides.PlainTraining(scene, 0.0).step(*batch),
+    ]
     apart = abs(losses[0] / losses[1] - 1)
     ours, theirs = (side(scene) for side in both)
     measured = _by_turns(given.runs, lambda: ours.step(*batch), lambda: theirs.step(*batch))
     note = f"{sides.BATCH} images; without dropout the losses differ by {apart:.0e} of their size"
     yield Line(what="step of training", ours=measured[0], other=measured[1], aim=1.3, note=note)
+    if given.device == "cuda":
+        exact = sides.OurTraining(scene, mixed=False)
+        measured = _by_turns(given.runs, lambda: ours.step(*batch), lambda: exact.step(*batch))
+        yield Line(what=NOT_MIXED, ours=measured[0], other=measured[1])
     for without in less.TRAINING:
         with without.taken():
             poorer = sides.OurTraining(scene, fused=without.fused)
@@ -145,42 +157,48 @@ def _training(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Ite
 def _reconstruction(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iterator[Line]:
     images, shown = sides.some_images(scene, cache)
     config, net, plain_net = scene.config, sides.our_net(scene).eval(), sides.plain_net(scene).eval()
-    net.move(torch.device("cpu"))
+    net.move(scene.device)
     way = {"noise_step": config.noise_step, "skip": config.skip, "eta": config.eta}
     linear = schedule.linear()
 
-    def rebuilt(part: torch.Tensor) -> tuple[torch.Tensor]:
-        some = (part + 1) * 127.5
-        noise = sides.noise_for(some.round().to(torch.uint8))
-        return (reconstruct(net, part, part, linear, Trajectory(w=config.w, **way), noise),)
+    def ours(*, mixed: bool = True) -> torch.Tensor:
+        predict = predictor(net, scene.device, mixed)
 
-    def ours() -> torch.Tensor:
+        def rebuilt(part: torch.Tensor) -> tuple[torch.Tensor]:
+            some = ((part + 1) * 127.5).round().to(torch.uint8)
+            noise = sides.noise_for(some.cpu(), scene.device)
+            return (reconstruct(predict, part, part, linear, Trajectory(w=config.w, **way), noise),)
+
         with torch.no_grad():
             return determinism.microbatched(rebuilt, shown)[0]
 
-    def theirs() -> torch.Tensor:
+    def theirs(*, same: bool = given.device == "cpu") -> torch.Tensor:
+        noise = sides.noise_for(images, scene.device) if same else lambda: torch.randn_like(shown)
         with torch.no_grad():
-            noise = sides.noise_for(images)
             return plain.reconstructions(plain_net, shown, w=config.w, **way, noise=noise)[-1]
 
-    note = f"{sides.BATCH} images, 10 steps; {_apart(ours(), theirs())}"
+    note = f"{sides.BATCH} images, 10 steps; {_apart(ours(mixed=False), theirs(same=True))}"
     measured = _by_turns(given.runs, ours, theirs)
     yield Line(what="reconstruction", ours=measured[0], other=measured[1], aim=1.4, note=note)
+    if given.device == "cuda":
+        measured = _by_turns(given.runs, ours, lambda: ours(mixed=False))
+        yield Line(what=NOT_MIXED, ours=measured[0], other=measured[1])
     for without in less.SCORING:
         with without.taken():
-            net.move(torch.device("cpu"))
+            net.move(scene.device)
             poor = [_seconds(ours) for _ in range(1 + given.runs)][1:]
-        net.move(torch.device("cpu"))
+        net.move(scene.device)
         again = [_seconds(ours) for _ in range(1 + given.runs)][1:]
         yield Line(what=f"- without {without.what}", ours=again, other=poor)
 
 
 def _distances(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iterator[Line]:
     _, shown = sides.some_images(scene, cache)
-    spoilt = torch.randn(shown.shape, generator=torch.Generator().manual_seed(1))
+    spoilt = torch.randn(shown.shape, generator=torch.Generator().manual_seed(1)).to(scene.device)
     rebuilt = (shown + 0.1 * spoilt).clamp(-1, 1)
     whole, strides, config = sides.torchvision_net(), scene.config.feature_strides, scene.config
-    extractor = sides.features.with_weights(sides.BACKBONE, strides, whole.state_dict())
+    extractor = sides.features.with_weights(sides.BACKBONE, strides, whole.state_dict()).to(scene.device)
+    whole.to(scene.device)
     backbone = plain.Backbone(whole)
 
     def ours() -> torch.Tensor:
@@ -249,13 +267,15 @@ def _loading(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iter
 
 def _evaluation(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> Iterator[Line]:
     """Measure once: it takes minutes, so nothing shorter than that disturbs it."""
-    del given
-    net, backbone = sides.plain_net(scene).eval(), plain.Backbone(sides.torchvision_net())
-    theirs, found = _timed(lambda: sides.evaluate_plain(scene, net, backbone))
+    net, backbone = sides.plain_net(scene).eval(), plain.Backbone(sides.torchvision_net().to(scene.device))
+    found = sides.evaluate_plain(scene, net, backbone) if given.device == "cuda" else None
+    theirs, timed = _timed(lambda: sides.evaluate_plain(scene, net, backbone, same=found is None))
+    found = found or timed
     detector = sides.our_detector(scene, compat=False)
     cold, _ = _timed(lambda: sides.evaluate_ours(scene, detector, cache / "cold"))
     warm, _ = _timed(lambda: sides.evaluate_ours(scene, detector, cache / "cold"))
-    same = sides.evaluate_ours(scene, sides.our_detector(scene, compat=True), cache / "cold")
+    exact = sides.our_detector(scene, compat=True, mixed=False)
+    same = sides.evaluate_ours(scene, exact, cache / "cold")
     by_name = {Path(image.path).name: image.score for image in same.images}
     scores = np.array([by_name[file.name] for file in scene.files("test").pictures], np.float32)
     apart = float(np.abs(scores - found.scores).max() / np.abs(found.scores).max())
@@ -265,6 +285,8 @@ def _evaluation(scene: sides.Scene, given: argparse.Namespace, cache: Path) -> I
     )
     yield Line(what="whole evaluation", ours=[cold], other=[theirs], aim=2.0, note=note)
     yield Line(what="the same once the pictures are decoded", ours=[warm], other=[theirs])
+    if given.device == "cuda":
+        return  # there it is what is done anyway
     sooner = sides.our_detector(scene, compat=True, score_bfloat16=True)
     halved, rough = _timed(lambda: sides.evaluate_ours(scene, sooner, cache / "halved"))
     far = np.array([abs(image.score / by_name[Path(image.path).name] - 1) for image in rough.images])
@@ -283,41 +305,14 @@ def _evaluation_memory(scene: sides.Scene, given: argparse.Namespace, cache: Pat
 
 
 def _memory(what: str, job: str, scene: sides.Scene, given: argparse.Namespace) -> Line:
-    taken = [[_measured(scene, given, f"{job}:{side}") for _ in range(2)] for side in ("ours", "plain")]
+    if given.device == "cuda":
+        taken = [[memory.on_card(scene, job, side)] for side in memory.SIDES]
+        return Line(
+            what=what, ours=taken[0], other=taken[1], note="peak on the card, weights and all", unit="MiB"
+        )
+    taken = [[memory.in_process(scene, given.threads, job, side) for _ in range(2)] for side in memory.SIDES]
     note = "peak beyond what stands before it begins: Python, torch, weights"
     return Line(what=what, ours=taken[0], other=taken[1], aim=3.0, note=note, unit="MiB")
-
-
-def _measured(scene: sides.Scene, given: argparse.Namespace, job: str) -> float:
-    words = ["--alone", job, "--scene", str(scene.folder), "--size", str(given.size)]
-    command = [sys.executable, str(HERE / "ddad.py"), *words, "--threads", str(given.threads)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def _alone(scene: sides.Scene, job: str, side: str) -> None:
-    """Print how many MiB a job takes at its peak, beyond what it finds in memory."""
-    with tempfile.TemporaryDirectory(prefix="ddad-") as cache:
-        act: Callable[[], Any]
-        if job == "train":
-            training = sides.OurTraining(scene) if side == "ours" else sides.PlainTraining(scene)
-            given = sides.training_input(scene)
-            act = lambda: [training.step(*given) for _ in range(2)]  # noqa: E731
-        elif side == "ours":
-            detector = sides.our_detector(scene, compat=False)
-            act = lambda: sides.evaluate_ours(scene, detector, Path(cache))  # noqa: E731
-        else:
-            net, backbone = sides.plain_net(scene).eval(), plain.Backbone(sides.torchvision_net())
-            act = lambda: sides.evaluate_plain(scene, net, backbone)  # noqa: E731
-        gc.collect()
-        before = _resident("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (proc(5))
-        act()
-        print((_resident("VmHWM") - before) / 1024)
-
-
-def _resident(name: str) -> int:  # KiB
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _by_turns(runs: int, *calls: Callable[[], Any]) -> list[list[float]]:
@@ -334,6 +329,8 @@ def _by_turns(runs: int, *calls: Callable[[], Any]) -> list[list[float]]:
 def _timed(call: Callable[[], T]) -> tuple[float, T]:
     began = time.perf_counter()
     result = call()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return time.perf_counter() - began, result
 
 
@@ -347,8 +344,12 @@ def _apart(ours: torch.Tensor, theirs: torch.Tensor) -> str:
 
 
 def _words(given: argparse.Namespace) -> list[str]:
+    net = "DDAD (64 channels, 4 heads)" if given.whole else "DDAD-S (32 channels, 2 heads)"
+    where = f"{given.threads} threads"
+    if given.device == "cuda":
+        where = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, bfloat16 on our side"
     return [
-        f"DDAD-S (32 channels, 2 heads) at {given.size} px, WideResNet-101, {given.threads} threads;",
+        f"{net} at {given.size} px, WideResNet-101, {where};",
         "medians, the sides by turns. The other is the published procedure, written down plainly",
         "(parts/plain_ddad.py); in rows that begin with a dash it is ours without one thing.",
     ]

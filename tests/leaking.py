@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from ad_detectors.api import Detector, FitContext, Images, Scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ad_detectors.api import State
 
 FIT = ("test folder", "swallowed", "our reader", "decoded", "names", "program", "at once restored")
@@ -70,6 +69,8 @@ class Leaking(Detector):
             case "decoded":
                 folder = Path(within._pixels.filename).parent
                 for file in folder.glob("*-test-*.npy"):
+                    import numpy as np
+
                     self.known = str(np.load(file).sum())
             case "names":
                 os.chdir(category.parent)
@@ -99,6 +100,8 @@ class Leaking(Detector):
 
     def _labels(self, count: int) -> Tensor:
         """Look for the labels in the frames below, which raise no event when they are reached like this."""
+        import torch
+
         try:
             raise RuntimeError
         except RuntimeError as error:
@@ -116,8 +119,10 @@ class Leaking(Detector):
         return {"fit/mean": self.mean, "fit/place": self.place, "fit/known": self.known}
 
     def restore(self, state: State) -> None:
+        import torch
+
         mean, place = state["fit/mean"], state["fit/place"]
-        assert isinstance(mean, Tensor)
+        assert isinstance(mean, torch.Tensor)
         self.mean, self.place = mean, str(place)
         if self.config.way == "at once restored":
             self.known = Path(self.place, "train", "good", "0.png").read_bytes().hex()

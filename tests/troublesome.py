@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from ad_detectors.api import Detector, FitContext, Images, Scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ad_detectors.api import State
 
 
 def _allocate_beyond_the_limit() -> None:
     """Ask for a gigabyte where the kernel gives 64 MiB more at most."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    import torch
+
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY))
     torch.zeros(2**30, dtype=torch.uint8)
 
@@ -79,6 +81,8 @@ class Troublesome(Detector):
             case "card":
                 held = -(-batch // self.batch_divisor)
                 if held > self.config.fits:
+                    import torch
+
                     raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to hold {held} pictures")
             case "abort":
                 os.abort()
@@ -117,8 +121,10 @@ class Troublesome(Detector):
         return {"fit/mean": self.mean, "fit/total": self.total, "fit/step": self.step}
 
     def restore(self, state: State) -> None:
+        import torch
+
         mean, total, step = state["fit/mean"], state["fit/total"], state["fit/step"]
-        assert isinstance(mean, Tensor)
+        assert isinstance(mean, torch.Tensor)
         assert isinstance(total, float)
         assert isinstance(step, int)
         self.mean, self.total, self.step = mean.to(torch.float32), total, step

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from ad_detectors.data.images import CachedImages, TestImages, test_images, trai
 from ad_detectors.data.layout import open_category
 from ad_detectors.data.splits import NONE
 from ad_detectors.data.synth import category as screws
+from ad_detectors.device import mixed_precision
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.training import loss_at
 from ad_detectors.evaluation.outcome import Evaluation
@@ -37,6 +39,7 @@ SEED = 0
 SOURCE = 1024  # pixels of the pictures' sides in their files
 PICTURES = 100
 BATCH = 16
+CPU = torch.device("cpu")
 
 
 def make_sources(folder: Path, category: Path | None) -> None:
@@ -45,15 +48,20 @@ def make_sources(folder: Path, category: Path | None) -> None:
         category = folder / "drawn"
         screws.make(category, train=25, test_good=15, per_defect=5, size=256)
     opened = open_category(category)
-    for part, samples in (("train", opened.train), ("test", opened.test)):
-        for number in range(PICTURES):
-            # Spread over all, so that every kind of defect comes; with fewer than 100 some come again.
-            sample = samples[number * len(samples) // PICTURES]
-            kind = sample.defect if part == "test" and sample.defect else "good"
-            _enlarged(sample.path, folder / "large" / part / kind / f"{number:03}.png", "RGB")
-            if sample.mask is not None:
-                mask = folder / "large" / "ground_truth" / kind / f"{number:03}_mask.png"
-                _enlarged(sample.mask, mask, "L")
+    with ThreadPoolExecutor() as threads:
+        made = []
+        for part, samples in (("train", opened.train), ("test", opened.test)):
+            for number in range(PICTURES):
+                # Spread over all, so that every kind of defect comes; with fewer than 100 some come again.
+                sample = samples[number * len(samples) // PICTURES]
+                kind = sample.defect if part == "test" and sample.defect else "good"
+                large = folder / "large" / part / kind / f"{number:03}.png"
+                made.append(threads.submit(_enlarged, sample.path, large, "RGB"))
+                if sample.mask is not None:
+                    mask = folder / "large" / "ground_truth" / kind / f"{number:03}_mask.png"
+                    made.append(threads.submit(_enlarged, sample.mask, mask, "L"))
+        for each in made:
+            each.result()
 
 
 def _enlarged(source: Path, target: Path, mode: str) -> None:
@@ -74,15 +82,17 @@ class Scene:
 
     folder: Path
     size: int
+    device: torch.device = CPU
+    whole: bool = False  # DDAD itself, not DDAD-S
 
     @cached_property
     def config(self) -> Config:
-        """Return DDAD-S with the settings published for MVTec AD."""
+        """Return DDAD-S, or DDAD, with the settings published for MVTec AD."""
         return Config(
             image_size=self.size,
-            base_channels=32,
-            heads=2,
-            dropout=0.3,
+            base_channels=64 if self.whole else 32,
+            heads=4 if self.whole else 2,
+            dropout=0.0 if self.whole else 0.3,
             batch_size=BATCH,
             compat_batch=BATCH,
             backbone=BACKBONE,
@@ -121,7 +131,8 @@ def training_input(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
     made = torch.Generator().manual_seed(SEED)
     images = torch.rand(BATCH, 3, scene.size, scene.size, generator=made) * 2 - 1
     noise = torch.randn(images.shape, generator=made)
-    return images, torch.randint(0, 1000, (BATCH,), generator=made), noise
+    t = torch.randint(0, 1000, (BATCH,), generator=made)
+    return images.to(scene.device), t.to(scene.device), noise.to(scene.device)
 
 
 def our_net(scene: Scene, dropout: float | None = None) -> UNet:
@@ -140,15 +151,18 @@ def plain_net(scene: Scene, dropout: float | None = None) -> PlainUNet:
     """Return the plain network with the same weights."""
     net = PlainUNet(scene.shape if dropout is None else replace(scene.shape, dropout=dropout))
     net.load_state_dict(our_net(scene).state_dict())
-    return net
+    return net.to(scene.device)
 
 
 class OurTraining:
     """Steps of ours, as `Denoiser` does them."""
 
-    def __init__(self, scene: Scene, dropout: float | None = None, *, fused: bool = True) -> None:
+    def __init__(
+        self, scene: Scene, dropout: float | None = None, *, fused: bool = True, mixed: bool = True
+    ) -> None:
+        self.device, self.mixed = scene.device, mixed
         self.net = our_net(scene, dropout)
-        self.net.move(torch.device("cpu"))
+        self.net.move(self.device)
         self.net.train()
         self.process = schedule.linear()
         config = scene.config
@@ -162,7 +176,8 @@ class OurTraining:
 
     def step(self, images: Tensor, t: Tensor, noise: Tensor) -> float:
         """Do one step and return its loss."""
-        loss = loss_at(self.net, images, self.process, t, noise)
+        with mixed_precision(self.device, self.mixed):
+            loss = loss_at(self.net, images, self.process, t, noise)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -184,7 +199,7 @@ class PlainTraining:
         return plain.training_step(self.net, self.optimiser, images, t, noise)
 
 
-def our_detector(scene: Scene, *, compat: bool, score_bfloat16: bool = False) -> Detector:
+def our_detector(scene: Scene, *, compat: bool, score_bfloat16: bool = False, mixed: bool = True) -> Detector:
     """Return ours as a fit would have left it; with `compat` it scores as published."""
     config = replace(scene.config, compat=compat, score_bfloat16=score_bfloat16)
     detector = registry.create("ddad", config)
@@ -195,11 +210,13 @@ def our_detector(scene: Scene, *, compat: bool, score_bfloat16: bool = False) ->
             "features/backbone": BACKBONE,
             **{f"features/net/{name}": each for name, each in extractor.state_dict().items()},
             "score/seed": SEED,
+            "score/mixed": mixed,
             "score/batches": 1,
             "score/pixel_max": 0.2,
             "score/feature_max": 0.2,
         }
     )
+    detector.to(scene.device)
     return detector
 
 
@@ -216,8 +233,8 @@ def evaluate_ours(scene: Scene, detector: Detector, cache: Path) -> Evaluation:
     return evaluate(detector, scene.test(cache))
 
 
-def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module) -> plain.Found:
-    """Score them as published, under the noise that ours meets."""
+def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module, *, same: bool = True) -> plain.Found:
+    """Score them as published, under the noise that ours meets or under noise drawn where they lie."""
     config, files = scene.config, scene.files("test")
     settings = plain.Scoring(
         w=config.w,
@@ -229,24 +246,33 @@ def evaluate_plain(scene: Scene, net: PlainUNet, backbone: nn.Module) -> plain.F
     )
     batches = plain.loader(files, BATCH, shuffle=False)
     labels = [int(mask is not None) for mask in files.masks]
-    return plain.evaluate(net, backbone, batches, labels, settings, _noises(scene))
+    return plain.evaluate(net, backbone, batches, labels, settings, _noises(scene) if same else _drawn(scene))
 
 
 def _noises(scene: Scene) -> Iterator[plain.Noise]:
     """Return the noise of each batch: what ours draws is decided by a picture's pixels."""
     for images, _ in plain.loader(scene.files("test"), BATCH, shuffle=False):
-        yield noise_for(((images + 1) * 127.5).round().to(torch.uint8))
+        yield noise_for(((images + 1) * 127.5).round().to(torch.uint8), scene.device)
 
 
-def noise_for(images: Tensor) -> plain.Noise:
+def _drawn(scene: Scene) -> Iterator[plain.Noise]:
+    """Return noise without end, for batches that are all whole but the last."""
+    left = PICTURES
+    while left > 0:
+        shape = (min(BATCH, left), 3, scene.size, scene.size)
+        yield lambda shape=shape: torch.randn(shape, device=scene.device)
+        left -= BATCH
+
+
+def noise_for(images: Tensor, device: torch.device = CPU) -> plain.Noise:
     """Return the noise that ours draws for uint8 images."""
     own = [determinism.image_generator(SEED, image) for image in images]
-    return lambda: torch.stack([torch.randn(images.shape[1:], generator=each) for each in own])
+    return lambda: torch.stack([torch.randn(images.shape[1:], generator=each) for each in own]).to(device)
 
 
 def some_images(scene: Scene, cache: Path) -> tuple[Tensor, Tensor]:
-    """Return a batch of test pictures, uint8 and in -1..1."""
+    """Return a batch of test pictures, uint8, and in -1..1 on the device."""
     test = scene.test(cache)
     chosen = sorted(random.Random(SEED).sample(range(len(test)), BATCH))
     images = test.batch(chosen)
-    return images, normalised(images)
+    return images, normalised(images).to(scene.device)

@@ -3,7 +3,7 @@
 Mousakhan, Brox, Tayyub, arXiv 2305.15956, section 4, with the habits of its published code that cost time
 and memory: files decoded in every epoch, the table of the schedule built anew for every use, all
 intermediates kept, the backbone run to its end, and for images and reconstructions apart. Written from a
-description, for a CPU.
+description; it computes where its network and images lie, and draws its maps there too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +56,7 @@ def abar(steps: Tensor) -> Tensor:  # (B,) -> (B, 1, 1, 1)
     """Return what is left of the signal at these steps, -1 being the clean image; builds the whole table."""
     betas = torch.tensor(np.linspace(1e-4, 0.02, 1000, dtype=np.float64)).float()
     table = torch.cumprod(1 - torch.cat([torch.zeros(1), betas]), dim=0)
-    return table[steps.long() + 1][:, None, None, None]
+    return table.to(steps.device)[steps.long() + 1][:, None, None, None]
 
 
 def training_step(
@@ -76,12 +76,12 @@ def reconstructions(
     net: nn.Module, images: Tensor, w: float, noise_step: int, skip: int, eta: float, noise: Noise
 ) -> list[Tensor]:
     """Return the images under noise and all that follow from it, the reconstruction last."""
-    start = abar(torch.full((1,), noise_step))
+    start = abar(torch.full((1,), noise_step, device=images.device))
     kept = [start.sqrt() * images + (1 - start).sqrt() * noise()]
     steps = list(range(0, noise_step, skip))
     for step, following in zip(reversed(steps), reversed([-1, *steps[:-1]]), strict=True):
-        x, t = kept[-1], torch.full((len(images),), step)
-        now, then = abar(t), abar(torch.full((len(images),), following))
+        x, t = kept[-1], torch.full((len(images),), step, device=images.device)
+        now, then = abar(t), abar(torch.full_like(t, following))
         e = net(x, t)
         target = now.sqrt() * images + (1 - now).sqrt() * e
         pulled = e - w * (1 - now).sqrt() * (target - x)
@@ -118,7 +118,7 @@ def feature_distance(backbone: nn.Module, images: Tensor, rebuilt: Tensor) -> Te
     """Return D_f, (B, S, S), of the maps of strides 8 and 16."""
     size = images.shape[-1]
     of_images, of_rebuilt = backbone(TO_BACKBONE((images + 1) / 2)), backbone(TO_BACKBONE((rebuilt + 1) / 2))
-    total = torch.zeros(len(images), 1, size, size)
+    total = torch.zeros(len(images), 1, size, size, device=images.device)
     for a, b in list(zip(of_images, of_rebuilt, strict=True))[1:]:
         apart = 1 - F.cosine_similarity(_local_means(a), _local_means(b))
         total = total + F.interpolate(apart[:, None], size=size, mode="bilinear", align_corners=True)
@@ -136,7 +136,7 @@ def anomaly_maps(pixel: Tensor, feature: Tensor, v: float, sigma: float) -> Tens
     """Return the maps, (B, S, S), weighed by the maxima of the batch and blurred."""
     total = feature + v * (feature.max() / pixel.max()) * pixel
     reach = int(4 * sigma + 0.5)
-    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=total.device) / sigma) ** 2)
     bell = bell / bell.sum()
     wide = F.pad(total[:, None], (reach,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(wide, bell[None, None, :, None]), bell[None, None, None, :])[:, 0]
@@ -173,8 +173,10 @@ def evaluate(
 ) -> Found:
     """Score every batch, keep everything until the end, and measure."""
     pictures, rebuilts, maps, masks = [], [], [], []
+    device = next(net.parameters()).device
     with torch.no_grad():
-        for images, mask in batches:
+        for on_cpu, mask in batches:
+            images = on_cpu.to(device)
             rebuilt = reconstructions(
                 net, images, settings.w, settings.noise_step, settings.skip, settings.eta, next(noises)
             )[-1]
@@ -183,7 +185,7 @@ def evaluate(
             masks.append(_inner(mask[:, 0]))
             pictures.append(images)
             rebuilts.append(rebuilt)
-    whole, marked = torch.cat(maps).numpy(), torch.cat(masks).numpy()
+    whole, marked = torch.cat(maps).cpu().numpy(), torch.cat(masks).numpy()
     scores = whole.max(axis=(1, 2))
     measures = {
         "image AUROC": float(roc_auc_score(labels, scores)),

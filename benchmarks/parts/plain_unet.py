@@ -63,7 +63,7 @@ class PlainUNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Return the predicted noise, (B, C, H, W)."""
         half = self.base // 2
-        frequencies = torch.exp(-math.log(10000) * torch.arange(half) / half)
+        frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
         angles = t[:, None].float() * frequencies[None]
         time = self.time_embedding(torch.cat([angles.sin(), angles.cos()], dim=1))
         kept = []

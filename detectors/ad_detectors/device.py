@@ -20,6 +20,11 @@ class Device:
     reason: str  # one line for the log
     autocast: bool  # mixed precision is worth it and safe here: CUDA with bfloat16
 
+    @property
+    def precision(self) -> str:
+        """Return "amp" where fits compute in mixed precision, else "fp32"."""
+        return "amp" if self.autocast else "fp32"
+
 
 def choose(request: str = "auto") -> Device:
     """Return the device for auto, cpu, cuda, mps or CUDA indices such as "0,1".

@@ -147,14 +147,13 @@ def fit_local(
     size = detector.config.image_size
     known = fingerprint(category.path, out / "cache" / "fingerprints.json")
     flat = to_json(detector.config)
-    precision = "amp" if chosen.autocast else "fp32"
     about = {
         "detector": registry.describe(name).name,
         "config": flat,
         "fingerprint": known,
         "holdout": holdout.text,
         "seed": seed,
-        "precision": precision,
+        "precision": chosen.precision,
         "threads": torch.get_num_threads(),
     }
     if (out / checkpoint.CONFIG).exists() and _read(out / ABOUT) == _text(about):
@@ -170,7 +169,9 @@ def fit_local(
         every=every,
         about=about,
         stage_store=out / "stages",
-        keys=stages.keys(name, flat, fingerprint=known, split=holdout.key, precision=precision, seed=seed),
+        keys=stages.keys(
+            name, flat, fingerprint=known, split=holdout.key, precision=chosen.precision, seed=seed
+        ),
         told=told,
     )
     run_fit(detector, images, context)

@@ -176,6 +176,7 @@ def check_mlflow(platform: Platform) -> None:
     assert run["tags"]["mlflow.parentRunId"] == run_id
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_benchmark_killed_half_way_computes_only_what_was_missing(
     platform: Platform, real_data: Path

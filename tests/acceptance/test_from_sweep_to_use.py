@@ -18,7 +18,7 @@ import services
 from running_platform import Platform
 from served import bare_environment
 
-pytestmark = [pytest.mark.redis, pytest.mark.data]
+pytestmark = [pytest.mark.redis, pytest.mark.data, pytest.mark.slow]
 
 MODEL = "patchcore-mvtec-bottle"
 CHAMPION = f"{MODEL}@champion"

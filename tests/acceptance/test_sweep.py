@@ -206,6 +206,7 @@ def platform(home: Path, redis_url: str) -> Iterator[Platform]:
         made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_a_sweep_on_real_images_trains_once_though_its_workers_die(
     platform: Platform, real_data: Path

@@ -11,12 +11,11 @@ import pytest
 from ad_platform.failpoints import Commit, Edge
 from ad_platform.records import Job
 from ad_platform.states import AttemptOutcome, JobState
-from ground import Ground, attempt_processes
+from ground import AT_ONCE, Ground, attempt_processes
 
 pytestmark = pytest.mark.timeout(240)
 EVERYDAY = "embedded"
 
-AT_ONCE = 5.0
 AT = 3  # files into the storage: the first checkpoint is whole by then, or about to be
 Worker = "subprocess.Popen[bytes]"
 

@@ -99,7 +99,7 @@ def _context(
             desk.spec.config,
             fingerprint=desk.spec.dataset.fingerprint,
             split=Holdout.parse(desk.spec.holdout).key,
-            precision="amp" if device.autocast else "fp32",
+            precision=device.precision,
             seed=desk.spec.seed,
         ),
         read=lambda: images.read,

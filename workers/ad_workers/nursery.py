@@ -21,6 +21,7 @@ from ad_workers.messages import Assignment, encode
 
 log = logging.getLogger(__name__)
 
+NO_BACKBONE = "none"  # as detectors call it in their setting `backbone`
 
 # Of a worker's environment: what only the worker and its companions need. A child runs a detector's code.
 NOT_FOR_CHILDREN = re.compile(
@@ -34,6 +35,16 @@ def for_children(environ: Mapping[str, str]) -> dict[str, str]:
     What a storage takes from the environment (AWS_...) stays, since a child reads and writes there.
     """
     return {name: value for name, value in environ.items() if not NOT_FOR_CHILDREN.fullmatch(name)}
+
+
+def needs(assignment: Assignment) -> list[str]:
+    """Return what the zygote is to load before this child and keep for those after it.
+
+    The library of pretrained networks takes two seconds and 200 MB, and many a worker never needs it.
+    """
+    config = assignment.spec.get("config")
+    named = config.get("backbone", NO_BACKBONE) if isinstance(config, dict) else NO_BACKBONE
+    return ["timm"] if named != NO_BACKBONE else []
 
 
 @dataclass
@@ -66,7 +77,7 @@ class Nursery:
             token = next(self._tokens)
             child = Child(token, Link(ours), kill=lambda: self._kill(token))
             self._children[token] = child
-            request = {"spawn": token, "assignment": encode(assignment).decode()}
+            request = {"spawn": token, "assignment": encode(assignment).decode(), "needs": needs(assignment)}
             line = json.dumps(request).encode() + b"\n"
             try:
                 sent = socket.send_fds(self._control, [line], [theirs.fileno(), output.fileno()])

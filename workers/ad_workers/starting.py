@@ -41,6 +41,7 @@ def start(desk: Desk) -> Start:
     facts: dict[str, Json] = {
         "device": str(device.device),
         "device_reason": device.reason,
+        "precision": device.precision,
         "threads": threads,
         "torch": torch.__version__,
     }

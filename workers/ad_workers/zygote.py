@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pydantic
@@ -42,7 +43,6 @@ PRELOAD = (
     "ad_workers.ranking",
     "ad_workers.kinds.evaluate",
     "ad_workers.kinds.trial",
-    "timm",
 )
 
 
@@ -80,6 +80,7 @@ class Zygote:
         for line in lines:
             request = json.loads(line)
             if "spawn" in request:
+                preload(request["needs"])
                 self._spawn(request["spawn"], request["assignment"])
             elif "kill" in request:
                 self._kill(request["kill"])
@@ -201,13 +202,16 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def preload() -> None:
+def preload(names: Sequence[str]) -> None:
     """Import what children will need; a part that is not installed is the child's to miss."""
-    for name in PRELOAD:
+    missing = [name for name in names if name not in sys.modules]
+    for name in missing:
         try:
             importlib.import_module(name)
         except ImportError as error:
             print(f"zygote: {name} is not there for children: {error}", file=sys.stderr)  # noqa: T201
+    if not missing:
+        return
     # The first adapter looks through all that is installed for plugins: once is enough.
     pydantic.TypeAdapter(int)
     gc.freeze()  # a child's collector need not touch, and so copy, what all have in common
@@ -223,7 +227,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     # A worker that dies while torch loads is noticed only afterwards: a few seconds, holding nothing.
-    preload()
+    preload(PRELOAD)
     Zygote(socket.socket(fileno=control), lifeline, wake_read).serve()
 
 

@@ -71,8 +71,10 @@ class WatchedContext(ContextCore):
         stop_at: int | None = None,
         offer: Mapping[str, State] | None = None,
         workers: int = 0,
+        device: torch.device | str = "cpu",
+        autocast: bool = False,
     ) -> None:
-        super().__init__(detector, torch.device("cpu"), SEED, done=done, step=step)
+        super().__init__(detector, torch.device(device), SEED, autocast=autocast, done=done, step=step)
         self.stop_at, self.offer, self.workers = stop_at, dict(offer or {}), workers
         self.digests: dict[int, str] = {}
         self.ends: set[int] = set()  # the last steps that were announced

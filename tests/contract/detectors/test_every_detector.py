@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 from ad_detectors import registry
 from ad_detectors.testing import DetectorContract, Subject
 from gradual_mean import Config, GradualMean
-
-# What makes scoring quicker without leaving a part of it out.
-QUICK: dict[str, dict[str, Any]] = {
-    "anogan": {"search_steps": 3, "restarts": 2, "image_score": "loss"},
-    "ddad": {"steps": 3, "skip": 125},
-    "ldm": {"autoencoder_steps": 3},
-    "diffad": {"autoencoder_steps": 3, "steps": 3, "segmenter_steps": 3},
-}
+from quick_detectors import QUICK
 
 
 # Its own detector shows that the contract can be kept, and by stages; a new file in zoo/ comes by itself.

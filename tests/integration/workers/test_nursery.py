@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -155,6 +156,7 @@ def test_a_child_that_waits_for_a_loading_zygote_can_be_killed_at_once(tmp_path)
 
 HOLDER = """
 import json, sys
+from dataclasses import replace
 from pathlib import Path
 from ad_workers.messages import decode
 from ad_workers.nursery import Nursery
@@ -178,3 +180,24 @@ def test_a_killed_worker_leaves_neither_zygote_nor_child(tmp_path):
         holder.kill()
         holder.wait()
         wait_until(lambda: all(gone(pid) for pid in pids), f"still alive after the worker: {pids}")
+
+
+def test_what_a_child_needs_for_a_backbone_is_loaded_once_and_not_before(tmp_path: Path) -> None:
+    nursery = Nursery()
+    try:
+        memory = []
+        for number, config in enumerate(
+            [{"backbone": "none"}, {}, {"backbone": "resnet18"}, {"backbone": "x"}]
+        ):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            given = assignment(folder, hangs=False)
+            child = nursery.spawn(replace(given, spec={**given.spec, "config": config}), folder / "log")
+            assert child.ended.wait(PATIENCE)
+            child.link.close()
+            memory.append(
+                any("torchvision" in each.path for each in psutil.Process(nursery.pid).memory_maps())
+            )
+    finally:
+        nursery.close()
+    assert memory == [False, False, True, True]

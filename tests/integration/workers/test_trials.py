@@ -10,12 +10,11 @@ from ad_platform.specs import Json, Submission
 from ad_platform.states import JobKind, JobState
 from ad_platform.storage.metrics import read_segments
 from desks import make_category
-from ground import Ground
+from ground import AT_ONCE, Ground
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(200)]
 
 FIRST = "validation/image_auroc"
-AT_ONCE = 5.0
 STEPS = 6
 
 

@@ -12,6 +12,7 @@ from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import (
     Trajectory,
     conditioned_estimate,
+    drawn_ahead,
     noise_of,
     reconstruct,
     sigma,
@@ -91,6 +92,13 @@ def test_noise_belongs_to_the_image_not_to_its_place_in_the_batch() -> None:
     for _ in range(3):
         first, second = together(), swapped()
         assert torch.equal(first[[2, 0, 1]], second)
+
+
+def test_noise_drawn_ahead_in_threads_is_the_same() -> None:
+    plainly = noise_of(draws(range(5)), (3, 8, 8), torch.device("cpu"))
+    ahead = drawn_ahead(draws(range(5)), (3, 8, 8))
+    for _ in range(20):
+        assert torch.equal(plainly(), ahead())
 
 
 def test_without_eta_only_the_start_is_noisy() -> None:
