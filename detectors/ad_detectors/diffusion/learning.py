@@ -29,7 +29,10 @@ class Task(Protocol):
     """What a denoiser is trained on."""
 
     def drawn(self, images: Tensor, step: int) -> tuple[Tensor, ...]:
-        """Return what is drawn for images (B, C, H, W) in -1..1: tensors of B rows, of the step alone."""
+        """Return what is drawn for images (B, C, H, W) in -1..1: tensors of B rows, of the step alone.
+
+        Where the batches of the data are not uint8, they are no pictures, and come as they are.
+        """
 
     def losses(self, predict: PredictGiven, images: Tensor, *drawn: Tensor) -> Tensor:
         """Return the loss of each image (B,), given what was drawn for it."""
@@ -90,7 +93,9 @@ class Learner:
             workers=reading_threads(ctx.device),
         )
         for _, batch in batches:
-            loss = self._update(recipe, task, normalised(batch.to(ctx.device)), ctx, divisor)
+            given = batch.to(ctx.device)
+            given = normalised(given) if given.dtype == torch.uint8 else given
+            loss = self._update(recipe, task, given, ctx, divisor)
             self.step += 1
             report(self.step, loss)
 
