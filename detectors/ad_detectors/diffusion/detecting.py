@@ -41,6 +41,17 @@ class DenoisingDetector(Detector):
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         """Train or load the denoiser, going on from `_learner` if that is unfinished."""
 
+    def _train(self, recipe: learning.Recipe, task: learning.Task, data: Images, ctx: FitContext) -> None:
+        """Train a fresh network of this shape, or go on with one; every step is reported."""
+        if self._learner is None or not self._learner.unfinished:
+            self._learner = learning.fresh(self._shape(), ctx.seed)
+
+        def report(step: int, loss: float) -> None:
+            ctx.report(step, of=recipe.steps, **{"train/loss": loss})
+
+        self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
+        self._learner.finish()
+
     def fit(self, data: Images, ctx: FitContext) -> None:
         """Learn the denoiser, or load it; the rest is scoring."""
         self._device = ctx.device
