@@ -41,13 +41,18 @@ class DenoisingDetector(Detector):
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         """Train or load the denoiser, going on from `_learner` if that is unfinished."""
 
-    def _train(self, recipe: learning.Recipe, task: learning.Task, data: Images, ctx: FitContext) -> None:
-        """Train a fresh network of this shape, or go on with one; every step is reported."""
+    def _train(
+        self, recipe: learning.Recipe, task: learning.Task, data: Images, ctx: FitContext, further: int = 0
+    ) -> None:
+        """Train a fresh network of this shape, or go on with one; every step is reported.
+
+        `further` is how many steps the fit will report after these.
+        """
         if self._learner is None or not self._learner.unfinished:
             self._learner = learning.fresh(self._shape(), ctx.seed)
 
         def report(step: int, loss: float) -> None:
-            ctx.report(step, of=recipe.steps, **{"train/loss": loss})
+            ctx.report(step, of=recipe.steps + further, **{"train/loss": loss})
 
         self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
         self._learner.finish()
@@ -98,6 +103,13 @@ class DenoisingDetector(Detector):
 
     def _fitted(self) -> tuple[Predict, int]:
         """Return the denoiser as a function, and the seed of scoring; raise StateError before a fit."""
-        if self._learner is None or self._learner.unfinished or self._seed is None:
+        predict = self._predictor()
+        if self._seed is None:
             raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
-        return learning.predictor(self._learner.net, self._device, self._mixed), self._seed
+        return predict, self._seed
+
+    def _predictor(self) -> Predict:
+        """Return the denoiser as a function; raise StateError before it was learnt."""
+        if self._learner is None or self._learner.unfinished:
+            raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
+        return learning.predictor(self._learner.net, self._device, self._mixed)
