@@ -88,9 +88,9 @@ def fitted() -> AdvRAD:
 def test_an_image_with_the_mean_error_of_normal_ones_has_no_score(fitted: AdvRAD) -> None:
     mean = fitted.state()["normal/mean"]
     assert isinstance(mean, Tensor)
-    assert float(fitted._of_images(fitted._unusual(mean[None]))) == 0.0
-    assert float(fitted._of_images(fitted._unusual(mean[None] - 0.25))) == pytest.approx(0.25)
-    assert float(fitted._of_images(fitted._unusual(mean[None] + 0.25))) == pytest.approx(0.25)
+    assert float(restoring.score_of(fitted._unusual(mean[None]), fitted.config)) == 0.0
+    assert float(restoring.score_of(fitted._unusual(mean[None] - 0.25), fitted.config)) == pytest.approx(0.25)
+    assert float(restoring.score_of(fitted._unusual(mean[None] + 0.25), fitted.config)) == pytest.approx(0.25)
 
 
 def test_the_mean_error_is_that_of_all_images_each_with_its_own_noise(fitted: AdvRAD) -> None:

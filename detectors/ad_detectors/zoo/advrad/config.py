@@ -17,6 +17,8 @@ NO_EXPORT = (
     "computes, and with other noise the scores would be others"
 )
 
+NO_ATTACK = ""  # its score has a gradient
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

@@ -16,13 +16,13 @@ from ad_detectors.maps import stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.advrad import restoring
+from ad_detectors.zoo.advrad.attacked import AttackedScore
 from ad_detectors.zoo.advrad.config import NO_EXPORT
 from ad_detectors.zoo.advrad.config import Config as AdvRADConfig
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
 
-TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
 READ_AT_ONCE = 16  # images from one report to the next; no result depends on it
 SUM, SEEN, MEAN = "normal/training/sum", "normal/training/seen", "normal/mean"
 
@@ -69,6 +69,15 @@ class AdvRAD(DenoisingDetector):
         with torch.no_grad():
             (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
         return rebuilt
+
+    def attackable(self, device: torch.device) -> AttackedScore:
+        """Return the score with its gradient; the network's own weights get none any more."""
+        predict, seed = self._fitted()
+        if self._mean is None or self._learner is None:
+            raise StateError("this advrad has not been fitted; fit it or restore a fitted state first")
+        self.to(device)
+        self._learner.net.requires_grad_(False)
+        return AttackedScore(predict, self._mean, seed, self.config, device)
 
     def state(self) -> State:
         """Return the stages that are there, each under its name."""
@@ -162,7 +171,7 @@ class AdvRAD(DenoisingDetector):
         _, seed = self._fitted()
         error, _ = self._errors(to_model_size(images, self.config.image_size), seed)
         maps = self._unusual(error)
-        return self._of_images(maps).cpu(), stretched(maps, *images.shape[-2:]).cpu()
+        return restoring.score_of(maps, self.config).cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:
         _, seed = self._fitted()
@@ -172,24 +181,17 @@ class AdvRAD(DenoisingDetector):
     def _errors(self, images: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return the errors (B, S, S) of uint8 images and their restorations, with noise of their own."""
         generators = [determinism.image_generator(seed, image) for image in images]
-        shown = normalised(images.to(self._device))
-        return restoring.errors(self._predictor(), shown, self._noise(generators), self.config)
-
-    def _noise(self, generators: list[torch.Generator]) -> Tensor:  # (B, repeats, 3, S, S)
-        shape = (self.config.repeats, 3, self.config.image_size, self.config.image_size)
-        return torch.stack([torch.randn(shape, generator=own) for own in generators]).to(self._device)
+        shown, noise = (
+            normalised(images.to(self._device)),
+            restoring.noise_of(generators, self.config, self._device),
+        )
+        return restoring.errors(self._predictor(), shown, noise, self.config)
 
     def _unusual(self, error: Tensor) -> Tensor:
         """Return how far errors (B, S, S) are from their mean over normal images."""
         if self._mean is None:
             raise StateError("this advrad has not been fitted; fit it or restore a fitted state first")
         return (error - self._mean).abs()
-
-    def _of_images(self, maps: Tensor) -> Tensor:  # (B,)
-        flat = maps.flatten(1)
-        if self.config.image_score == "max":
-            return flat.amax(dim=1)
-        return flat.topk(max(1, round(TOP_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)
 
 
 def _batches(data: Images) -> int:

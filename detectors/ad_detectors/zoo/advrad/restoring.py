@@ -19,6 +19,8 @@ from ad_detectors.diffusion.strides import respaced
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.zoo.advrad.config import Config
 
+TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
+
 
 def schedule_of(config: Config) -> Schedule:
     """Return the noise schedule of a config, in float64."""
@@ -47,13 +49,13 @@ class NamingNoise:
         return (found - noise).square().mean(dim=(1, 2, 3))
 
 
-def restored(predict: Predict, noised: Tensor, config: Config, schedule: Schedule) -> Tensor:
-    """Return what images at `noise_step` (B, C, H, W) were, by `shots` moves of DDIM; differentiable.
+def restored(predict: Predict, noised: Tensor, schedule: Schedule, step: int, shots: int) -> Tensor:
+    """Return what images at a noise step (B, C, H, W) were, by so many moves of DDIM; differentiable.
 
     One shot is the clean estimate x~ = (x_k - sqrt(1 - abar_k) e) / sqrt(abar_k). Nothing is clipped: a pixel
     that is has no gradient, and that alone would stop an attack.
     """
-    steps = [respaced(config.noise_step, config.shots)] * len(noised)
+    steps = [respaced(step, shots)] * len(noised)
     sampling = Sampling(schedule=schedule, sampler="ddim", clip=False)
     return denoise(predict, noised, steps, sampling, torch.zeros_like)
 
@@ -67,7 +69,8 @@ def errors(predict: Predict, images: Tensor, noise: Tensor, config: Config) -> t
     schedule = schedule_of(config)
     clean = images[:, None].expand_as(noise).flatten(0, 1)
     abar = schedule.of(torch.full((count * repeats,), config.noise_step - 1))
-    found = restored(predict, samplers.noised(clean, noise.flatten(0, 1), abar), config, schedule)
+    noised = samplers.noised(clean, noise.flatten(0, 1), abar)
+    found = restored(predict, noised, schedule, config.noise_step, config.shots)
     apart, many = error_map(clean, found, config), (count, repeats)
     return apart.view(*many, *apart.shape[1:]).mean(1), found.reshape(*many, *found.shape[1:]).mean(1)
 
@@ -96,3 +99,17 @@ def multiscale(images: Tensor, rebuilt: Tensor, scales: Sequence[int]) -> Tensor
         stretched = F.interpolate(error, size, mode="bilinear", align_corners=False) if scale > 1 else error
         total = total + stretched
     return total[:, 0] / len(scales)
+
+
+def noise_of(generators: Sequence[torch.Generator], config: Config, device: torch.device) -> Tensor:
+    """Return the noises of images (B, repeats, 3, S, S), each image's from its own CPU generator."""
+    shape = (config.repeats, 3, config.image_size, config.image_size)
+    return torch.stack([torch.randn(shape, generator=own) for own in generators]).to(device)
+
+
+def score_of(maps: Tensor, config: Config) -> Tensor:  # (B,)
+    """Return the scores of images by their maps (B, S, S)."""
+    flat = maps.flatten(1)
+    if config.image_score == "max":
+        return flat.amax(dim=1)
+    return flat.topk(max(1, round(TOP_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)
