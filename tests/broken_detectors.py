@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ad_detectors.api import Attackable, FitContext, Images, Scores
 from ad_detectors.exporting.module import Formula
-from ad_detectors.robustness.exported import Exported
+from ad_detectors.gradients import Exported
 from gradual_mean import GradualMean
 
 if TYPE_CHECKING:

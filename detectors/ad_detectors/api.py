@@ -100,7 +100,7 @@ class Attackable(Protocol):
     ) -> Tensor:  # (B,)
         """Return scores; with `soft` over 0 their gradient is that of more than the highest place of a map.
 
-        Then they are a smooth maximum, `robustness.soft.smooth_maximum`.
+        Then they are a smooth maximum, `gradients.smooth_maximum`.
         """
 
     def own_generators(self, images: Tensor) -> list[torch.Generator]:
@@ -214,7 +214,7 @@ class Detector(ABC):
         StateError before a fit.
         """
         from ad_detectors.errors import NotAttackable, NotExportable
-        from ad_detectors.robustness.exported import Exported
+        from ad_detectors.gradients import Exported
 
         try:
             module = self.export_module()

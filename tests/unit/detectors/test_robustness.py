@@ -16,12 +16,11 @@ from ad_detectors.data.layout import GOOD
 from ad_detectors.errors import NotAttackable, StateError
 from ad_detectors.evaluation.parts import Part, Pictures
 from ad_detectors.fitting import ContextCore, run_fit
+from ad_detectors.gradients import Exported, smooth_maximum
 from ad_detectors.metrics.ranking import auroc
 from ad_detectors.robustness import asked, evaluating, pgd, smoothing
 from ad_detectors.robustness.asked import Attack, Certificate
 from ad_detectors.robustness.evaluating import PartialAttacks
-from ad_detectors.robustness.exported import Exported
-from ad_detectors.robustness.soft import smooth_maximum
 from ad_detectors.testing.pictures import MemoryImages, pictures, with_defect
 from ad_detectors.zoo.anoddpm.detector import AnoDDPM
 from ad_detectors.zoo.pixel_mean import PixelMean

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ad_detectors import determinism
 from ad_detectors.diffusion.training import Predict
-from ad_detectors.robustness.soft import smooth_maximum
+from ad_detectors.gradients import smooth_maximum
 from ad_detectors.zoo.advrad import restoring
 from ad_detectors.zoo.advrad.config import Config
 

@@ -1,4 +1,4 @@
-"""A detector that exports a module is attacked by that module's gradient: it computes what `score` does."""
+"""Scores as functions with a gradient: of what a detector exports, and of the highest value of a map."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ad_detectors.robustness.soft import smooth_maximum
-
+LEAST = 1e-12
 SIGMA = 0.1  # of the noise of a bound, unless another is asked for; in shares of the range of values
 
 
@@ -38,3 +37,13 @@ class Exported:
             return self.scores(images.clamp(0.0, 1.0), generators)
 
         return sigma or SIGMA, noisy
+
+
+def smooth_maximum(maps: Tensor, soft: float) -> Tensor:  # (B,)
+    """Return about the highest value of each map (B, H, W): T log(sum(exp(map / T))).
+
+    T is the share `soft` of the highest value, and counts as a constant.
+    """
+    flat = maps.flatten(1)
+    heat = (soft * flat.detach().amax(dim=1, keepdim=True)).clamp(min=LEAST)
+    return (torch.logsumexp(flat / heat, dim=1, keepdim=True) * heat)[:, 0]
