@@ -48,6 +48,7 @@ class Recipe:
     weight_decay: float = 0.0  # decoupled: AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101)
     clip: float | None = None  # of the norm of all gradients together
     ema: float | None = None  # share of the mean weights that stays at each step; they are kept in the end
+    anneal: bool = False  # the learning rate falls in a line, to zero after the last step
 
 
 class Learner:
@@ -103,6 +104,9 @@ class Learner:
         assert self.optimiser is not None
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
         determinism.step_seed(ctx.seed, self.step)
+        if recipe.anneal:
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.lr * (1.0 - self.step / recipe.steps)
         everything = images, *(each.to(ctx.device) for each in task.drawn(images, self.step))
         self.optimiser.zero_grad(set_to_none=True)
         whole = 0.0
