@@ -8,4 +8,6 @@ QUICK: dict[str, dict[str, Any]] = {
     "ddad": {"steps": 3, "skip": 125},
     "ddpm_guided": {"steps": 3, "classifier_steps": 2, "skip": 30},
     "feature_guided": {"steps": 3},
+    "diffad": {"autoencoder_steps": 3, "steps": 3, "segmenter_steps": 3},
+    "ldm": {"autoencoder_steps": 3},
 }

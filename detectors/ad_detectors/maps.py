@@ -59,3 +59,15 @@ def blurred(maps: Tensor, sigma: float) -> Tensor:
     padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
     rows = F.conv2d(padded, kernel[None, None, :, None])
     return F.conv2d(rows, kernel[None, None, None, :])[:, 0]
+
+
+def median_filtered(maps: Tensor, side: int) -> Tensor:
+    """Return maps (B, H, W) under a median filter of an odd side, with reflected borders."""
+    if side == 1:
+        return maps
+    height, width = maps.shape[-2:]
+    padded = F.pad(maps[:, None], (side // 2,) * 4, mode="reflect")
+    windows = F.unfold(padded, side)  # (B, side * side, H * W)
+    # Sorted whole: on CUDA torch.median gives no promise that it is deterministic.
+    middle = windows.sort(dim=1).values[:, side * side // 2]
+    return middle.view(-1, height, width)

@@ -1,4 +1,4 @@
-"""Whole chains of steps: noise back to images by DDPM or DDIM, and images to noise by DDIM."""
+"""Whole chains of steps: noise back to images by DDPM or DDIM, in a part of them, and images to noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sampling:
     schedule: Schedule
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     eta: float = 0.0  # of DDIM alone
-    clip: bool = True  # whether the clean estimate is clipped to -1..1
+    clip: float = True  # the limit, -1..1 unless told, to which the clean estimate is clipped; False: none
     learned_variance: bool = False  # whether the network names it in a second half of its channels
 
 
@@ -43,6 +43,26 @@ def denoise(
         t, following = table[:, number], table[:, number + 1]
         goes = (t != following).to(x.device)[:, None, None, None]
         x = torch.where(goes, _next(predict, x, t, following, sampling, noise), x)
+    return x
+
+
+def inpaint(
+    predict: Predict, known: Tensor, mask: Tensor, steps: list[int], sampling: Sampling, noise: NoiseAt
+) -> Tensor:
+    """Return images (B, C, H, W) that are drawn anew where the mask (B, 1, H, W) is true, and kept elsewhere.
+
+    It starts from `known` under the noise of the first step, the highest; at each step what is kept is put
+    back, with that step's noise (RePaint, Lugmayr et al. 2022, arXiv 2201.09865, eq. 8, without its returns).
+    """
+
+    def noised(step: int) -> Tensor:
+        at = torch.full((len(known),), step)
+        return samplers.noised(known, noise(at), sampling.schedule.of(at)) if step >= 0 else known
+
+    x = noised(steps[0])
+    for t, following in pairwise([*steps, -1]):
+        at, to = (torch.full((len(known),), step) for step in (t, following))
+        x = torch.where(mask, _next(predict, x, at, to, sampling, noise), noised(following))
     return x
 
 

@@ -54,6 +54,22 @@ class DenoisingDetector(Detector):
     def _fit_between(self, data: Images, ctx: FitContext) -> None:
         """Fit what stages there are between "denoiser" and "score"."""
 
+    def _train(
+        self, recipe: learning.Recipe, task: learning.Task, data: Images, ctx: FitContext, further: int = 0
+    ) -> None:
+        """Train a fresh network of this shape, or go on with one; every step is reported.
+
+        `further` is how many steps the fit will report after these.
+        """
+        if self._learner is None or not self._learner.unfinished:
+            self._learner = learning.fresh(self._shape(), ctx.seed)
+
+        def report(step: int, loss: float) -> None:
+            ctx.report(step, of=recipe.steps + further, **{"train/loss": loss})
+
+        self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
+        self._learner.finish()
+
     def fit(self, data: Images, ctx: FitContext) -> None:
         """Learn the denoiser, or load it; the rest is scoring."""
         self._device = ctx.device
@@ -103,6 +119,13 @@ class DenoisingDetector(Detector):
 
     def _fitted(self) -> tuple[PredictGiven, int]:
         """Return the denoiser as a function, and the seed of scoring; raise StateError before a fit."""
-        if self._learner is None or self._learner.unfinished or self._seed is None:
+        predict = self._predictor()
+        if self._seed is None:
             raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
-        return learning.predictor(self._learner.net, self._device, self._mixed), self._seed
+        return predict, self._seed
+
+    def _predictor(self) -> PredictGiven:
+        """Return the denoiser as a function; raise StateError before it was learnt."""
+        if self._learner is None or self._learner.unfinished:
+            raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
+        return learning.predictor(self._learner.net, self._device, self._mixed)

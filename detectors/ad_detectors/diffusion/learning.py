@@ -29,7 +29,10 @@ class Task(Protocol):
     """What a denoiser is trained on."""
 
     def drawn(self, images: Tensor, step: int) -> tuple[Tensor, ...]:
-        """Return what is drawn for images (B, C, H, W) in -1..1: tensors of B rows, of the step alone."""
+        """Return what is drawn for images (B, C, H, W) in -1..1: tensors of B rows, of the step alone.
+
+        Where the batches of the data are not uint8, they are no pictures, and come as they are.
+        """
 
     def losses(self, predict: PredictGiven, images: Tensor, *drawn: Tensor) -> Tensor:
         """Return the loss of each image (B,), given what was drawn for it."""
@@ -45,6 +48,7 @@ class Recipe:
     weight_decay: float = 0.0  # decoupled: AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101)
     clip: float | None = None  # of the norm of all gradients together
     ema: float | None = None  # share of the mean weights that stays at each step; they are kept in the end
+    anneal: bool = False  # the learning rate falls in a line, to zero after the last step
 
 
 class Learner:
@@ -90,7 +94,9 @@ class Learner:
             workers=reading_threads(ctx.device),
         )
         for _, batch in batches:
-            loss = self._update(recipe, task, normalised(batch.to(ctx.device)), ctx, divisor)
+            given = batch.to(ctx.device)
+            given = normalised(given) if given.dtype == torch.uint8 else given
+            loss = self._update(recipe, task, given, ctx, divisor)
             self.step += 1
             report(self.step, loss)
 
@@ -98,6 +104,9 @@ class Learner:
         assert self.optimiser is not None
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
         determinism.step_seed(ctx.seed, self.step)
+        if recipe.anneal:
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.lr * (1.0 - self.step / recipe.steps)
         everything = images, *(each.to(ctx.device) for each in task.drawn(images, self.step))
         self.optimiser.zero_grad(set_to_none=True)
         whole = 0.0

@@ -19,10 +19,13 @@ def noised(clean: Tensor, noise: Tensor, abar: Tensor) -> Tensor:
     return _like(abar.sqrt(), clean) * clean + _like((1.0 - abar).sqrt(), clean) * noise
 
 
-def clean_estimate(x: Tensor, e: Tensor, abar: Tensor, clip: bool = True) -> Tensor:
-    """Return the clean images that follow from x_t and the noise in it (DDPM eq. 15), clipped to -1..1."""
+def clean_estimate(x: Tensor, e: Tensor, abar: Tensor, clip: float = True) -> Tensor:
+    """Return the clean images that follow from x_t and the noise in it (DDPM eq. 15), clipped to -1..1.
+
+    `clip` may be another limit than 1, or none (False).
+    """
     clean = _like(abar.rsqrt(), x) * x - _like((1.0 / abar - 1.0).sqrt(), x) * e
-    return clean.clamp(-1.0, 1.0) if clip else clean
+    return clean.clamp(-float(clip), float(clip)) if clip else clean
 
 
 def noise_estimate(x: Tensor, clean: Tensor, abar: Tensor) -> Tensor:

@@ -38,6 +38,15 @@ def linear(
     return Schedule(torch.cumprod(1.0 - betas, dim=0))
 
 
+def scaled_linear(steps: int = STEPS, first: float = 0.0015, last: float = 0.02) -> Schedule:
+    """Return the schedule of which the betas' square roots grow linearly, in float64.
+
+    That of latent diffusion (Rombach et al. 2022, arXiv 2112.10752, in its code).
+    """
+    roots = torch.linspace(math.sqrt(first), math.sqrt(last), steps, dtype=torch.float64)
+    return Schedule(torch.cumprod(1.0 - roots.square(), dim=0))
+
+
 def rescaled_linear(steps: int = STEPS) -> Schedule:
     """Return the linear schedule of a shorter or longer process, betas in proportion, in float64."""
     scale = STEPS / steps

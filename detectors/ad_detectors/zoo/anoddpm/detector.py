@@ -10,6 +10,7 @@ from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise
 from ad_detectors.diffusion.detecting import DenoisingDetector
+from ad_detectors.diffusion.noises import drawn_for
 from ad_detectors.diffusion.strides import strided
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.maps import blurred, image_scores, stretched, to_model_size, to_size
@@ -17,7 +18,7 @@ from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anoddpm.config import NO_EXPORT
 from ad_detectors.zoo.anoddpm.config import Config as AnoDDPMConfig
-from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
+from ad_detectors.zoo.anoddpm.noising import DenoisingTask, schedule_of
 
 
 class AnoDDPM(DenoisingDetector):
@@ -50,8 +51,6 @@ class AnoDDPM(DenoisingDetector):
 
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         config = self.config
-        if self._learner is None or not self._learner.unfinished:
-            self._learner = learning.fresh(shape_of(config), ctx.seed)
         recipe = learning.Recipe(
             steps=config.steps,
             batch_size=config.batch_size,
@@ -60,13 +59,7 @@ class AnoDDPM(DenoisingDetector):
             clip=config.clip,
             ema=config.ema or None,
         )
-
-        def report(step: int, loss: float) -> None:
-            ctx.report(step, of=config.steps, **{"train/loss": loss})
-
-        task = DenoisingTask(config, ctx.seed)
-        self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
-        self._learner.finish()
+        self._train(recipe, DenoisingTask(config, ctx.seed), data, ctx)
 
     def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         config = self.config
