@@ -32,12 +32,12 @@ from parts import plain_ddad as plain  # noqa: E402
 from parts.figures import keep, section, shortened  # noqa: E402
 
 from ad_detectors import determinism  # noqa: E402
+from ad_detectors.backbones.distance import feature_distance, pixel_distance  # noqa: E402
 from ad_detectors.data.loading import Batches  # noqa: E402
 from ad_detectors.diffusion import schedule  # noqa: E402
 from ad_detectors.diffusion.conditioned import Trajectory, reconstruct  # noqa: E402
 from ad_detectors.diffusion.learning import predictor  # noqa: E402
 from ad_detectors.maps import blurred  # noqa: E402
-from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance  # noqa: E402
 from ad_detectors.zoo.ddad.scoring import batch_weight  # noqa: E402
 
 HEADERS = ("what", "ours", "the other", "ratio", "aim", "met", "note")

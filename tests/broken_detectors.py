@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import Attackable, FitContext, Images, Scores
 from ad_detectors.exporting.module import Formula
+from ad_detectors.gradients import Exported
 from gradual_mean import GradualMean
 
 if TYPE_CHECKING:
@@ -314,3 +316,56 @@ class ExportsWhatDependsOnPixels(GradualMean):
 class ExportsWithoutAFit(GradualMean):
     def export_module(self) -> nn.Module:
         return Formula(lambda images: (images.amax((1, 2, 3)), images[:, 0]))
+
+
+class IsAttackedSomewhereElse(GradualMean):
+    def attackable(self, device: torch.device) -> Attackable:
+        return Halfway(super().attackable(device))
+
+
+class HidesItsGradient(GradualMean):
+    def attackable(self, device: torch.device) -> Attackable:
+        return Flat(super().attackable(device))
+
+
+class ScoresNoiseByTheBatch(GradualMean):
+    def attackable(self, device: torch.device) -> Attackable:
+        return Ranked(super().attackable(device))
+
+
+class IsAttackedWithoutAFit(GradualMean):
+    def attackable(self, device: torch.device) -> Attackable:
+        return Flat(Exported(Formula(lambda images: (images.amax((1, 2, 3)), images[:, 0])), device))
+
+
+class Halfway:
+    """Attacks half of the score."""
+
+    def __init__(self, whole: Attackable) -> None:
+        self.whole = whole
+        self.own_generators, self.smoothing = whole.own_generators, whole.smoothing
+
+    def scores(self, images: Tensor, generators: Sequence[torch.Generator], soft: float = 0.0) -> Tensor:
+        return self.whole.scores(images, generators, soft) / 2.0
+
+
+class Flat(Halfway):
+    """Rounds: what has steps has no slope."""
+
+    def scores(self, images: Tensor, generators: Sequence[torch.Generator], soft: float = 0.0) -> Tensor:
+        found = self.whole.scores(images, generators, soft)
+        return found.detach() + 0.0 * found
+
+
+class Ranked(Halfway):
+    """Subtracts the least of a batch."""
+
+    def __init__(self, whole: Attackable) -> None:
+        super().__init__(whole)
+        self.smoothing = self._smoothing
+
+    def _smoothing(
+        self, sigma: float | None
+    ) -> tuple[float, Callable[[Tensor, Sequence[torch.Generator]], Tensor]]:
+        deviation, noisy = self.whole.smoothing(sigma)
+        return deviation, lambda images, own: noisy(images, own) - noisy(images, own).min()

@@ -53,6 +53,8 @@ class MortalMlflow:
                 self.host.command(*command) if self.host else command,
                 stdout=log,
                 stderr=log,
+                # As `adctl up` starts it: its own jobs would be six processes more.
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 start_new_session=True,
             )
         end = time.monotonic() + PATIENCE

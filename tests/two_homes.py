@@ -1,6 +1,7 @@
 """Two machines in one: homes of their own, and nothing in common but store, broker, storage and MLflow."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 from collections import defaultdict
@@ -51,8 +52,11 @@ class Homes:
         mark = fingerprint(path, self.here.platform.home / "cache" / "fingerprints.json")
         return DatasetRef(dataset="made", category="noise", fingerprint=mark, path=str(path))
 
-    def category(self, path: Path) -> DatasetRef:
-        """Return a category that lies in one folder which both machines see."""
+    def category(self, source: Path) -> DatasetRef:
+        """Return a copy of a category in one folder which both machines see and may read."""
+        path = self.here.platform.home / "data" / source.parent.name / source.name
+        if not path.exists():
+            shutil.copytree(source, path)
         mark = fingerprint(path, self.here.platform.home / "cache" / "fingerprints.json")
         found = DatasetRef(dataset=path.parent.name, category=path.name, fingerprint=mark, path=str(path))
         held = Holding(

@@ -51,7 +51,8 @@ def _never(*_: object) -> bool:
     return False
 
 
-def _at_once(layers: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
+def _at_once(training: bool, layers: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
+    del training
     return layers(x, *others)
 
 

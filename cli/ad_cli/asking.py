@@ -119,7 +119,7 @@ def settings_blamed(below: Source, wish: Wish) -> AbstractContextManager[None]:
     return nullcontext() if typed else below.blamed("settings")
 
 
-def plan_evaluate(client: Client, job: str, wish: Wish, images: Images) -> Plan:
+def plan_evaluate(client: Client, job: str, wish: Wish, images: Images, attacks: Sequence[str] = ()) -> Plan:
     """Return what the evaluation of a train job's model comes to: on its own category unless told."""
     trained = _train_job(client, job)
     found = None
@@ -129,7 +129,7 @@ def plan_evaluate(client: Client, job: str, wish: Wish, images: Images) -> Plan:
         if not found.has_test and not found.held_out(trained.spec.holdout):
             raise InvalidData(f"{found.ref.path} has no test images; expected test/good and test/<defect>")
     scheduling = scheduled(wish, Scheduling(queue=trained.queue))
-    submissions = client.plan_evaluate(trained.id, found.ref if found else None, scheduling)
+    submissions = client.plan_evaluate(trained.id, found.ref if found else None, scheduling, attacks)
     return foreseen(client, submissions, found, None)
 
 

@@ -126,6 +126,7 @@ def _facts(whole: Whole) -> dict[str, str]:
         "of model": spec.source or "",
         **_pictures(whole.job),
         "measures": " ".join(spec.measures),
+        "attacks": "; ".join(each.words for each in spec.attacks),
         "holdout": spec.holdout,
         "seed": str(spec.seed),
         "device": spec.device,

@@ -136,6 +136,7 @@ def _show_plan(plan: Plan) -> None:
             "device": plan.device.words,
             "time": _time(plan) or "unknown: nothing like it has run yet",
             **_scheduling(plan.submissions[0]),
+            **({"attacks": "; ".join(each.words for each in spec.attacks)} if spec.attacks else {}),
             "jobs": ", ".join(submission.spec.kind.value for submission in plan.submissions),
             **{f"  {name}": shapes.typed(value) for name, value in sorted(spec.config.items())},
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Why a detector that says nothing of exports has none.
 NOTHING_TO_EXPORT = "its author offers no module to export (Detector.export_module)"
+# And why one that says nothing of attacks cannot be attacked.
+NOTHING_TO_ATTACK = "no gradient of its score is offered (Detector.attackable)"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,34 @@ class Ranks(Protocol):
 
     def total(self, value: float) -> float:
         """Return the sum of a number over all ranks; every rank has to ask."""
+
+
+class Attackable(Protocol):
+    """What `Detector.score` computes, of images whose values are no whole numbers, with a gradient.
+
+    Images are float32 (B, 3, image_size, image_size) in 0..1, on the device of the detector; each has a CPU
+    generator of its own, from which the noise of its score is drawn anew with every call.
+    """
+
+    def scores(
+        self, images: Tensor, generators: Sequence[torch.Generator], soft: float = 0.0
+    ) -> Tensor:  # (B,)
+        """Return scores; with `soft` over 0 their gradient is that of more than the highest place of a map.
+
+        Then they are a smooth maximum, `gradients.smooth_maximum`.
+        """
+
+    def own_generators(self, images: Tensor) -> list[torch.Generator]:
+        """Return the generators with which `scores` gives what `score` does of uint8 images of this size."""
+
+    def smoothing(
+        self, sigma: float | None
+    ) -> tuple[float, Callable[[Tensor, Sequence[torch.Generator]], Tensor]]:
+        """Return a deviation of noise, the nearest possible to the one asked for, and scores under it.
+
+        The function takes images with normal noise of that deviation (their values lie beyond 0..1 too), and
+        generators for what else it draws. None asks for the deviation that suits the detector best.
+        """
 
 
 class FitContext(Protocol):
@@ -175,6 +205,22 @@ class Detector(ABC):
         from ad_detectors.errors import NotExportable
 
         raise NotExportable(NOTHING_TO_EXPORT)
+
+    def attackable(self, device: torch.device) -> Attackable:
+        """Return the score as a function with a gradient on a device, for attacks on it and bounds of it.
+
+        A detector that exports a module offers that. Another may offer its own, and says `NO_ATTACK = ""`
+        beside its Config; any other raises NotAttackable with the reason, which it may give there. Raises
+        StateError before a fit.
+        """
+        from ad_detectors.errors import NotAttackable, NotExportable
+        from ad_detectors.gradients import Exported
+
+        try:
+            module = self.export_module()
+        except NotExportable as error:
+            raise NotAttackable(NOTHING_TO_ATTACK) from error
+        return Exported(module, device)
 
     @property
     def batch(self) -> int | None:

@@ -52,6 +52,7 @@ def entry(name: str) -> dict[str, Any]:
         "exclusive": [list(group) for group in known.exclusive],
         "parallel": list(known.parallel),
         "no_export": known.no_export,
+        "no_attack": known.no_attack,
         "rules": [{"holds": rule.holds, "message": rule.message} for rule in known.rules],
     }
 

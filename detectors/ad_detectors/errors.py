@@ -11,6 +11,7 @@ DetectorError
 ├── StateError        a state that does not belong to this detector or config
 ├── NotFinite         the numbers left the reals
 ├── NotExportable     a model that no file for other programs can hold; says why
+├── NotAttackable     a detector whose score has no gradient to attack it by; says why
 ├── Peeked            a detector looked at what it was not handed
 └── DeviceError       a device that was asked for and cannot be used
 """
@@ -71,6 +72,10 @@ class StateError(DetectorError):
 
 class NotExportable(DetectorError):
     """A model that no file for other programs can hold; says why, and what to do instead."""
+
+
+class NotAttackable(DetectorError):
+    """A detector whose score nothing can attack by its gradient; says why."""
 
 
 class NotFinite(DetectorError):

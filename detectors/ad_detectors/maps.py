@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
+
 
 def to_model_size(images: Tensor, size: int) -> Tensor:
     """Return uint8 images (B, 3, H, W) at size x size, nearly as decoding a file at that size gives them.
@@ -30,6 +32,17 @@ def stretched(maps: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
 
 
+def image_scores(maps: Tensor, kind: str) -> Tensor:  # (B,)
+    """Return of each map (B, H, W) the largest value, the mean, or the mean of the largest hundredth.
+
+    These are "max", "mean" and "top". Each map is summed alone, so its rounding does not depend on the batch.
+    """
+    if kind == "max":
+        return maps.amax(dim=(1, 2))
+    count = maps[0].numel() if kind == "mean" else max(1, round(TOP_SHARE * maps[0].numel()))
+    return torch.stack([each.flatten().topk(count).values.mean() for each in maps])
+
+
 def blur_radius(sigma: float) -> int:
     """Return how far a Gaussian cut off at four sigma reaches, in pixels."""
     return int(4.0 * sigma + 0.5)
@@ -46,3 +59,15 @@ def blurred(maps: Tensor, sigma: float) -> Tensor:
     padded = F.pad(maps[:, None], (radius,) * 4, mode="reflect")
     rows = F.conv2d(padded, kernel[None, None, :, None])
     return F.conv2d(rows, kernel[None, None, None, :])[:, 0]
+
+
+def median_filtered(maps: Tensor, side: int) -> Tensor:
+    """Return maps (B, H, W) under a median filter of an odd side, with reflected borders."""
+    if side == 1:
+        return maps
+    height, width = maps.shape[-2:]
+    padded = F.pad(maps[:, None], (side // 2,) * 4, mode="reflect")
+    windows = F.unfold(padded, side)  # (B, side * side, H * W)
+    # Sorted whole: on CUDA torch.median gives no promise that it is deterministic.
+    middle = windows.sort(dim=1).values[:, side * side // 2]
+    return middle.view(-1, height, width)

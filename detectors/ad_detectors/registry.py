@@ -2,8 +2,8 @@
 
 A detector is one file with lazy torch imports, or a package with `config.py` (no torch) and `detector.py`.
 Found in it are `Config`, the one subclass of Detector, and, where wanted, PRESETS, DEFAULT_PRESET, PUBLISHED,
-RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, FAMILY, PAPER, SUPERVISED, COST and NO_EXPORT. Describing a
-detector imports no torch; listing the names imports nothing of it at all.
+RULES, EXCLUSIVE, STAGES, STAGES_WHEN, SPACE, FAMILY, PAPER, SUPERVISED, COST, NO_EXPORT and NO_ATTACK.
+Describing a detector imports no torch; listing the names imports nothing of it at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeVar
 
-from ad_detectors.api import NOTHING_TO_EXPORT, Detector, Stage
+from ad_detectors.api import NOTHING_TO_ATTACK, NOTHING_TO_EXPORT, Detector, Stage
 from ad_detectors.config import Paper, Published, build, nearest, to_json
 from ad_detectors.errors import BrokenDetector, ConfigError, UnknownDetector
 from ad_detectors.rules import Rule, holds, overlaid
@@ -52,6 +52,7 @@ class Description:
     exclusive: tuple[tuple[str, ...], ...] = ()  # of each group exactly one setting is not None
     parallel: tuple[str, ...] = ()  # the stages whose steps are spread over several devices
     no_export: str = NOTHING_TO_EXPORT  # why no model of it can be exported; empty where one can
+    no_attack: str = NOTHING_TO_ATTACK  # why no evaluation can attack it; empty where one can
     module: str = ""  # the module that holds the Detector subclass
 
     def stages_of(self, config: Any) -> tuple[Stage, ...]:
@@ -146,6 +147,11 @@ def no_export_of(kind: type[Detector]) -> str:
     return str(getattr(sys.modules[kind.Config.__module__], "NO_EXPORT", NOTHING_TO_EXPORT))
 
 
+def no_attack_of(kind: type[Detector]) -> str:
+    """Return why a detector cannot be attacked, as it says beside its Config; empty: it can."""
+    return _no_attack(sys.modules[kind.Config.__module__])
+
+
 def _modules() -> dict[str, str]:
     """Return name -> module; a detector in zoo/ wins over somebody else's of the same name."""
     return {point.name: point.value for point in entry_points(group=GROUP)} | _zoo_modules()
@@ -195,6 +201,7 @@ def _describe(name: str, path: str) -> Description:
         exclusive=tuple(tuple(group) for group in getattr(module, "EXCLUSIVE", ())),
         parallel=tuple(getattr(module, "PARALLEL", ())),
         no_export=str(getattr(module, "NO_EXPORT", NOTHING_TO_EXPORT)),
+        no_attack=_no_attack(module),
         module=f"{path}.detector" if split else path,
     )
     _check_stages(known)
@@ -252,6 +259,12 @@ def _subclass(module: ModuleType) -> type[Detector]:
     if not isinstance(getattr(found[0], "Config", None), type):
         raise TypeError(f"{found[0].__name__} must name its Config: `Config = Config`")
     return found[0]
+
+
+def _no_attack(module: ModuleType) -> str:
+    """Return why a detector cannot be attacked: what it exports can be, unless it says otherwise."""
+    exports = getattr(module, "NO_EXPORT", NOTHING_TO_EXPORT) == ""
+    return str(getattr(module, "NO_ATTACK", "" if exports else NOTHING_TO_ATTACK))
 
 
 def _summary(documented: object) -> str:

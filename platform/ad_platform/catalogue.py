@@ -12,6 +12,8 @@ from ad_platform.naming import match
 from ad_platform.rules import Rule, conflict, holds, overlaid
 from ad_platform.specs import Json
 
+UNSAID = "no worker that knows attacks has described it; start one of this version"
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageEntry:
@@ -85,6 +87,7 @@ class DetectorEntry:
     versions: Mapping[str, Json] = field(default_factory=dict)  # of what a worker fits and measures by
     parallel: tuple[str, ...] = ()  # the stages whose fit is spread over several GPUs
     no_export: str = ""  # why no model of it can be exported; empty where one can, or nobody has said
+    no_attack: str = ""  # why no evaluation of it can attack it; empty where one can
 
     @classmethod
     def from_json(cls, name: str, value: Mapping[str, Json]) -> Self:
@@ -117,6 +120,7 @@ class DetectorEntry:
                 rules=tuple(_rule(_mapping(rule)) for rule in cast("list[Json]", value.get("rules") or [])),
                 parallel=tuple(map(str, cast("list[str]", value.get("parallel") or []))),
                 no_export=str(value.get("no_export") or ""),
+                no_attack=str(value.get("no_attack", UNSAID)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidValue(
@@ -146,6 +150,7 @@ class DetectorEntry:
             "rules": [{"holds": rule.holds, "message": rule.message} for rule in self.rules],
             "parallel": list(self.parallel),
             "no_export": self.no_export,
+            "no_attack": self.no_attack,
         }
 
     @property

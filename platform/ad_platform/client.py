@@ -86,13 +86,21 @@ class Client(Following):
         return self._warned(self.submit(plan), note)
 
     def evaluate(
-        self, job: Job | str, *, data: Path | str | None = None, scheduling: Scheduling | None = None
+        self,
+        job: Job | str,
+        *,
+        data: Path | str | None = None,
+        attacks: Sequence[str] = (),
+        scheduling: Scheduling | None = None,
     ) -> Job:
-        """Submit the evaluation of a train job's model, on its own category unless `data` names a folder."""
+        """Submit the evaluation of a train job's model, on its own category unless `data` names a folder.
+
+        `attacks` are tried against the model, such as "linf" or "l2:eps=0.5" (`ad_platform.attacks`).
+        """
         found = None if data is None else datasets.find(self, Path(data), None, None)
         if found is not None and found.here:
             self.hold(found.ref)
-        plan = self.plan_evaluate(self.job(job).id, found.ref if found else None, scheduling)
+        plan = self.plan_evaluate(self.job(job).id, found.ref if found else None, scheduling, attacks)
         return self._warned(self.submit(plan), "")
 
     @cached_property
@@ -137,7 +145,8 @@ class Client(Following):
         train = self._submission(spec, scheduling)
         if not request.evaluate:
             return [train]
-        return [train, self._evaluation(spec, request.dataset, scheduling, need=FIRST)]
+        evaluation = planning.evaluation_spec(spec, request.dataset, FIRST)
+        return [train, self._evaluation(evaluation, scheduling)]
 
     def submit_train(self, request: TrainRequest) -> Submitted:
         """Submit a fit and, unless told not to, the evaluation that follows it, in one transaction.
@@ -159,7 +168,11 @@ class Client(Following):
         return devices.choice("cuda" if submission.gpus and spec.device == "auto" else spec.device, able)
 
     def plan_evaluate(
-        self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None
+        self,
+        text: str,
+        dataset: DatasetRef | None = None,
+        scheduling: Scheduling | None = None,
+        attacks: Sequence[str] = (),
     ) -> list[Submission]:
         """Return what an evaluation of a train job's model would submit: on its own category unless told."""
         source = self.store.jobs.find(text)
@@ -172,7 +185,8 @@ class Client(Following):
         wanted = planning.inherited(scheduling or Scheduling(queue=source.queue), source)
         planning.check(wanted)
         data = dataset or source.spec.dataset
-        return [self._evaluation(source.spec, data, wanted, need=source.id)]
+        tried = planning.attacks(self.catalogue(), source.spec.detector, attacks)
+        return [self._evaluation(planning.evaluation_spec(source.spec, data, source.id, tried), wanted)]
 
     def submit_evaluate(
         self, text: str, dataset: DatasetRef | None = None, scheduling: Scheduling | None = None
@@ -365,10 +379,8 @@ class Client(Following):
         )
         return asked if scheduling.memory_mb is not None else memory.with_usual(self.store, asked)
 
-    def _evaluation(
-        self, trained: JobSpec, data: DatasetRef, scheduling: Scheduling, *, need: str
-    ) -> Submission:
-        spec = planning.evaluation_spec(trained, data, need)
+    def _evaluation(self, spec: JobSpec, scheduling: Scheduling) -> Submission:
+        need = spec.source or FIRST
         if scheduling.gpus is not None:
             scheduling = replace(scheduling, gpus=1)  # it scores on one card, however many have trained
         submission = self._submission(spec, scheduling, needs=(need,))

@@ -47,6 +47,8 @@ def estimate(store: Store, spec: JobSpec, images: int | None = None) -> Estimate
     past = store.jobs.search(
         states=[JobState.SUCCEEDED], kind=spec.kind, detector=spec.detector, limit=LOOKED_AT
     )
+    # What an evaluation tries against a model takes far longer than to score with it.
+    past = [job for job in past if job.spec.attacks == spec.attacks]
     runs = [_run(job, store.jobs.attempts(job.id)) for job in past]
     runs = _on_such_a_device(store, spec, [run for run in runs if run.seconds > 0])
     if spec.kind is JobKind.TRIAL:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ad_platform import catalogue, durations, holdout
-from ad_platform.catalogue import DetectorEntry
+from ad_platform.attacks import read as read_attacks
+from ad_platform.catalogue import Catalogue, DetectorEntry
 from ad_platform.errors import InvalidRequest, InvalidValue
 from ad_platform.records import Job
 from ad_platform.requests import Scheduling, TrainRequest
 from ad_platform.results import SELECTED_ON, selected_on
-from ad_platform.specs import DatasetRef, JobSpec, Json
+from ad_platform.specs import AttackAsk, DatasetRef, JobSpec, Json
 from ad_platform.states import JobKind
 
 PRIORITIES = range(-100, 101)
@@ -37,7 +38,9 @@ def train_spec(entry: catalogue.DetectorEntry, request: TrainRequest) -> JobSpec
     )
 
 
-def evaluation_spec(trained: JobSpec, data: DatasetRef, source: str) -> JobSpec:
+def evaluation_spec(
+    trained: JobSpec, data: DatasetRef, source: str, attacks: Sequence[AttackAsk] = ()
+) -> JobSpec:
     """Return the spec of the evaluation of what a train job fits, on the pictures that it did not see."""
     return JobSpec(
         kind=JobKind.EVALUATE,
@@ -49,6 +52,7 @@ def evaluation_spec(trained: JobSpec, data: DatasetRef, source: str) -> JobSpec:
         device=trained.device,
         source=source,
         holdout=trained.holdout,
+        attacks=tuple(attacks),
     )
 
 
@@ -112,6 +116,19 @@ def check_parallel(entry: DetectorEntry, gpus: int | None) -> None:
         raise InvalidRequest(
             f"detector '{entry.name}' fits on one GPU: {gpus} would leave {gpus - 1} idle; use --gpus 1"
         )
+
+
+def attacks(catalogue: Catalogue, detector: str, texts: Sequence[str]) -> tuple[AttackAsk, ...]:
+    """Read the attacks on a detector's model; raise InvalidRequest where it has none, naming those that have.
+
+    Raises UnknownName or InvalidValue for what is no attack.
+    """
+    asked = read_attacks(texts)
+    if not asked or not (entry := catalogue.entry(detector)).no_attack:
+        return asked
+    able = [name for name, each in sorted(catalogue.entries.items()) if not each.no_attack]
+    others = f"; those that can be: {', '.join(able)}" if able else ""
+    raise InvalidRequest(f"detector '{entry.name}' cannot be attacked: {entry.no_attack}{others}")
 
 
 def _settings(request: TrainRequest) -> Sequence[str] | Mapping[str, Json]:

@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Self, TypeAlias, Union
 
 from ad_platform.holdout import NONE as NO_HOLDOUT
 from ad_platform.states import JobKind
 
 Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], None]  # noqa: UP007
+
+CERTIFIED = "certified"  # the kind of attack that is none: bounds of what one could do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,40 @@ class PictureAsk:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttackAsk:
+    """One way to attack a model, or the bounds that no attack breaks; values of images are 0..1."""
+
+    name: str  # by which its measures are called; the kind, with a number where there are several
+    kind: str
+    eps: float
+    steps: int | None = None  # linf and l2: of the gradient
+    eot: int | None = None  # linf and l2: noises that a step's gradient is a mean over
+    soft: float | None = None  # linf and l2: share of the highest value over which a maximum is smoothed
+    sigma: float | None = None  # certified: of the noise; None: what suits the detector
+    draws: int | None = None  # certified: of the noise
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what is said of it as plain JSON values."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, value: Json) -> Self:
+        """Build it from what `to_json` gave; fields of a newer program are ignored."""
+        if not isinstance(value, dict):
+            raise TypeError("an attack is no object")
+        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})  # type: ignore[arg-type]
+
+    @property
+    def words(self) -> str:
+        """Return it in words: "linf, eps 0.00784, 40 steps"."""
+        said = [self.kind, f"eps {self.eps:.3g}"]
+        if self.kind == CERTIFIED:
+            return ", ".join([*said, *_told(self.sigma, "sigma {:.3g}"), *_told(self.draws, "{} draws")])
+        return ", ".join([*said, *_told(self.steps, "{} steps"), *_told(self.soft, "soft {:.3g}")])
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSpec:
     """The whole meaning of a job: two jobs with equal specs compute the same thing."""
 
@@ -58,6 +94,7 @@ class JobSpec:
     holdout: str = NO_HOLDOUT  # percent of the normal images for validation and calibration, as "10/10"
     measures: tuple[str, ...] = ()  # trial: what is compared, the first also while it is being measured
     pictures: PictureAsk | None = None  # predict: what is scored; `dataset` then names a listing of pictures
+    attacks: tuple[AttackAsk, ...] = ()  # evaluate: what is tried against the model
     # What a newer program has written into it and this one does not know, by name: such a job is not for it.
     beyond: tuple[str, ...] = field(default=(), compare=False)
 
@@ -67,6 +104,8 @@ class JobSpec:
         value["config"] = dict(self.config)
         value["kind"] = self.kind.value
         value["measures"] = list(self.measures)
+        # Null where there are none: so a program that does not know attacks takes every other job.
+        value["attacks"] = [each.to_json() for each in self.attacks] or None
         del value["beyond"]
         return value
 
@@ -82,6 +121,7 @@ class JobSpec:
         measures = tuple(value.get("measures") or ())  # type: ignore[arg-type]
         asked = known.pop("pictures", None)
         pictures = PictureAsk.from_json(asked) if isinstance(asked, Mapping) else None
+        tried = known.pop("attacks", None)
         kind = JobKind(known.pop("kind"))  # type: ignore[arg-type]
         del known["dataset"]
         ref = DatasetRef(**dataset)  # type: ignore[arg-type]
@@ -90,6 +130,7 @@ class JobSpec:
             "dataset": ref,
             "measures": measures,
             "pictures": pictures,
+            "attacks": tuple(map(AttackAsk.from_json, tried)) if isinstance(tried, list) else (),
             "beyond": _beyond(value),
         }
         spec = cls(**{**known, **more})  # type: ignore[arg-type]
@@ -117,6 +158,8 @@ class JobSpec:
             del meaning["measures"]  # and so does one from before there were trials
         if self.pictures is None:
             del meaning["pictures"]  # or predictions
+        if not self.attacks:
+            del meaning["attacks"]  # or attacks
         canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -134,6 +177,10 @@ def _check_types(spec: JobSpec) -> None:
     )
     if not right:
         raise TypeError("a field of the spec has another type than it should have")
+
+
+def _told(value: float | None, words: str) -> list[str]:
+    return [] if value is None else [words.format(value)]
 
 
 def _beyond(value: Mapping[str, Json]) -> tuple[str, ...]:

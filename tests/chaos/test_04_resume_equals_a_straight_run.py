@@ -166,13 +166,13 @@ def test_detectors_killed_on_one_machine_and_again_on_another_end_as_if_they_had
 # With a backbone that is adapted after the denoiser has learnt: two stages, two optimisers.
 LONG: dict[str, Json] = {
     **registry.resolve("ddad", "tiny", {}),
-    "steps": 60,
+    "steps": 400,
     "backbone": "tf_efficientnet_lite0",
     "feature_strides": [4, 8],
     "adapt_noise_step": 100,
     "adapt_skip": 50,
     "adapt_epochs": None,
-    "adapt_steps": 30,
+    "adapt_steps": 60,
     "adapt_batch_size": 4,
 }
 
@@ -208,16 +208,16 @@ def test_the_real_ddad_under_many_blows_on_two_machines_ends_as_if_nothing_had_h
     dice, blows = random.Random(SEED), []
     workers = {HERE: stack.here.platform.start_worker(), THERE: stack.there.start_worker()}
     bottle = stack.category(real_data / "mvtec" / "bottle")
-    job = stack.submit("ddad", LONG, dataset=bottle, threads=2, every=3)
+    job = stack.submit("ddad", LONG, dataset=bottle, threads=2, every=5)
     quiet = threading.Event()
     while not stack.here.job(job).state.terminal:
-        quiet.wait(dice.uniform(1.0, 12.0))
+        quiet.wait(dice.uniform(1.0, 8.0))
         blows.append(strike(stack, dice, workers))
         stack.hurry()
     print(f"{len(blows)} blows:", *blows, sep="\n  ")
     assert stack.here.job(job).state is JobState.SUCCEEDED, stack.here.job(job).error
     stack.forget_stages()
-    straight = stack.submit("ddad", LONG, dataset=bottle, threads=2, every=3)
+    straight = stack.submit("ddad", LONG, dataset=bottle, threads=2, every=5)
     assert stack.here.ended(straight, 1200).state is JobState.SUCCEEDED
     assert len(stack.here.attempts(job)) > 2, "too few blows hit it to prove anything"
     check_same(stack, job, straight)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 import ddad_parity_cases as cases
 from ad_detectors.backbones import features
+from ad_detectors.backbones.distance import feature_distance, pixel_distance
 from ad_detectors.backbones.features import FeatureExtractor
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, reconstruct
 from ad_detectors.diffusion.training import loss_at
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
 from ad_detectors.zoo.ddad.adaptation import adaptation_loss
-from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scoring import batch_weight, published_maps
 
 PRECISION = 1e-5  # of the greatest of the values that are compared

@@ -88,6 +88,8 @@ def _print(entry: "DetectorEntry") -> None:
         out.text(f"  from {published.source}")
     if entry.no_export:
         out.text(f"no export: {entry.no_export}")
+    if entry.no_attack:
+        out.text(f"no attack: {entry.no_attack}")
     presets = entry.preset_names
     rows = []
     for name, schema in entry.fields.items():

@@ -70,6 +70,16 @@ Push = Annotated[
         "--push", help="Send the images to the storage first: any worker fetches them.", show_default=False
     ),
 ]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack",
+        metavar="KIND[:K=V,...]",
+        help="What to try against the model: linf, l2, certified or all, such as linf:eps=4/255; may be "
+        "repeated.",
+        show_default=False,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-S", metavar="K=V", help="One setting; may be repeated.", show_default=False),

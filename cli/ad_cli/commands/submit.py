@@ -93,6 +93,7 @@ def evaluate(
     data: options.Data = None,
     dataset: options.Dataset = None,
     category: options.Category = None,
+    attack: options.Attacks = None,
     name: options.Name = None,
     tag: options.Tags = None,
     group: options.Group = None,
@@ -111,7 +112,8 @@ def evaluate(
 ) -> None:
     """Score test images with the model of a train job.
 
-    Those of the category it was trained on, unless another one is given.
+    Those of the category it was trained on, unless another one is given. With --attack also what the model
+    is worth against somebody who changes pictures to deceive it.
     """
     from ad_cli import asking, submitting
     from ad_platform.wishes import Wish
@@ -130,7 +132,7 @@ def evaluate(
     )
     images = asking.Images(data=data, dataset=dataset, category=category)
     with session.client() as client:
-        plan = asking.plan_evaluate(client, job, wish, images)
+        plan = asking.plan_evaluate(client, job, wish, images, attack or ())
         submitting.submit(client, plan, dry_run=dry_run, wait=wait, push=push)
 
 

@@ -16,14 +16,18 @@ from ad_detectors.nets.unet import UNetShape
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
-    from ad_detectors.diffusion.training import Predict
+    from ad_detectors.diffusion.training import PredictGiven
 
 
 class DenoisingDetector(Detector):
-    """A detector of two stages: "denoiser", which is learnt or loaded, and "score", which draws noise."""
+    """A detector of two stages: "denoiser", which is learnt or loaded, and "score", which draws noise.
+
+    One with more names them in `parts`, and adds to `_fit_before` or `_fit_between`, `state` and `restore`.
+    """
 
     divides = True
     name: ClassVar[str]  # as it is registered, for messages
+    parts: ClassVar[tuple[str, ...]] = ("denoiser", "score")  # its stages, in order
     no_export: ClassVar[str]  # why there is no model file for other programs
 
     def __init__(self, config: object) -> None:
@@ -41,14 +45,42 @@ class DenoisingDetector(Detector):
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         """Train or load the denoiser, going on from `_learner` if that is unfinished."""
 
+    def _fit_before(self, data: Images, ctx: FitContext) -> None:
+        """Fit what stages there are before "denoiser"."""
+
+    def _fit_scoring(self, data: Images, ctx: FitContext) -> None:
+        """Fit what scoring needs besides its seed, going on from restored state if there is some."""
+
+    def _fit_between(self, data: Images, ctx: FitContext) -> None:
+        """Fit what stages there are between "denoiser" and "score"."""
+
+    def _train(
+        self, recipe: learning.Recipe, task: learning.Task, data: Images, ctx: FitContext, further: int = 0
+    ) -> None:
+        """Train a fresh network of this shape, or go on with one; every step is reported.
+
+        `further` is how many steps the fit will report after these.
+        """
+        if self._learner is None or not self._learner.unfinished:
+            self._learner = learning.fresh(self._shape(), ctx.seed)
+
+        def report(step: int, loss: float) -> None:
+            ctx.report(step, of=recipe.steps + further, **{"train/loss": loss})
+
+        self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
+        self._learner.finish()
+
     def fit(self, data: Images, ctx: FitContext) -> None:
         """Learn the denoiser, or load it; the rest is scoring."""
         self._device = ctx.device
+        self._fit_before(data, ctx)
         if ctx.begin("denoiser"):
             self._prepare(data, ctx)
             ctx.end("denoiser")
+        self._fit_between(data, ctx)
         if ctx.begin("score"):
             self._seed, self._mixed = determinism.derive(ctx.seed, "score"), ctx.autocast
+            self._fit_scoring(data, ctx)
             ctx.end("score")
 
     def export_module(self) -> nn.Module:
@@ -66,7 +98,7 @@ class DenoisingDetector(Detector):
 
     def restore(self, state: State) -> None:
         """Take over the stages that are in the state and leave the others as they are."""
-        unknown = [key for key in state if not key.startswith(("denoiser/", "score/"))]
+        unknown = [key for key in state if key.partition("/")[0] not in self.parts]
         if unknown or not state:
             raise StateError(f"'{unknown[0] if unknown else 'nothing'}' is no part of a state of {self.name}")
         own = {k.removeprefix("denoiser/"): v for k, v in state.items() if k.startswith("denoiser/")}
@@ -85,8 +117,15 @@ class DenoisingDetector(Detector):
         if self._learner is not None:
             self._learner.net.move(device)
 
-    def _fitted(self) -> tuple[Predict, int]:
+    def _fitted(self) -> tuple[PredictGiven, int]:
         """Return the denoiser as a function, and the seed of scoring; raise StateError before a fit."""
-        if self._learner is None or self._learner.unfinished or self._seed is None:
+        predict = self._predictor()
+        if self._seed is None:
             raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
-        return learning.predictor(self._learner.net, self._device, self._mixed), self._seed
+        return predict, self._seed
+
+    def _predictor(self) -> PredictGiven:
+        """Return the denoiser as a function; raise StateError before it was learnt."""
+        if self._learner is None or self._learner.unfinished:
+            raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
+        return learning.predictor(self._learner.net, self._device, self._mixed)

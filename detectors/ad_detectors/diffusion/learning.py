@@ -13,7 +13,7 @@ from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
 from ad_detectors.data.loading import Batches
 from ad_detectors.device import mixed_precision, reading_threads
-from ad_detectors.diffusion.training import Predict
+from ad_detectors.diffusion.training import PredictGiven
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
@@ -34,7 +34,7 @@ class Task(Protocol):
         Where the batches of the data are not uint8, they are no pictures, and come as they are.
         """
 
-    def losses(self, predict: Predict, images: Tensor, *drawn: Tensor) -> Tensor:
+    def losses(self, predict: PredictGiven, images: Tensor, *drawn: Tensor) -> Tensor:
         """Return the loss of each image (B,), given what was drawn for it."""
 
 
@@ -48,6 +48,7 @@ class Recipe:
     weight_decay: float = 0.0  # decoupled: AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101)
     clip: float | None = None  # of the norm of all gradients together
     ema: float | None = None  # share of the mean weights that stays at each step; they are kept in the end
+    anneal: bool = False  # the learning rate falls in a line, to zero after the last step
 
 
 class Learner:
@@ -103,6 +104,9 @@ class Learner:
         assert self.optimiser is not None
         # Data, noise and dropout depend on (seed, step) alone, so no generator's state need be kept.
         determinism.step_seed(ctx.seed, self.step)
+        if recipe.anneal:
+            for group in self.optimiser.param_groups:
+                group["lr"] = recipe.lr * (1.0 - self.step / recipe.steps)
         everything = images, *(each.to(ctx.device) for each in task.drawn(images, self.step))
         self.optimiser.zero_grad(set_to_none=True)
         whole = 0.0
@@ -189,13 +193,13 @@ def restored(shape: UNetShape, state: State, whose: str) -> Learner:
     return Learner(net, step, moments, {name: each.clone() for name, each in _below(state, EMA).items()})
 
 
-def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> Predict:
+def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = False) -> PredictGiven:
     """Return a network in eval mode as a function, in mixed precision where that is wanted."""
     net.eval()
 
-    def predict(x: Tensor, t: Tensor) -> Tensor:
+    def predict(x: Tensor, t: Tensor, *given: Tensor) -> Tensor:
         with mixed_precision(device, mixed, on_cpu=on_cpu):
-            return net(x, t).float()  # type: ignore[no-any-return]
+            return net(x, t, *given).float()  # type: ignore[no-any-return]
 
     return predict
 

@@ -33,6 +33,14 @@ def noise_estimate(x: Tensor, clean: Tensor, abar: Tensor) -> Tensor:
     return (_like(abar.rsqrt(), x) * x - clean) / _like((1.0 / abar - 1.0).sqrt(), x)
 
 
+def guided_noise(e: Tensor, gradient: Tensor, abar: Tensor) -> Tensor:
+    """Return the noise of a process whose logarithm of density grows by what has this gradient at x_t.
+
+    Dhariwal and Nichol 2021, arXiv 2105.05233, algorithm 2.
+    """
+    return e - _like((1.0 - abar).sqrt(), e) * gradient
+
+
 def posterior_mean(x: Tensor, clean: Tensor, abar: Tensor, following: Tensor) -> Tensor:
     """Return the mean of the next images, given x_t and the clean ones (DDPM eq. 7)."""
     beta, left = 1.0 - abar / following, 1.0 - abar

@@ -10,6 +10,7 @@ from torch import Tensor
 from ad_detectors.diffusion.schedule import Schedule
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # x_t (B, C, H, W), t (B,) -> the noise in it
+PredictGiven = Callable[..., Tensor]  # as `Predict`, with a third argument: classes or conditions
 
 
 def denoising_loss(

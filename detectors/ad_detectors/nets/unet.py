@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,9 @@ class UNetShape:
 
     With the defaults it is the network of DDAD and AnoDDPM. That of guided-diffusion scales and shifts by
     the time instead of adding it (`scale_shift`), embeds it as cosines first (`cosine_first`), has heads of a
-    fixed width (`head_channels`, then `heads` does not matter) and more `out_channels`, for the variance.
+    fixed width (`head_channels`, then `heads` does not matter) and more `out_channels`, for the variance. It
+    may know `classes`, and then halve and double sizes by a convolution of its own instead of in a block.
+    A network that is told more than a class takes a vector of so many `conditions`.
     """
 
     image_size: int
@@ -47,6 +49,9 @@ class UNetShape:
     head_channels: int | None = None
     scale_shift: bool = False
     cosine_first: bool = False
+    resampling: Literal["block", "convolution"] = "block"
+    classes: int = 0
+    conditions: int = 0
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -55,8 +60,10 @@ class UNetShape:
         return tuple(multiplier * self.base_channels for multiplier in multipliers)
 
     def heads_of(self, channels: int) -> int:
-        """Return how many heads attention over so many channels has."""
-        return self.heads if self.head_channels is None else channels // self.head_channels
+        """Return how many heads attention over so many channels has; one where no head's width fits."""
+        if self.head_channels is None:
+            return self.heads
+        return channels // self.head_channels if channels % self.head_channels == 0 else 1
 
     @property
     def attention_factors(self) -> frozenset[int]:
@@ -64,8 +71,8 @@ class UNetShape:
         return frozenset(self.image_size // divisor for divisor in self.attention_divisors)
 
 
-class UNet(nn.Module):
-    """Predicts the noise in x_t; parameter names are those of the published DDAD checkpoints.
+class UNetEncoder(nn.Module):
+    """The half of a U-Net that goes down, with its middle; parameter names are those of published DDAD files.
 
     `nets.unet_keys` translates those of the other families.
     """
@@ -81,19 +88,25 @@ class UNet(nn.Module):
             nn.SiLU(),
             nn.Linear(embedding, embedding),
         )
+        if shape.classes:
+            self.class_embedding = nn.Embedding(shape.classes, embedding)
+        if shape.conditions:
+            self.condition = nn.Sequential(
+                nn.Linear(shape.conditions, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+            )
         self.down = nn.ModuleList([TimedSequential(nn.Conv2d(shape.in_channels, first, 3, padding=1))])
-        skips = self._build_down(first)
+        self.skip_channels = self._build_down(first)
         self.middle = TimedSequential(
             self._residual(deepest, deepest), self._attention(deepest), self._residual(deepest, deepest)
         )
-        self.up = nn.ModuleList()
-        self._build_up(deepest, skips)
-        out = shape.in_channels if shape.out_channels is None else shape.out_channels
-        self.out = nn.Sequential(GroupNorm32(first), nn.SiLU(), _zeroed(nn.Conv2d(first, out, 3, padding=1)))
 
     def _residual(self, channels: int, width: int, resample: str | None = None) -> ResidualBlock:
         embedding = 4 * self.shape.base_channels
         return ResidualBlock(channels, width, embedding, self.shape.dropout, resample, self.shape.scale_shift)
+
+    @property
+    def _convolves(self) -> bool:
+        return self.shape.resampling == "convolution"
 
     def _attention(self, channels: int) -> AttentionBlock:
         return AttentionBlock(channels, self.shape.heads_of(channels))
@@ -109,10 +122,51 @@ class UNet(nn.Module):
                 channels = width
                 skips.append(channels)
             if level < len(shape.widths) - 1:
-                self.down.append(TimedSequential(self._residual(channels, channels, "down")))
+                halving = Halving(channels) if self._convolves else self._residual(channels, channels, "down")
+                self.down.append(TimedSequential(halving))
                 skips.append(channels)
                 factor *= 2
         return skips
+
+    def move(self, device: torch.device) -> None:
+        """Move to a device, and lay the weights out as they are used there."""
+        last = device.type in CHANNELS_LAST
+        self.to(device)
+        self.to(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+    def encoded(
+        self, x: Tensor, t: Tensor, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return what the middle makes of x (B, C, H, W) at t (B,), the embedding, and what was on the way.
+
+        `given` are classes (B,), or conditions (B, N), where the shape has some; it is an error to leave
+        them out.
+        """
+        if x.device.type in CHANNELS_LAST:
+            x = x.contiguous(memory_format=torch.channels_last)
+        time: Tensor = self.time_embedding(t)
+        if self.shape.classes or self.shape.conditions:
+            if given is None:
+                raise ValueError("this U-Net must be told a class or conditions")
+            time = time + (self.class_embedding if self.shape.classes else self.condition)(given)
+        embedded = F.silu(time)  # every block starts with this SiLU: once is enough
+        skips: list[Tensor] = []
+        for block in self.down:
+            x = block(x, embedded)
+            skips.append(x)
+        return self.middle(x, embedded), embedded, skips
+
+
+class UNet(UNetEncoder):
+    """Predicts the noise in x_t."""
+
+    def __init__(self, shape: UNetShape) -> None:
+        super().__init__(shape)
+        first, deepest = shape.widths[0], shape.widths[-1]
+        self.up = nn.ModuleList()
+        self._build_up(deepest, [*self.skip_channels])
+        out = shape.in_channels if shape.out_channels is None else shape.out_channels
+        self.out = nn.Sequential(GroupNorm32(first), nn.SiLU(), _zeroed(nn.Conv2d(first, out, 3, padding=1)))
 
     def _build_up(self, channels: int, skips: list[int]) -> None:
         shape, factor = self.shape, 2 ** (len(self.shape.widths) - 1)
@@ -124,29 +178,17 @@ class UNet(nn.Module):
                     layers.append(self._attention(width))
                 channels = width
                 if level > 0 and number == shape.residual_blocks:
-                    layers.append(self._residual(width, width, "up"))
+                    layers.append(Doubling(width) if self._convolves else self._residual(width, width, "up"))
                     factor //= 2
                 self.up.append(TimedSequential(*layers))
 
-    def move(self, device: torch.device) -> None:
-        """Move to a device, and lay the weights out as they are used there."""
-        last = device.type in CHANNELS_LAST
-        self.to(device)
-        self.to(memory_format=torch.channels_last if last else torch.contiguous_format)
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the predicted noise, (B, C', H, W), for x (B, C, H, W) at the steps t (B,).
 
-        C' is `out_channels`; beyond the first C lies what else was learned, such as the variance.
+        C' is `out_channels`; beyond the first C lies what else was learned, such as the variance. `given` is
+        what `encoded` takes.
         """
-        if x.device.type in CHANNELS_LAST:
-            x = x.contiguous(memory_format=torch.channels_last)
-        embedded: Tensor = F.silu(self.time_embedding(t))  # every block starts with this SiLU: once is enough
-        skips: list[Tensor] = []
-        for block in self.down:
-            x = block(x, embedded)
-            skips.append(x)
-        x = self.middle(x, embedded)
+        x, embedded, skips = self.encoded(x, t, given)
         for block in self.up:
             x = block(x, embedded, skips.pop())
         return cast("Tensor", self.out(x))
@@ -212,14 +254,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedded: Tensor, skip: Tensor | None = None) -> Tensor:
         """Return (B, width, H', W') of x with the skip's channels; `embedded` has passed its SiLU already."""
-        passed, hidden = remade(self._enter, x, skip)
+        passed, hidden = remade(self.training, self._enter, x, skip)
         timed = self.embed_layers[1](embedded)[:, :, None, None]
         if not self.scale_shift:
             hidden, timed = hidden + timed, None
         module = cast("nn.Dropout", self.out_layers[2])
         drops = module.training and module.p > 0.0
         kept = kept_at_random(hidden.shape, module.p, hidden.device) if drops else None
-        return passed + remade(self._leave, hidden, kept, timed)
+        return passed + remade(self.training, self._leave, hidden, kept, timed)
 
     def _enter(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, Tensor]:
         joined = x if skip is None else torch.cat([x, skip], dim=1)
@@ -247,6 +289,30 @@ class ResidualBlock(nn.Module):
         return x
 
 
+class Halving(nn.Module):
+    """Half the size by a convolution that leaves out every second place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H / 2, W / 2)."""
+        return cast("Tensor", self.op(x))
+
+
+class Doubling(nn.Module):
+    """Double the size by repeating each place, and convolve."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, 2 H, 2 W)."""
+        return cast("Tensor", self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest")))
+
+
 class AttentionBlock(nn.Module):
     """Self-attention over all places; channels of the projection are ordered [head][q, k, v][channel]."""
 
@@ -259,7 +325,7 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x plus what attention adds."""
-        return remade(self._attend, x)
+        return remade(self.training, self._attend, x)
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
@@ -274,13 +340,13 @@ class AttentionBlock(nn.Module):
         return x + added.permute(0, 3, 1, 2)
 
 
-def remade(layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
+def remade(training: bool, layers: Callable[..., T], x: Tensor, *others: Tensor | None) -> T:
     """Apply layers that end with a product; in training keep their inputs, and nothing in between.
 
     What lies between is cheap beside a convolution, and is computed again when gradients are: it stops before
     the last product, whose own result nobody needs. The smallest maps take little memory, so they are kept.
     """
-    if not torch.is_grad_enabled() or x.shape[-2] * x.shape[-1] < REMADE:
+    if not (training and torch.is_grad_enabled()) or x.shape[-2] * x.shape[-1] < REMADE:
         return layers(x, *others)
     return checkpoint(layers, x, *others, use_reentrant=False, preserve_rng_state=False)
 

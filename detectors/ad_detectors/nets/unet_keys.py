@@ -21,6 +21,7 @@ GUIDED_FIRST = {
     "middle": "middle_block",
     "up": "output_blocks",
     "time_embedding": "time_embed",
+    "class_embedding": "label_emb",
 }
 GUIDED_WITHIN = {"embed_layers": "emb_layers", "to_qkv": "qkv"}
 TIME = {"1": "0", "3": "2"}  # our sequence starts with the sinusoid, theirs after it

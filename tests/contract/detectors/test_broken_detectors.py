@@ -21,6 +21,7 @@ PLACE = "a_picture_scores_the_same_wherever_in_a_batch_at_any_size_and_number_of
 TRACE = "scoring_leaves_no_trace"
 PLAIN = "its_state_is_plain_named_by_stage_and_free_of_leftovers"
 SAVED = "a_saved_detector_is_safetensors_and_json_and_nothing_is_unpickled_to_load_it"
+ATTACKED = "what_is_attacked_is_its_score_and_has_a_gradient"
 REBUILT = "a_reconstruction_depends_on_the_picture_and_the_state_alone"
 SIZES = "maps_have_the_size_of_the_pictures_whatever_it_is"
 
@@ -79,6 +80,14 @@ CASES: list[tuple[type[Detector], str, str]] = [
         "cannot trace",
     ),
     (broken.ExportsWithoutAFit, "nothing_is_exported_before_a_fit", "is not refused"),
+    (broken.IsAttackedSomewhereElse, ATTACKED, "the scores that are attacked differ by 0.5"),
+    (broken.HidesItsGradient, ATTACKED, "no gradient that is any use: 0.0"),
+    (
+        broken.ScoresNoiseByTheBatch,
+        "its_score_under_noise_is_finite_and_that_of_each_picture",
+        "depends on the batch",
+    ),
+    (broken.IsAttackedWithoutAFit, "nothing_is_attacked_before_a_fit", "is not refused"),
     (broken.ScoresNothing, "an_empty_batch_is_refused", "is not refused"),
 ]
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from ad_detectors.backbones import features
+from ad_detectors.backbones.distance import feature_distance, pixel_distance
 from ad_detectors.backbones.weights import Places
 from ad_detectors.errors import ConfigError, NotFinite, StateError, WeightsNotFound
 from ad_detectors.maps import blurred
 from ad_detectors.ranks import Alone
 from ad_detectors.zoo.ddad.config import PRESETS, SPACE, STAGES, Config
 from ad_detectors.zoo.ddad.detector import DDAD
-from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scale import PixelScale
 
 # Of its own whatever decides the figures below: they hold still when a preset is changed.

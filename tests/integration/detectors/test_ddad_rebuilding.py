@@ -2,13 +2,13 @@
 
 import torch
 
+from ad_detectors.backbones.distance import pixel_distance
 from ad_detectors.fitting import run_fit
 from ad_detectors.maps import blurred
 from ad_detectors.pixels import normalised
 from ad_detectors.testing import MemoryImages, WatchedContext, pictures, with_defect
 from ad_detectors.zoo.ddad.config import PRESETS, Config
 from ad_detectors.zoo.ddad.detector import DDAD
-from ad_detectors.zoo.ddad.distance import pixel_distance
 
 ONE_GREY_LEVEL = 1 / 127.5  # of -1..1, which is what rounding to uint8 may take away, and a little more
 

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from ad_detectors.config import build
 from ad_detectors.diffusion import learning, samplers
+from ad_detectors.diffusion.noises import drawn_for
 from ad_detectors.diffusion.simplex import Octaves, fields
 from ad_detectors.diffusion.simplex.pool import SimplexPool
 from ad_detectors.errors import ConfigError, StateError
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.zoo.anoddpm.config import PRESETS, Config
-from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
+from ad_detectors.zoo.anoddpm.noising import DenoisingTask, schedule_of
 
 SHAPE = (3, 16, 16)
 TINY = UNetShape(image_size=32, base_channels=32, multipliers=(1,), residual_blocks=1, attention_divisors=())

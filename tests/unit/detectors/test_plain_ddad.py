@@ -18,6 +18,7 @@ from parts.plain_unet import PlainUNet
 
 import ddad_parity_cases as cases
 from ad_detectors.backbones import features
+from ad_detectors.backbones.distance import feature_distance, pixel_distance
 from ad_detectors.data import decoding
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, reconstruct
@@ -25,7 +26,6 @@ from ad_detectors.diffusion.training import loss_at
 from ad_detectors.metrics.published import pro_compat
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet
 from ad_detectors.pixels import normalised
-from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scoring import batch_weight, published_maps
 
 SHAPE = UNetShape(image_size=32, base_channels=32, heads=2)

@@ -30,3 +30,19 @@ def test_images_of_the_models_size_are_left_alone_and_others_stay_uint8() -> Non
     resized = maps.to_model_size(images, 32)
     assert (resized.dtype, tuple(resized.shape)) == (torch.uint8, (2, 3, 32, 32))
     assert maps.to_model_size(resized, 32) is resized
+
+
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_a_median_filter_drops_points_and_keeps_edges(side: int) -> None:
+    step = torch.zeros(2, 16, 20)
+    step[:, :, 10:] = 1.0
+    spoilt = step.clone()
+    spoilt[0, 4, 4] = 9.0
+    found = maps.median_filtered(spoilt, side)
+    assert torch.equal(found, spoilt if side == 1 else step)
+
+
+def test_a_median_filter_takes_the_middle_of_each_window() -> None:
+    values = torch.rand(1, 9, 11, generator=torch.Generator().manual_seed(1))
+    window = values[0, 2:7, 3:8]
+    assert maps.median_filtered(values, 5)[0, 4, 5] == window.median()

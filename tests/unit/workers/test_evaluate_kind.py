@@ -1,6 +1,7 @@
 """An evaluation at a child's desk measures the splits there are, and its record says all that was found."""
 
-from collections.abc import Callable, Iterator
+import csv
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ad_detectors.data.splits import Holdout
 from ad_detectors.errors import DataError
 from ad_detectors.evaluation import operating_file
 from ad_detectors.fitting import ContextCore, run_fit
+from ad_platform.attacks import read
 from ad_platform.states import Directive, JobKind
 from ad_platform.storage.layout import model_prefix
 from ad_workers import messages as say
@@ -28,9 +30,14 @@ def open_desk(tmp_path: Path) -> Iterator[Open]:
     desks = Desks(tmp_path)
 
     def opened(
-        category: Path, holdout: str = "10/10", fit: bool = True, batch_divisor: int = 1
+        category: Path,
+        holdout: str = "10/10",
+        fit: bool = True,
+        batch_divisor: int = 1,
+        attacks: Sequence[str] = (),
     ) -> tuple[Desk, Link]:
-        spec = spec_of(JobKind.EVALUATE, category, "pixel_mean", source="t", holdout=holdout)
+        tried = read(attacks)
+        spec = spec_of(JobKind.EVALUATE, category, "pixel_mean", source="t", holdout=holdout, attacks=tried)
         if fit:
             detector = registry.create("pixel_mean", {"image_size": SIDE})
             known = spec.dataset.fingerprint
@@ -122,3 +129,60 @@ def test_a_drained_evaluation_goes_on_at_another_desk_to_the_same_end(
     whole, _ = open_desk(category, fit=False)
     (tmp_path / "storage" / "jobs" / "e").rename(tmp_path / "elsewhere")
     assert evaluate.run(whole).result["metrics"] == resumed["metrics"]
+
+
+ATTACKS = ("linf:steps=3,eot=1", "l2:eps=1,steps=3,eot=1", "certified:draws=30")
+
+
+def test_what_attacks_leave_stands_beside_the_plain_figures(open_desk: Open, tmp_path: Path) -> None:
+    category = make_category(tmp_path / "c", test=True)
+    desk, supervisor = open_desk(category, attacks=ATTACKS)
+    result = evaluate.run(desk).result
+    metrics = result["metrics"]
+    for name in ("linf", "l2"):
+        assert metrics[f"attack/{name}/image_auroc"] <= metrics["test/image_auroc"]
+        low, high = result["intervals"][f"attack/{name}/image_auroc"]
+        assert low <= metrics[f"attack/{name}/image_auroc"] <= high
+    assert metrics["attack/certified/image_auroc"] <= metrics["attack/certified/median_image_auroc"]
+    assert [(each["name"], each["eps"]) for each in result["attacks"]] == [
+        ("linf", 2 / 255),
+        ("l2", 1.0),
+        ("certified", 0.1),
+    ]
+    told = [each for each in supervisor.receive() if isinstance(each, say.Report)]
+    assert {each.of for each in told[1:]} == {5 + 3 * 7}
+    assert told[-2].message == "attacking images: 21 of 21"
+    desk.storage.fetch(result["bundle"], tmp_path / "results")
+    with (tmp_path / "results" / "attacks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 7
+    for row in rows:
+        before, after = float(row["score"]), float(row["linf"])
+        assert after < before if row["label"] == "1" else after > before
+
+
+def test_an_evaluation_drained_at_every_batch_attacks_each_image_once_and_to_the_same_end(
+    open_desk: Open, tmp_path: Path
+) -> None:
+    category = make_category(tmp_path / "c", test=True)
+    straight = evaluate.run(open_desk(category, attacks=ATTACKS)[0]).result
+    (tmp_path / "storage" / "jobs" / "e").rename(tmp_path / "elsewhere")
+    steps: list[int] = []
+    for _ in range(20):
+        desk, supervisor = open_desk(category, fit=False, attacks=ATTACKS)
+        if steps[-1:] != [5 + 3 * 7]:
+            supervisor.send(say.Order(directive=Directive.DRAIN))
+        try:
+            result = evaluate.run(desk).result
+        except Stop:
+            steps += [each.step for each in supervisor.receive() if isinstance(each, say.CheckpointMade)]
+            continue
+        break
+    assert steps == [1, 2, 3, 4, 5, 12, 19, 26]
+    assert result["metrics"] == straight["metrics"]
+
+
+def test_without_test_images_there_is_nothing_to_attack(open_desk: Open, tmp_path: Path) -> None:
+    desk, _ = open_desk(make_category(tmp_path / "c", test=False), attacks=("linf",))
+    with pytest.raises(DataError, match="there are no test images to attack; add test/good/"):
+        evaluate.run(desk)

@@ -1,6 +1,7 @@
 """Score a category's test and held-out images with a fitted detector, and measure how well it does."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -14,10 +15,12 @@ from ad_detectors.evaluation.parts import parts_of
 from ad_detectors.evaluation.scoring import BATCH, count_batches
 from ad_detectors.evaluation.spotcheck import SpotCheck
 from ad_detectors.report.pictures import write_pictures
+from ad_detectors.robustness.evaluating import Outcome, PartialAttacks
 from ad_platform.benchmarks.addresses import RULES
 from ad_platform.specs import Json
 from ad_platform.storage.layout import results_prefix
 from ad_platform.storage.metrics import segments
+from ad_workers import attacking
 from ad_workers.again import beforehand
 from ad_workers.checkpointer import Checkpointer
 from ad_workers.describing import rules
@@ -46,11 +49,16 @@ def run(desk: Desk) -> Done:
     with sealed_off(desk):  # from here on the detector's code runs
         detector = states.load_model(model, beginning.device.device)
         divide(desk, detector, can=scores_in_parts(detector))
-        scored = _restored(beginning, desk.scratch)
+        scored, attacked = _restored(beginning, desk.scratch)
         parts = parts_of(images.test, images.validation, images.calibration)
-        at = beginning.step, count_batches(parts, detector.batch or BATCH)
-        again = beforehand(desk, beginning, parts, detector.batch, model, at)
-        reporter = _Reporter(desk, beginning, scored)
+        batches, to_attack = (
+            count_batches(parts, detector.batch or BATCH),
+            attacking.pictures(desk.spec, parts),
+        )
+        again = beforehand(
+            desk, beginning, parts, detector.batch, model, (beginning.step, batches + to_attack)
+        )
+        reporter = _Reporter(desk, beginning, scored, attacked, batches + to_attack)
         evaluation = evaluate(
             detector,
             images.test,
@@ -61,8 +69,11 @@ def run(desk: Desk) -> Done:
             scratch=desk.scratch,
         )
         checked = again.check(scored)
+        device = beginning.device.device
+        outcomes = attacking.tried(desk.spec, detector, parts, device, reporter.attacking, attacked)
         made = desk.scratch / "made"
         write_results(evaluation, made, category.category)
+        attacking.write(outcomes, evaluation, made)
         title = f"{desk.spec.detector} on {category.dataset}/{category.category}"
         write_pictures(evaluation, made, detector, images.test, title, reporter.drawing)
     return publish(
@@ -70,7 +81,7 @@ def run(desk: Desk) -> Done:
         results_prefix(desk.assignment.job_id, desk.assignment.attempt),
         partial(_move, made),
         {
-            **_result(evaluation, checked),
+            **_result(evaluation, checked, outcomes),
             RULES: {**rules(desk.spec.detector)},
             "peak_memory_mb": reporter.peak(),
             "seconds": round(time.monotonic() - began, 3),
@@ -78,7 +89,7 @@ def run(desk: Desk) -> Done:
     )
 
 
-def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
+def _result(evaluation: Evaluation, checked: SpotCheck, outcomes: Sequence[Outcome]) -> dict[str, Json]:
     """Return what the job's record says of an evaluation."""
     return {
         "images": len(evaluation.images),
@@ -87,8 +98,12 @@ def _result(evaluation: Evaluation, checked: SpotCheck) -> dict[str, Json]:
         "operating_point": {**evaluation.operating.to_json()} if evaluation.operating is not None else None,
         "observed": cast(Json, evaluation.observed.to_json()) if evaluation.observed is not None else None,
         "leak_check": {**checked.to_json()},
-        "metrics": {**evaluation.flat()},
-        "intervals": {f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
+        "metrics": {**evaluation.flat(), **attacking.measures(outcomes)},
+        "intervals": {
+            **{f"{TEST}/{name}": [each.low, each.high] for name, each in evaluation.intervals.items()},
+            **attacking.intervals(outcomes),
+        },
+        "attacks": [cast(Json, each.to_json()) for each in outcomes],
         "defect_intervals": cast(Json, evaluation.to_json()["defect_intervals"]),
         "defects": {defect: {**measures} for defect, measures in evaluation.defects.items()},
     }
@@ -99,33 +114,47 @@ def _move(made: Path, folder: Path) -> None:
         path.rename(folder / path.name)
 
 
-def _restored(beginning: Start, scratch: Path) -> PartialEvaluation:
+def _restored(beginning: Start, scratch: Path) -> tuple[PartialEvaluation, PartialAttacks]:
     if beginning.state_folder is None:
-        return PartialEvaluation(scratch)
-    return PartialEvaluation.restore(states.load(beginning.state_folder), scratch)
+        return PartialEvaluation(scratch), PartialAttacks()
+    state = states.load(beginning.state_folder)
+    return PartialEvaluation.restore(state, scratch), PartialAttacks.restore(state)
 
 
 class _Reporter:
     """Called after each batch of images: progress up, orders down, a checkpoint when it is worth it."""
 
-    def __init__(self, desk: Desk, beginning: Start, scored: PartialEvaluation) -> None:
-        self.desk, self.scored = desk, scored
-        self.of = 0
+    def __init__(
+        self,
+        desk: Desk,
+        beginning: Start,
+        scored: PartialEvaluation,
+        attacked: PartialAttacks,
+        of: int,
+    ) -> None:
+        self.desk, self.scored, self.of = desk, scored, of
         self._device, self._peak = beginning.device.device, 0.0
         self.checkpointer = Checkpointer(
             desk,
-            save=lambda folder: states.save(scored.state(), folder, sync=False),
+            save=lambda folder: states.save({**scored.state(), **attacked.state()}, folder, sync=False),
             meta=lambda: {"threads": beginning.threads},
             committed=segments(beginning.resumed.manifest) if beginning.resumed else [],
         )
 
     def __call__(self, batch: int, of: int) -> None:
         """Report that this many batches of all are scored; raises Stop when told to stop."""
-        self.of = of
-        self._peak = peak_memory_mb(self._device)  # not later: measuring takes memory of its own
         doing = "scoring images" if batch < of else "measuring"
-        self.desk.say(Report(step=batch, of=of, message=doing, images=self.scored.done))
-        self.checkpointer.safe_point(batch, of)
+        self._peak = peak_memory_mb(self._device)  # not later: measuring takes memory of its own
+        self._safe_point(batch, doing)
+
+    def attacking(self, done: int, of: int) -> None:
+        """Report that so many pictures of all were attacked; raises Stop when told to stop."""
+        self._peak = max(self._peak, peak_memory_mb(self._device))
+        self._safe_point(self.of - of + done, f"attacking images: {done} of {of}")
+
+    def _safe_point(self, step: int, doing: str) -> None:
+        self.desk.say(Report(step=step, of=self.of, message=doing, images=self.scored.done))
+        self.checkpointer.safe_point(step, self.of)
 
     def peak(self) -> float:
         """Return the most memory that scoring took, in MiB; where none was left, what the process has."""

@@ -10,16 +10,15 @@ from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise
 from ad_detectors.diffusion.detecting import DenoisingDetector
+from ad_detectors.diffusion.noises import drawn_for
 from ad_detectors.diffusion.strides import strided
 from ad_detectors.diffusion.training import Predict
-from ad_detectors.maps import blurred, stretched, to_model_size, to_size
+from ad_detectors.maps import blurred, image_scores, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anoddpm.config import NO_EXPORT
 from ad_detectors.zoo.anoddpm.config import Config as AnoDDPMConfig
-from ad_detectors.zoo.anoddpm.noising import DenoisingTask, drawn_for, schedule_of
-
-TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
+from ad_detectors.zoo.anoddpm.noising import DenoisingTask, schedule_of
 
 
 class AnoDDPM(DenoisingDetector):
@@ -52,8 +51,6 @@ class AnoDDPM(DenoisingDetector):
 
     def _prepare(self, data: Images, ctx: FitContext) -> None:
         config = self.config
-        if self._learner is None or not self._learner.unfinished:
-            self._learner = learning.fresh(shape_of(config), ctx.seed)
         recipe = learning.Recipe(
             steps=config.steps,
             batch_size=config.batch_size,
@@ -62,22 +59,13 @@ class AnoDDPM(DenoisingDetector):
             clip=config.clip,
             ema=config.ema or None,
         )
-
-        def report(step: int, loss: float) -> None:
-            ctx.report(step, of=config.steps, **{"train/loss": loss})
-
-        task = DenoisingTask(config, ctx.seed)
-        self._learner.train(recipe, task, data, ctx, report, self.batch_divisor)
-        self._learner.finish()
+        self._train(recipe, DenoisingTask(config, ctx.seed), data, ctx)
 
     def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         config = self.config
         error, _ = self._compared(to_model_size(images, config.image_size))
         maps = blurred(error, config.blur_sigma)
-        scores = maps.amax(dim=(1, 2))
-        if config.image_score == "top":
-            count = max(1, round(TOP_SHARE * maps[0].numel()))
-            scores = torch.stack([each.flatten().topk(count).values.mean() for each in maps])
+        scores = image_scores(maps, config.image_score)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ad_detectors import determinism
 from ad_detectors.api import Detector, FitContext, Images, Scores
-from ad_detectors.data.defects import spoil
-from ad_detectors.data.resizing import anomalous_of
-from ad_detectors.errors import DataError, StateError
+from ad_detectors.data.anomalous import Anomalies
+from ad_detectors.errors import StateError
 from ad_detectors.maps import stretched, to_model_size
 from ad_detectors.nets.learner import Adam, Learner, below, built
 from ad_detectors.pixels import normalised
@@ -98,10 +97,10 @@ class CNN(Detector):
         if self._learner is None or not self._learner.unfinished:
             self._learner = self._fresh(ctx.seed)
         learner = self._learner
-        labelled = self._labelled(data)
+        anomalies = Anomalies(data, config.labels, ctx.seed)
 
         def update(batch: Tensor, step: int) -> Mapping[str, float]:
-            images = torch.cat([batch, self._anomalous(batch, labelled, ctx.seed, step)]).to(ctx.device)
+            images = torch.cat([batch, anomalies.beside(batch, step)]).to(ctx.device)
             wanted = torch.arange(len(images), device=ctx.device) // len(batch)
             logits = learner.nets["net"](normalised(images))
             loss = F.cross_entropy(logits, wanted)
@@ -118,30 +117,6 @@ class CNN(Detector):
         for losses in learner.train(data, ctx, steps=steps, batch_size=half, adam=adam, update=update):
             ctx.report(learner.step, of=steps, **losses)
         learner.finish()
-
-    def _labelled(self, data: Images) -> Images | None:
-        """Return the labelled anomalous pictures to learn from, if they are wanted; raise DataError."""
-        found = None if self.config.labels == "synthetic" else anomalous_of(data)
-        if found is None and self.config.labels in ("labelled", "both"):
-            raise DataError(
-                f"labels = {self.config.labels} wants labelled defects, and there are none; put them into "
-                "train/<defect>/, or set labels = synthetic"
-            )
-        return found
-
-    def _anomalous(self, normal: Tensor, labelled: Images | None, seed: int, step: int) -> Tensor:
-        """Return as many anomalous pictures as there are normal ones, uint8 as they are."""
-        made = {"both": len(normal) // 2, "synthetic": len(normal)}.get(self.config.labels, 0)
-        if labelled is None:
-            made = len(normal)
-        parts: list[Tensor] = []
-        if made:
-            parts.append(spoil(normal[:made], determinism.derive(seed, "defects", step)).images)
-        if labelled is not None and made < len(normal):
-            generator = determinism.generator(seed, "labelled", step)
-            places = torch.randint(len(labelled), (len(normal) - made,), generator=generator)
-            parts.append(labelled.batch(places.tolist()))
-        return torch.cat(parts)
 
     def _judge(self) -> Judge:
         if self._learner is None or self._learner.unfinished or not self._ready:

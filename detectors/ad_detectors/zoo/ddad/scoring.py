@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ad_detectors import determinism
+from ad_detectors.backbones.distance import feature_distance, pixel_distance
 from ad_detectors.backbones.features import FeatureExtractor
 from ad_detectors.diffusion import schedule
 from ad_detectors.diffusion.conditioned import Trajectory, noise_of, reconstruct
@@ -17,7 +18,6 @@ from ad_detectors.maps import blurred
 from ad_detectors.nets.unet import UNet
 from ad_detectors.pixels import normalised
 from ad_detectors.zoo.ddad.config import Config
-from ad_detectors.zoo.ddad.distance import feature_distance, pixel_distance
 from ad_detectors.zoo.ddad.scale import LEAST_PIXEL_DISTANCE
 
 

@@ -1,0 +1,1 @@
+"""Noise one patch of an image after the other and restore it from its surroundings; see what changes."""
