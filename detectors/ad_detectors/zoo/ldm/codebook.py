@@ -53,7 +53,11 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def follow(self, z: Tensor) -> None:
         """Move the words towards the latents (B, C, h, w) of a batch; those that nobody uses start anew."""
-        places = z.float().movedim(1, -1).flatten(0, 2)
+        with torch.autocast(z.device.type, enabled=False):
+            self._follow(z.float())
+
+    def _follow(self, z: Tensor) -> None:
+        places = z.movedim(1, -1).flatten(0, 2)
         # Drawn on the CPU, so that it is the same on every device.
         fresh = places[torch.randint(len(places), (len(self.codes),)).to(places.device)]
         self._revive(fresh, len(places))
