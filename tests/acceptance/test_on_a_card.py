@@ -178,7 +178,7 @@ def test_a_card_whose_memory_a_stranger_holds_takes_no_job_and_why_names_the_pro
 def test_a_job_makes_room_on_the_card_and_goes_on_after(platform: Platform, bottle: str) -> None:
     low = job(
         platform,
-        *(*TRAIN, "--data", bottle, "-S", "steps=3000", "--seed", "21", "--checkpoint-every", "50"),
+        *(*TRAIN, "--data", bottle, "-S", "steps=800", "--seed", "21", "--checkpoint-every", "50"),
         *("--preemptible", "--no-evaluate"),
     )
     platform.wait(lambda: platform.committed_step(low) >= 50, "it has begun")

@@ -16,6 +16,7 @@ from ad_detectors.device import mixed_precision, reading_threads
 from ad_detectors.diffusion.training import PredictGiven
 from ad_detectors.errors import StateError
 from ad_detectors.nets import moments as remembering
+from ad_detectors.nets.replay import replayed
 from ad_detectors.nets.unet import UNet, UNetShape, build_unet, empty_unet
 from ad_detectors.pixels import normalised
 
@@ -201,7 +202,7 @@ def predictor(net: UNet, device: torch.device, mixed: bool, *, on_cpu: bool = Fa
         with mixed_precision(device, mixed, on_cpu=on_cpu):
             return net(x, t, *given).float()  # type: ignore[no-any-return]
 
-    return predict
+    return replayed(net, predict, mixed) if device.type == "cuda" else predict
 
 
 def _below(state: State, prefix: str) -> dict[str, Tensor]:

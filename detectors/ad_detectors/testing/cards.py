@@ -14,11 +14,12 @@ from torch import Tensor
 from ad_detectors import checkpoint
 from ad_detectors.api import Detector, Scores
 from ad_detectors.fitting import run_fit
-from ad_detectors.testing.differences import assert_same, chosen
+from ad_detectors.testing.differences import chosen
 from ad_detectors.testing.pictures import pictures, with_defect
 from ad_detectors.testing.subject import Stopped, Subject, WatchedContext, stir
 
-EXACT, MIXED = 0.02, 0.1  # of the greatest score: how far a card's may lie from a CPU's
+# Of the greatest score: how far it may lie from the same card's, and a card's from a CPU's.
+ROUNDING, EXACT, MIXED = 1e-5, 0.02, 0.1
 
 
 class CardPromises:
@@ -53,11 +54,10 @@ class CardPromises:
         detector, images = _moved(subject, card), _some(subject)
         together = detector.score(images)
         assert together.images.device.type == "cpu"
-        names = [f"picture {number}" for number in range(len(images))]
         for number in (0, len(images) - 1):
-            alone = detector.score(images[[number]])
-            assert_same(chosen(together, [number]), alone, [names[number]], "alone on the card")
-        assert_same(together, detector.score(images), names, "when scored again on the card")
+            # A gradient may be summed in another order each time; nothing else may differ.
+            _near(chosen(together, [number]), detector.score(images[[number]]), ROUNDING, "alone on the card")
+        _near(together, detector.score(images), ROUNDING, "when scored again on the card")
 
     def test_what_a_cpu_fitted_scores_there_as_here(self, subject: Subject, card: torch.device) -> None:
         images = _some(subject)

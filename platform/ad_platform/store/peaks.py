@@ -11,6 +11,7 @@ from ad_platform.store.shares import peaks
 FACT = "peak_card_mb"  # of an attempt: the most that it held of one card
 FADES = 8  # the share of the difference by which a peak falls with each attempt that took less
 LARGEST = 2**31 - 1
+ATTACKED = "attack"  # in place of its kind, an evaluation that tries attacks
 
 
 class SqlPeaks(quota_contract.Peaks):
@@ -45,7 +46,7 @@ def _sort(spec: JobSpec, batch_divisor: int) -> dict[str, str | int]:
     """Return what jobs have in common that are expected to take the same."""
     batch = next((whole for name in ("batch_size", "batch") if (whole := _whole(spec, name))), 0)
     return {
-        "kind": spec.kind.value,
+        "kind": ATTACKED if spec.attacks else spec.kind.value,  # gradients take more than scores
         "detector": spec.detector,
         "preset": spec.preset,
         "image_size": _whole(spec, "image_size"),

@@ -6,7 +6,7 @@ import pytest
 
 from ad_platform.errors import InvalidValue
 from ad_platform.records import Capabilities, HeldBack, Room
-from ad_platform.specs import JobSpec
+from ad_platform.specs import AttackAsk, JobSpec
 from ad_platform.states import JobState
 from ad_platform.store.contract import Store
 from ad_platform.store.lease_contract import HELD_BACK_AFTER
@@ -174,6 +174,7 @@ def test_the_most_that_jobs_of_a_sort_took_is_learned_and_fades(store: Store) ->
         spec(batch_size=8, image_size=512),
         replace(spec(batch_size=8), preset="paper"),
         replace(spec(batch_size=8), detector="padim"),
+        replace(spec(batch_size=8), attacks=(AttackAsk(name="l2", kind="l2", eps=0.2),)),
     ):
         assert store.peaks.of(other) is None
     assert store.peaks.of(spec(batch_size=16), batch_divisor=2) == known  # halves are of that size

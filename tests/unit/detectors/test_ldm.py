@@ -58,6 +58,16 @@ def test_a_word_that_nobody_uses_becomes_a_latent_of_the_batch() -> None:
     assert float((book.codes[1] - 5.0).abs()) < 3.0
 
 
+def test_words_are_found_in_float32_within_mixed_precision_too() -> None:
+    torch.manual_seed(1)
+    book, z = Codebook(64, 8, decay=0.9), torch.randn(2, 8, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        book.follow(z)
+        _, within = book(z)
+    assert book.codes.dtype == torch.float32
+    assert torch.equal(within, book(z)[1])
+
+
 def test_perplexity_counts_the_words_in_use() -> None:
     assert codebook.perplexity(torch.arange(8), 16) == pytest.approx(8.0)
     assert codebook.perplexity(torch.zeros(9, dtype=torch.int64), 16) == pytest.approx(1.0)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ad_detectors.device import mixed_precision
 from ad_detectors.nets import latents
 from ad_detectors.nets.latents import LatentShape
 from ad_detectors.zoo.ldm.config import Config
@@ -20,7 +21,10 @@ LEAST = 1e-5  # added to uses before a mean is taken
 
 
 class Codebook(nn.Module):
-    """Words of as many numbers as latents have channels; unused ones become latents of a batch."""
+    """Words of as many numbers as latents have channels; unused ones become latents of a batch.
+
+    Computed in float32, whatever the precision around it: half of the digits would name other words.
+    """
 
     codes: Tensor  # (K, C)
     uses: Tensor  # (K,) moving means of how often each was the nearest in a batch
@@ -35,9 +39,10 @@ class Codebook(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return for latents (B, C, h, w) the nearest words, and which they are (B, h, w)."""
-        # Image by image, so that no product's rounding depends on an image's place in its batch.
         places = z.float().flatten(2).transpose(1, 2)  # (B, HW, C)
-        chosen = torch.stack([self._nearest(each) for each in places])
+        with mixed_precision(z.device, wanted=False):
+            # Image by image, so that no product's rounding depends on an image's place in its batch.
+            chosen = torch.stack([self._nearest(each) for each in places])
         words = self.codes[chosen].transpose(1, 2).reshape(z.shape)
         return words, chosen.reshape(len(z), *z.shape[2:])
 
@@ -48,13 +53,18 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def follow(self, z: Tensor) -> None:
         """Move the words towards the latents (B, C, h, w) of a batch; those that nobody uses start anew."""
-        places = z.float().movedim(1, -1).flatten(0, 2)
+        with torch.autocast(z.device.type, enabled=False):
+            self._follow(z.float())
+
+    def _follow(self, z: Tensor) -> None:
+        places = z.movedim(1, -1).flatten(0, 2)
         # Drawn on the CPU, so that it is the same on every device.
         fresh = places[torch.randint(len(places), (len(self.codes),)).to(places.device)]
         self._revive(fresh, len(places))
-        once = F.one_hot(self._nearest(places), len(self.codes)).to(places.dtype)
-        self.uses.lerp_(once.sum(0), 1.0 - self.decay)
-        self.sums.lerp_(torch.mm(once.t(), places), 1.0 - self.decay)
+        with mixed_precision(z.device, wanted=False):
+            once = F.one_hot(self._nearest(places), len(self.codes)).to(places.dtype)
+            self.uses.lerp_(once.sum(0), 1.0 - self.decay)
+            self.sums.lerp_(torch.mm(once.t(), places), 1.0 - self.decay)
         self.codes.copy_(self.sums / (self.uses + LEAST)[:, None])
 
     def _revive(self, fresh: Tensor, places: int) -> None:
