@@ -19,7 +19,7 @@ from ad_detectors.testing.pictures import pictures, with_defect
 from ad_detectors.testing.subject import Stopped, Subject, WatchedContext, stir
 
 # Of the greatest score: how far it may lie from the same card's, and a card's from a CPU's.
-ROUNDING, EXACT, MIXED = 1e-5, 0.02, 0.1
+ROUNDING, EXACT, MIXED = 1e-3, 0.02, 0.1
 
 
 class CardPromises:
