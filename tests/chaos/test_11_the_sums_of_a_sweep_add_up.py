@@ -193,8 +193,10 @@ def check_sums(field: Battlefield, study: Study, trials: int) -> None:
 def free_claims(field: Battlefield) -> None:
     """Let the claims of sweepers that are dead run out now, as if their minute were over."""
     alive_now = [each.pid for worker in field.platform.workers for each in family(worker.pid)]
-    engine = backend_of(field.platform.settings.database_url).engine()
-    with engine.begin() as connection:
+    backend = backend_of(field.platform.settings.database_url)
+    engine = backend.engine()
+    # SQLite does not wait for its turn in a transaction that has begun with reading.
+    with engine.connect() as plain, (connection := backend.writing(plain)).begin():
         for row in connection.execute(text("SELECT id, owner FROM studies WHERE owner IS NOT NULL")).all():
             if int(row.owner.rsplit("-", 2)[1]) not in alive_now:
                 free = text("UPDATE studies SET owned_until = 0 WHERE id = :id AND owner = :owner")
