@@ -1,11 +1,9 @@
 """A move to a cluster that is killed at any edge is finished by the same call, or left be."""
 
-import os
 import shutil
-import signal
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,7 +18,6 @@ import services
 from ad_migrations import upgrade
 from ad_migrations.moving import backup, running
 from ad_migrations.moving.places import Target
-from ad_platform import failpoints
 from ad_platform import settings as environment
 from ad_platform.errors import Conflict, StoreMoved
 from ad_platform.failpoints import Commit, Edge
@@ -28,6 +25,7 @@ from ad_platform.specs import Submission
 from ad_platform.storage.moving import hash_of
 from ad_platform.store.engine import open_store
 from ad_platform.sweeps.moving import kept
+from mortal import KILLED, dying
 from moving_home import MovingHome
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres, pytest.mark.timeout(240)]
@@ -53,7 +51,7 @@ class Way:
 
     def dies(self, trap: str) -> None:
         """Move it in a process that is killed at an edge."""
-        assert died(self.run, f"{trap}:kill") == -signal.SIGKILL
+        assert dying(self.run, f"{trap}:kill") == KILLED
 
     def arrived(self) -> None:
         """Check that all is over there as it was here, and that here nobody goes on."""
@@ -74,25 +72,6 @@ class Way:
         with open_there(self.target) as store:  # its counters go on where they were here
             job = store.jobs.get(there["jobs"][0][1])
             assert store.jobs.submit([Submission(spec=job.spec, user="ann")])[0].seq > len(there["jobs"])
-
-
-def died(call: Callable[[], object], trap: str) -> int:
-    """Return how a process ended that made a call with an edge armed; all it needs is loaded here."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.environ[failpoints.VARIABLE] = trap
-            failpoints._armed.cache_clear()
-            call()
-            code = 0
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def open_there(target: Target) -> Any:
@@ -211,7 +190,7 @@ def test_a_home_is_brought_back_though_whoever_does_it_dies(way: Way, edge: str)
     def restore() -> None:
         running.restore(way.home.folder, way.copy, way.home.settings, lambda words: None)
 
-    assert died(restore, f"{edge}:kill") == -signal.SIGKILL
+    assert dying(restore, f"{edge}:kill") == KILLED
     restore()
     assert (way.home.rows(), way.home.files()) == (way.before["rows"], way.before["files"])
     with closing(open_store(way.home.settings.database_url)) as store:
