@@ -119,15 +119,26 @@ def _all(home: Home, given: argparse.Namespace) -> tuple[list[Outcome], list[str
                 sizes[size] = None
         # Masks are compared pixel by pixel, so the baseline looks at images of the same size.
         beside = [_submit(home, given, category, f"{BASELINE}:image_size={size}") for size in sizes]
-        for each in [*beside, *asked]:
-            try:
-                outcome = _ended(home, each)
-            except JobFailed as error:
-                failures.append(str(error))
-                print(error, file=sys.stderr, flush=True)
-                continue
-            outcomes.append(outcome)
-            print(" | ".join(_cells(outcome, outcomes)), file=sys.stderr, flush=True)
+        pending = [*beside, *asked]
+        order = [each.job for each in pending]
+        found: dict[str, Outcome] = {}
+        end = time.monotonic() + PATIENCE
+        while pending and time.monotonic() < end:
+            time.sleep(0.5)
+            for each in [*pending]:
+                try:
+                    outcome = _outcome(home, each)
+                except JobFailed as error:
+                    failures.append(str(error))
+                    pending.remove(each)
+                    print(error, file=sys.stderr, flush=True)
+                    continue
+                if outcome is not None:
+                    found[each.job] = outcome
+                    pending.remove(each)
+                    print(" | ".join(_cells(outcome, [*found.values()])), file=sys.stderr, flush=True)
+        failures += [f"{each.run} on {category}: no end within {PATIENCE:.0f} s" for each in pending]
+        outcomes += [found[job] for job in order if job in found]
     return outcomes, failures
 
 
@@ -150,29 +161,26 @@ class JobFailed(Exception):
     """A fit or its evaluation failed."""
 
 
-def _ended(home: Home, asked: Submitted) -> Outcome:
-    """Wait for a fit and for the evaluation of it; raise JobFailed if one fails."""
-    end = time.monotonic() + PATIENCE
+def _outcome(home: Home, asked: Submitted) -> Outcome | None:
+    """Return what came of a fit and its evaluation, None before they end; raise JobFailed if one fails."""
     with Client(home.settings) as client:
-        while time.monotonic() < end:
-            train = client.store.jobs.get(asked.job)
-            ours = [job for job in client.store.jobs.search(limit=1000) if job.spec.source == asked.job]
-            for job in (train, *ours):
-                if job.state in {"failed", "cancelled"}:
-                    why = " ".join((job.error or "").split())[:200]
-                    raise JobFailed(f"{asked.run} on {asked.category}: {job.kind} {job.state}, {why}")
-            if ours and all(job.state == "succeeded" for job in (train, *ours)):
-                return Outcome(
-                    category=asked.category,
-                    run=asked.run,
-                    size=int(str(train.spec.config["image_size"])),
-                    train=dict(train.result or {}),
-                    evaluation=dict(ours[0].result or {}),
-                    evidence=_evidence(home, ours[0]),
-                    device=_device(client, train),
-                )
-            time.sleep(0.5)
-    raise JobFailed(f"{asked.run} on {asked.category}: job {asked.job} did not end within {PATIENCE:.0f} s")
+        train = client.store.jobs.get(asked.job)
+        ours = [job for job in client.store.jobs.search(limit=1000) if job.spec.source == asked.job]
+        for job in (train, *ours):
+            if job.state in {"failed", "cancelled"}:
+                why = " ".join((job.error or "").split())[:200]
+                raise JobFailed(f"{asked.run} on {asked.category}: {job.kind} {job.state}, {why}")
+        if not ours or not all(job.state == "succeeded" for job in (train, *ours)):
+            return None
+        return Outcome(
+            category=asked.category,
+            run=asked.run,
+            size=int(str(train.spec.config["image_size"])),
+            train=dict(train.result or {}),
+            evaluation=dict(ours[0].result or {}),
+            evidence=_evidence(home, ours[0]),
+            device=_device(client, train),
+        )
 
 
 def _device(client: Client, train: Job) -> str:
