@@ -189,6 +189,7 @@ def first_process(land: Ground, **environment: str) -> Iterator[tuple[Worker, Ca
     apart = [str(unshare), "--pid", "--fork", "--mount-proc", "--kill-child"]
     if unshare is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may not make a namespace of processes")
+    (land.platform.home / "logs").mkdir(exist_ok=True)
     log = (land.platform.home / "logs" / "first.log").open("ab")
     with log:
         keeper = subprocess.Popen(
