@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import pairwise, product
 from random import Random
 from typing import Any
 
@@ -147,44 +147,44 @@ KEYS: dict[JobOrder, Callable[[Job], Any]] = {
 }
 
 
-@pytest.mark.parametrize("order", JobOrder)
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(
-    "more", [{}, {"user": "ann"}, {"states": [JobState.QUEUED]}, {"worker": "w1", "kind": JobKind.TRAIN}]
-)
-def test_jobs_are_sorted_and_equal_ones_stand_newest_first(
-    store: Store, many: list[Job], order: JobOrder, reverse: bool, more: JobFilter
-) -> None:
-    expected = sorted((job for job in many if fits(job, more)), key=KEYS[order], reverse=reverse)
+# In one test each, on the same jobs: to make them takes longer than to look for them.
+SORTED: list[JobFilter] = [
+    {},
+    {"user": "ann"},
+    {"states": [JobState.QUEUED]},
+    {"worker": "w1", "kind": JobKind.TRAIN},
+]
+MEASURED: list[JobFilter] = [
+    {},
+    {"user": "ann"},
+    {"kind": JobKind.TRAIN},
+    {"group": "g1"},
+    {"tags": {"a": None}},
+    {"user": "nobody"},
+]
 
-    assert found(store, {**more, "sort": order, "reverse": reverse}) == [job.seq for job in expected]
-    assert found(store, {**more, "sort": order, "reverse": reverse, "limit": 7}) == [
-        job.seq for job in expected[:7]
-    ]
+
+def test_jobs_are_sorted_and_equal_ones_stand_newest_first(store: Store, many: list[Job]) -> None:
+    for order, reverse, more in product(JobOrder, (False, True), SORTED):
+        expected = sorted((job for job in many if fits(job, more)), key=KEYS[order], reverse=reverse)
+
+        whole, first = (
+            found(store, {**more, "sort": order, "reverse": reverse, **limit}) for limit in ({}, {"limit": 7})
+        )
+
+        assert whole == [job.seq for job in expected], (order, reverse, more)
+        assert first == [job.seq for job in expected[:7]], (order, reverse, more)
 
 
-@pytest.mark.parametrize("looked_at", [5, 2000])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"user": "ann"},
-        {"kind": JobKind.TRAIN},
-        {"group": "g1"},
-        {"tags": {"a": None}},
-        {"user": "nobody"},
-    ],
-)
 def test_the_highest_measure_comes_first_and_jobs_without_it_come_last(
-    store: Store,
-    many: list[Job],
-    monkeypatch: pytest.MonkeyPatch,
-    looked_at: int,
-    reverse: bool,
-    more: JobFilter,
+    store: Store, many: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "LOOKED_AT", looked_at)
+    for looked_at, reverse, more in product((5, 2000), (False, True), MEASURED):
+        monkeypatch.setattr(searching, "LOOKED_AT", looked_at)
+        _check_measured(store, many, reverse, more)
+
+
+def _check_measured(store: Store, many: list[Job], reverse: bool, more: JobFilter) -> None:
     fitting = [job for job in many if fits(job, more)]
     values = {job.seq: job.result.get("metrics", {}).get(MEASURE) for job in fitting}  # type: ignore[union-attr]
     having = sorted(
@@ -194,8 +194,12 @@ def test_the_highest_measure_comes_first_and_jobs_without_it_come_last(
     )
     expected = [job.seq for job in [*having, *(job for job in fitting if values[job.seq] is None)]]
 
-    assert found(store, {**more, "measure": MEASURE, "reverse": reverse}) == expected
-    assert found(store, {**more, "measure": MEASURE, "reverse": reverse, "limit": 4}) == expected[:4]
+    whole, first = (
+        found(store, {**more, "measure": MEASURE, "reverse": reverse, **limit})
+        for limit in ({}, {"limit": 4})
+    )
+    assert whole == expected, (reverse, more)
+    assert first == expected[:4], (reverse, more)
 
 
 def test_what_can_be_measured_is_known_by_name(store: Store, many: list[Job]) -> None:
