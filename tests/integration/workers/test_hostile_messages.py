@@ -101,6 +101,17 @@ def test_messages_that_are_none_of_ours_run_nothing_and_stop_no_worker(land: Gro
     assert len(said) < LOGGED, said[:2000]
 
 
+def test_text_that_is_no_message_at_all_breaks_the_listener_and_it_listens_anew(land: Ground, worker):
+    with land.broker.client() as broker:
+        for each in ("no JSON", "[]"):
+            broker.lpush(QUEUE, each)
+            land.platform.wait(lambda: not broker.llen(QUEUE), "it is taken", 60)
+            assert land.ended(land.submit(steps=2)).state is JobState.SUCCEEDED
+    assert worker.poll() is None
+    said = next((land.platform.home / "logs").glob("hand-0.log")).read_text()
+    assert said.count("it listens anew") >= 1
+
+
 def test_a_worker_takes_json_alone_and_knows_one_task_of_ours() -> None:
     app = make_app("redis://127.0.0.1:1/0")
     assert app.conf.accept_content == ["json"]
