@@ -2,7 +2,8 @@
 
 A rule is a condition in Python's own syntax over the names of settings, such as `skip <= noise_step`, and
 the message for when it does not hold. It comes out of the store, so it is read, never run: names, constants,
-lists, arithmetic (powers too, small ones), comparisons, `and`, `or`, `not`, `a if c else b`, and calls of min, max, len and int.
+lists, arithmetic (small powers too), comparisons, `and`, `or`, `not`, `a if c else b`, and calls of min, max,
+len and int.
 """
 
 import ast
