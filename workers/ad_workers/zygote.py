@@ -203,12 +203,12 @@ def adopt_orphans() -> None:
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import what children will need; a part that is not installed is the child's to miss."""
+    """Import what children will need; a part that cannot be loaded is the child's to miss."""
     missing = [name for name in names if name not in sys.modules]
     for name in missing:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - a broken library must not end the children that run
             print(f"zygote: {name} is not there for children: {error}", file=sys.stderr)  # noqa: T201
     if not missing:
         return

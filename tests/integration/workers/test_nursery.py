@@ -19,6 +19,7 @@ from ad_platform.states import FailureClass, JobKind
 from ad_workers.boottime import boottime
 from ad_workers.messages import Assignment, Failed, Note, encode
 from ad_workers.nursery import Child, Nursery
+from ad_workers.zygote import preload
 
 PATIENCE = 30.0
 
@@ -201,3 +202,11 @@ def test_what_a_child_needs_for_a_backbone_is_loaded_once_and_not_before(tmp_pat
     finally:
         nursery.close()
     assert memory == [False, False, True, True]
+
+
+def test_a_library_that_breaks_when_it_is_loaded_is_left_to_the_child(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "a_broken_library.py").write_text("raise RuntimeError('operator nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    preload(["a_broken_library"])
+    assert "a_broken_library is not there for children: operator nms" in capsys.readouterr().err
