@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Detector, FitContext, Images, Scores, Stage
 from ad_detectors.config import Paper
 from ad_detectors.errors import StateError
@@ -30,13 +31,8 @@ NET = "bank/net/"
 class Config:
     """Settings of PatchCore; the defaults suit two CPU cores and did best on three real categories."""
 
-    image_size: Annotated[
-        int,
-        Field(ge=32, le=1024, multiple_of=32, description="side, in pixels, to which images are resized"),
-    ] = 256
-    backbone: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_.]+$", description="timm's name of the pretrained feature extractor")
-    ] = "tf_efficientnet_lite0"
+    image_size: fields.ImageSize = 256
+    backbone: fields.Backbone = "tf_efficientnet_lite0"
     layers: Annotated[
         tuple[Literal[2, 4, 8, 16, 32] | str, ...],
         Field(
@@ -47,9 +43,7 @@ class Config:
         Literal[4, 8, 16, 32],
         Field(description="pixels from one patch to the next; all maps are brought to it"),
     ] = 8
-    neighbourhood: Annotated[
-        Literal[1, 3, 5, 7], Field(description="places of a feature map, across, that a patch is the mean of")
-    ] = 3
+    neighbourhood: fields.Neighbourhood = 3
     balance: Annotated[
         float,
         Field(ge=0.0, le=1.0, description="1 scales each stride's map to vary equally, 0 leaves it as it is"),
@@ -74,9 +68,7 @@ class Config:
         int,
         Field(ge=1, le=1000, description="b of the farthest patch's weight (eq. 7); 1 gives it none"),
     ] = 9
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

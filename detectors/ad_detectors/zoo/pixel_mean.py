@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Detector, FitContext, Images, Scores, Stage
 from ad_detectors.config import Paper
 from ad_detectors.errors import StateError
@@ -44,9 +45,7 @@ class Config:
         float,
         Field(gt=0.0, le=255.0, description="grey levels added to every deviation: a pixel may never vary"),
     ] = 5.0
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 2.0
+    blur_sigma: fields.BlurSigma = 2.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check
@@ -24,41 +25,21 @@ NO_ATTACK = ""  # its score has a gradient
 class Config:
     """Settings of AdvRAD; the defaults are those of the network and the training at 256 px."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 128
-    multipliers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8)], ...] | None,
-        Field(
-            min_length=1,
-            max_length=6,
-            description="widths of the U-Net's levels, in base channels; null: as published for the size",
-        ),
-    ] = None
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 2
-    attention: Annotated[
-        tuple[Literal[8, 16, 32], ...],
-        Field(max_length=3, description="sides, in pixels, of the maps with attention besides the smallest"),
-    ] = (8,)
-    heads: Annotated[int, Field(ge=1, le=32, description="attention heads")] = 1
-    schedule: Annotated[
-        Literal["linear", "cosine"], Field(description="how the noise grows over the 1000 steps")
-    ] = "linear"
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps")] = 30_000
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 2
+    image_size: fields.UNetImageSize = 256
+    base_channels: fields.UNetChannels = 128
+    multipliers: fields.UNetMultipliers = None
+    residual_blocks: fields.UNetBlocks = 2
+    attention: fields.UNetAttention = (8,)
+    heads: fields.Heads = 1
+    schedule: fields.Schedule = "linear"
+    steps: fields.Steps = 30_000
+    batch_size: fields.BatchSize = 2
     lr: Annotated[
         float, Field(gt=0.0, le=1.0, description="learning rate of AdamW, which falls to zero in a line")
     ] = 1e-4
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
+    ema: fields.Ema = 0.9999
     flip: Annotated[bool, Field(description="mirror half of the images that are learnt from")] = True
-    noise_levels: Annotated[
-        int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which are trained")
-    ] = 1000
+    noise_levels: fields.NoiseLevels = 1000
     noise_step: Annotated[
         int, Field(ge=1, le=1000, description="of 1000, by how many an image is noised, then restored")
     ] = 75
@@ -73,9 +54,7 @@ class Config:
     mean_filter: Annotated[
         Literal[1, 3, 5, 7, 9, 11, 15], Field(description="side of the window that errors are averaged over")
     ] = 3
-    image_score: Annotated[
-        Literal["max", "top"], Field(description="largest value of the map, or mean of its largest hundredth")
-    ] = "max"
+    image_score: fields.MaxOrTop = "max"
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -22,83 +23,45 @@ NO_EXPORT = (
 class Config:
     """Settings of AnoDDPM; the defaults are those published at 256 px."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 128
-    multipliers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8)], ...] | None,
-        Field(
-            min_length=1,
-            max_length=6,
-            description="widths of the U-Net's levels, in base channels; null: as published for the size",
-        ),
-    ] = None
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 2
-    attention: Annotated[
-        tuple[Literal[8, 16, 32], ...],
-        Field(max_length=3, description="sides, in pixels, of the maps with attention besides the smallest"),
-    ] = (32, 16, 8)
-    heads: Annotated[int, Field(ge=1, le=32, description="attention heads")] = 2
-    dropout: Annotated[float, Field(ge=0.0, le=0.9, description="in training only")] = 0.0
-    schedule: Annotated[
-        Literal["linear", "cosine"], Field(description="how the noise grows over the 1000 steps")
-    ] = "linear"
+    image_size: fields.UNetImageSize = 256
+    base_channels: fields.UNetChannels = 128
+    multipliers: fields.UNetMultipliers = None
+    residual_blocks: fields.UNetBlocks = 2
+    attention: fields.UNetAttention = (32, 16, 8)
+    heads: fields.Heads = 2
+    dropout: fields.Dropout = 0.0
+    schedule: fields.Schedule = "linear"
     noise: Annotated[
         Literal["simplex", "gauss", "mixed"],
         Field(description="what images are noised with; mixed tosses a coin for each image and step"),
     ] = "simplex"
-    octaves: Annotated[int, Field(ge=1, le=12, description="of the simplex noise, each twice as fine")] = 6
-    persistence: Annotated[
-        float, Field(gt=0.0, le=1.0, description="strength of an octave beside the one before it")
-    ] = 0.8
-    wavelength: Annotated[
-        float,
-        Field(ge=2.0, le=512.0, description="of the first octave, in pixels; published as a frequency"),
-    ] = 64.0
-    standardise: Annotated[
-        bool, Field(description="scale simplex noise to deviation 1; as published it has about 0.5")
-    ] = False
-    noise_pool: Annotated[
-        int,
-        Field(ge=0, le=4096, description="simplex fields that training takes pieces of; 0 draws fresh ones"),
-    ] = 64
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps")] = 300_000
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 1
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of AdamW")] = 1e-4
-    weight_decay: Annotated[float, Field(ge=0.0, le=10.0, description="decoupled, as in AdamW")] = 0.0
+    octaves: fields.Octaves = 6
+    persistence: fields.Persistence = 0.8
+    wavelength: fields.Wavelength = 64.0
+    standardise: fields.Standardise = False
+    noise_pool: fields.NoisePool = 64
+    steps: fields.Steps = 300_000
+    batch_size: fields.BatchSize = 1
+    lr: fields.AdamWLearningRate = 1e-4
+    weight_decay: fields.WeightDecay = 0.0
     clip: Annotated[float, Field(gt=0.0, le=1e6, description="largest norm of all gradients together")] = 1.0
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
-    noise_levels: Annotated[
-        int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which are trained")
-    ] = 800
+    ema: fields.Ema = 0.9999
+    noise_levels: fields.NoiseLevels = 800
     loss: Annotated[Literal["l2", "l1"], Field(description="distance of predicted and true noise")] = "l2"
     level_weight: Annotated[
         Literal["uniform", "proportional"],
         Field(description="draw noise levels evenly, or the low ones more often and weigh them less"),
     ] = "uniform"
-    noise_step: Annotated[
-        int, Field(ge=1, le=1000, description="steps of 1000 by which an image is noised, then brought back")
-    ] = 250
+    noise_step: fields.NoiseStep = 250
     skip: Annotated[
         int, Field(ge=1, le=1000, description="steps from one call of the network to the next; published: 1")
     ] = 1
     reverse_noise: Annotated[
         Literal["same", "gauss"], Field(description="noise added on the way back; published: the same kind")
     ] = "same"
-    repeats: Annotated[
-        int, Field(ge=1, le=64, description="reconstructions over which the error is averaged")
-    ] = 1
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
-    image_score: Annotated[
-        Literal["max", "top"], Field(description="largest value of the map, or mean of its largest hundredth")
-    ] = "max"
+    repeats: fields.Repeats = 1
+    blur_sigma: fields.BlurSigma = 4.0
+    image_score: fields.MaxOrTop = "max"
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

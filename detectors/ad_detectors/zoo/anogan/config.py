@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -26,9 +27,7 @@ class Config:
     steps: Annotated[
         int | None, Field(ge=1, le=10_000_000, description="steps of both networks, instead of epochs")
     ] = None
-    epochs: Annotated[
-        int | None, Field(ge=1, le=1_000_000, description="times the whole batches of the images")
-    ] = 100
+    epochs: fields.Epochs = 100
     batch_size: Annotated[int, Field(ge=2, le=1024, description="images per step")] = 16
     lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam, of every network")] = 2e-4
     beta1: Annotated[float, Field(ge=0.0, lt=1.0, description="first moment's decay, of every network")] = 0.5
@@ -72,9 +71,7 @@ class Config:
         Literal["loss", "max"],
         Field(description="the loss of the drawing, as published, or the map's maximum"),
     ] = "loss"
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 1.0
+    blur_sigma: fields.BlurSigma = 1.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

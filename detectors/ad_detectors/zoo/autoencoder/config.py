@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -29,17 +30,11 @@ class Config:
         Literal["l2", "l1", "ssim", "l2+ssim"],
         Field(description="what is learnt to be small: squared or absolute difference, 1 - SSIM, or a sum"),
     ] = "l2"
-    steps: Annotated[
-        int | None, Field(ge=1, le=10_000_000, description="optimiser steps, instead of epochs")
-    ] = None
-    epochs: Annotated[
-        int | None, Field(ge=1, le=1_000_000, description="times the whole batches of the images")
-    ] = 200
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 16
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 1e-3
-    weight_decay: Annotated[
-        float, Field(ge=0.0, le=10.0, description="L2 term in Adam's gradient (coupled, not AdamW)")
-    ] = 1e-5
+    steps: fields.StepsOrEpochs = None
+    epochs: fields.Epochs = 200
+    batch_size: fields.BatchSize = 16
+    lr: fields.AdamLearningRate = 1e-3
+    weight_decay: fields.CoupledWeightDecay = 1e-5
     measure: Annotated[
         Literal["l2", "l1", "ssim"],
         Field(description="the map: squared or absolute difference, or 1 - SSIM, over the channels' mean"),
@@ -47,9 +42,7 @@ class Config:
     image_score: Annotated[
         Literal["max", "mean"], Field(description="the largest value of the map, or its mean")
     ] = "max"
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

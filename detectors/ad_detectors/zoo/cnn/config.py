@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -18,10 +19,7 @@ BLOCKS = 3
 class Config:
     """Settings of the classifier."""
 
-    image_size: Annotated[
-        int,
-        Field(ge=32, le=1024, multiple_of=32, description="side, in pixels, to which images are resized"),
-    ] = 128
+    image_size: fields.ImageSize = 128
     widths: Annotated[
         tuple[Annotated[int, Field(ge=1, le=2048)], ...],
         Field(min_length=BLOCKS, max_length=BLOCKS, description="channels of the three blocks"),
@@ -31,33 +29,19 @@ class Config:
         Literal[1, 2, 4], Field(description="places, across, to which the features are averaged")
     ] = 4
     batch_norm: Annotated[bool, Field(description="normalise each block's channels over the batch")] = True
-    labels: Annotated[
-        Literal["auto", "labelled", "synthetic", "both"],
-        Field(
-            description="defects to learn from: those of train/<defect>, made up ones, both; auto makes them "
-            "up where there are none"
-        ),
-    ] = "auto"
-    steps: Annotated[
-        int | None, Field(ge=1, le=10_000_000, description="optimiser steps, instead of epochs")
-    ] = None
+    labels: fields.Labels = "auto"
+    steps: fields.StepsOrEpochs = None
     epochs: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="times the whole batches of the normal images")
     ] = 30
-    batch_size: Annotated[
-        int, Field(ge=2, le=1024, multiple_of=2, description="images per step, half of them anomalous")
-    ] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 1e-3
-    weight_decay: Annotated[
-        float, Field(ge=0.0, le=10.0, description="L2 term in Adam's gradient (coupled, not AdamW)")
-    ] = 1e-5
+    batch_size: fields.HalfAnomalousBatchSize = 32
+    lr: fields.AdamLearningRate = 1e-3
+    weight_decay: fields.CoupledWeightDecay = 1e-5
     image_score: Annotated[
         Literal["log_odds", "probability"],
         Field(description="of the anomalous class: its log-odds, or the softmax, which ends at 1"),
     ] = "log_odds"
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

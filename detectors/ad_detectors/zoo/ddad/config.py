@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -41,9 +42,7 @@ NO_EXPORT = (
 class Config:
     """Settings of DDAD; the defaults are those published for MVTec AD at 256 px."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
+    image_size: fields.UNetImageSize = 256
     base_channels: Annotated[
         int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size; DDAD-S has 32")
     ] = 64
@@ -57,11 +56,9 @@ class Config:
         int | None,
         Field(ge=1, le=1_000_000, description="instead of steps: times the whole batches of the images"),
     ] = None
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 3e-4
-    weight_decay: Annotated[
-        float, Field(ge=0.0, le=10.0, description="L2 term in Adam's gradient (coupled, not AdamW)")
-    ] = 0.05
+    batch_size: fields.BatchSize = 32
+    lr: fields.AdamLearningRate = 3e-4
+    weight_decay: fields.CoupledWeightDecay = 0.05
     noise_levels: Annotated[
         int,
         Field(
@@ -134,9 +131,7 @@ class Config:
     v: Annotated[
         float, Field(ge=0.0, le=100.0, description="weight of the pixel distance beside the feature distance")
     ] = 1.0
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
     scale_images: Annotated[
         int, Field(ge=1, le=4096, description="training images on which the pixel distance is scaled")
     ] = 32

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -21,19 +22,9 @@ NO_EXPORT = (
 class Config:
     """Settings of guided DDIM; the defaults are those published at 256 px."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
-    labels: Annotated[
-        Literal["auto", "labelled", "synthetic", "both"],
-        Field(
-            description="defects to learn from: those of train/<defect>, made up ones, both; auto makes them "
-            "up where there are none"
-        ),
-    ] = "auto"
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 128
+    image_size: fields.UNetImageSize = 256
+    labels: fields.Labels = "auto"
+    base_channels: fields.UNetChannels = 128
     multipliers: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8)], ...] | None,
         Field(
@@ -43,23 +34,16 @@ class Config:
             "size",
         ),
     ] = None
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 2
-    attention: Annotated[
-        tuple[Literal[8, 16, 32], ...],
-        Field(max_length=3, description="sides, in pixels, of the maps with attention besides the smallest"),
-    ] = (16,)
+    residual_blocks: fields.UNetBlocks = 2
+    attention: fields.UNetAttention = (16,)
     heads: Annotated[int, Field(ge=1, le=32, description="attention heads of the U-Net")] = 1
     noise_levels: Annotated[
         int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which both networks learn")
     ] = 1000
     steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps of the U-Net")] = 60_000
-    batch_size: Annotated[
-        int, Field(ge=2, le=1024, multiple_of=2, description="images per step, half of them anomalous")
-    ] = 10
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of AdamW")] = 1e-4
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
+    batch_size: fields.HalfAnomalousBatchSize = 10
+    lr: fields.AdamWLearningRate = 1e-4
+    ema: fields.Ema = 0.9999
     classifier_channels: Annotated[
         int, Field(ge=32, le=256, multiple_of=32, description="classifier channels at full size")
     ] = 32
@@ -90,9 +74,7 @@ class Config:
         Literal["absolute", "stretched"],
         Field(description="of images as they are, or of each stretched to the same range first"),
     ] = "absolute"
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
     image_score: Annotated[
         Literal["max", "top", "mean"],
         Field(description="of the map the largest value, the mean of its largest hundredth, or the mean"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check
@@ -16,17 +17,13 @@ NO_EXPORT = (
     "its noise is drawn from the SHA-256 of an image's pixels, which no operator of ONNX or OpenVINO "
     "computes, and with other noise the scores would be others"
 )
-Multipliers = Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=6)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Settings of DiffAD; the defaults are those published, but for sampling and the size of latents."""
 
-    image_size: Annotated[
-        int,
-        Field(ge=32, le=1024, multiple_of=32, description="side, in pixels, to which images are resized"),
-    ] = 256
+    image_size: fields.ImageSize = 256
     pairs: Annotated[
         int,
         Field(ge=1, le=10_000, description="pairs of each normal image, turned and damaged, to learn from"),
@@ -34,25 +31,18 @@ class Config:
     turned: Annotated[
         float, Field(ge=0.0, le=1.0, description="share of pairs turned by up to 90 degrees")
     ] = 0.3
-    base_channels: Annotated[
-        int, Field(ge=8, le=512, multiple_of=8, description="channels of the autoencoder at full size")
-    ] = 128
-    multipliers: Annotated[
-        Multipliers,
-        Field(description="widths of its levels, in base channels; each but the last halves the sides"),
-    ] = (1, 2, 4, 4)
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each of its levels")] = 2
+    base_channels: fields.AutoencoderChannels = 128
+    multipliers: fields.AutoencoderMultipliers = (1, 2, 4, 4)
+    residual_blocks: fields.AutoencoderBlocks = 2
     latent_channels: Annotated[int, Field(ge=1, le=64, description="channels of a latent")] = 4
-    attention: Annotated[bool, Field(description="over all places of the autoencoder's smallest maps")] = True
+    attention: fields.AutoencoderAttention = True
     dropout: Annotated[float, Field(ge=0.0, le=0.9, description="in the autoencoder's training only")] = 0.5
     kl_weight: Annotated[
         float, Field(ge=0.0, le=1.0, description="of a latent's divergence from a normal one, summed")
     ] = 1e-6
-    autoencoder_steps: Annotated[
-        int, Field(ge=1, le=10_000_000, description="optimiser steps of the autoencoder")
-    ] = 50_000
-    autoencoder_lr: Annotated[float, Field(gt=0.0, le=1.0, description="its learning rate, of Adam")] = 7.2e-5
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 32
+    autoencoder_steps: fields.AutoencoderSteps = 50_000
+    autoencoder_lr: fields.AutoencoderLearningRate = 7.2e-5
+    batch_size: fields.BatchSize = 32
     rescale: Annotated[
         bool, Field(description="divide latents by their deviation; published: as they come")
     ] = True
@@ -61,29 +51,18 @@ class Config:
         Field(min_length=1, max_length=4, description="kinds of synthetic defects to learn from"),
     ] = ("perlin",)
     undamaged: Annotated[float, Field(ge=0.0, le=1.0, description="share of pairs without a defect")] = 0.5
-    unet_channels: Annotated[
-        int, Field(ge=32, le=512, multiple_of=32, description="channels of the denoiser's first level")
-    ] = 256
-    unet_multipliers: Annotated[
-        Multipliers, Field(description="widths of the denoiser's levels, in its channels")
-    ] = (1, 2, 4)
-    unet_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the denoiser")] = 2
-    unet_attention: Annotated[
-        tuple[Literal[4, 8, 16, 32, 64], ...],
-        Field(max_length=5, description="sides of latents with attention besides the smallest"),
-    ] = (32, 16, 8)
-    head_channels: Annotated[
-        Literal[8, 16, 32, 64], Field(description="width of a head of the denoiser's attention")
-    ] = 32
+    unet_channels: fields.LatentUNetChannels = 256
+    unet_multipliers: fields.LatentUNetMultipliers = (1, 2, 4)
+    unet_blocks: fields.LatentUNetBlocks = 2
+    unet_attention: fields.LatentUNetAttention = (32, 16, 8)
+    head_channels: fields.LatentUNetHeadChannels = 32
     condition_levels: Annotated[
         int, Field(ge=0, le=1000, description="the lowest noise steps, one of which is drawn for a condition")
     ] = 1000
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps of the denoiser")] = 30_000
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="its learning rate, of AdamW")] = 6.4e-5
-    weight_decay: Annotated[float, Field(ge=0.0, le=10.0, description="decoupled, as in AdamW")] = 0.01
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
+    steps: fields.DenoiserSteps = 30_000
+    lr: fields.DenoiserLearningRate = 6.4e-5
+    weight_decay: fields.WeightDecay = 0.01
+    ema: fields.Ema = 0.9999
     mixes: Annotated[
         tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...],
         Field(max_length=8, description="interpolated channels: share of the reconstruction in each"),

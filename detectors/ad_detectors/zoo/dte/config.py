@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -16,21 +17,14 @@ from ad_detectors.rules import Rule, check, wide_blur
 class Config:
     """Settings of DTE; the network and its training are as published, the features are of patches."""
 
-    image_size: Annotated[
-        int,
-        Field(ge=32, le=1024, multiple_of=32, description="side, in pixels, to which images are resized"),
-    ] = 256
-    backbone: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_.]+$", description="timm's name of the pretrained feature extractor")
-    ] = "tf_efficientnet_lite0"
+    image_size: fields.ImageSize = 256
+    backbone: fields.Backbone = "tf_efficientnet_lite0"
     layers: Annotated[
         tuple[Literal[2, 4, 8, 16, 32] | str, ...],
         Field(min_length=1, max_length=8, description="maps of a vector, by stride or by timm's name"),
     ] = (8, 16)
     grid_stride: Annotated[Literal[4, 8, 16, 32], Field(description="pixels from one patch to the next")] = 8
-    neighbourhood: Annotated[
-        Literal[1, 3, 5, 7], Field(description="places of a feature map, across, that a patch is the mean of")
-    ] = 3
+    neighbourhood: fields.Neighbourhood = 3
     level: Annotated[
         Literal["patch", "image"],
         Field(description="a vector for each patch, or, as published, one for the image: their mean"),
@@ -53,17 +47,13 @@ class Config:
     dropout: Annotated[
         float, Field(ge=0.0, le=0.9, description="behind every hidden layer but the first, in training only")
     ] = 0.5
-    steps: Annotated[
-        int | None, Field(ge=1, le=10_000_000, description="optimiser steps, instead of epochs")
-    ] = None
+    steps: fields.StepsOrEpochs = None
     epochs: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="times the whole batches of the vectors")
     ] = 400
     batch_size: Annotated[int, Field(ge=1, le=65_536, description="vectors per optimiser step")] = 64
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 1e-4
-    weight_decay: Annotated[
-        float, Field(ge=0.0, le=10.0, description="L2 term in Adam's gradient (coupled, not AdamW)")
-    ] = 5e-4
+    lr: fields.AdamLearningRate = 1e-4
+    weight_decay: fields.CoupledWeightDecay = 5e-4
     compat: Annotated[
         bool,
         Field(
@@ -74,9 +64,7 @@ class Config:
     neighbours: Annotated[
         int, Field(ge=1, le=1000, description="K nearest vectors whose distance counts, for nonparametric")
     ] = 5
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
+    blur_sigma: fields.BlurSigma = 4.0
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

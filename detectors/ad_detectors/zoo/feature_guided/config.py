@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -21,12 +22,8 @@ NO_EXPORT = (
 class Config:
     """Settings of feature guidance; the defaults are ours, since the publication's could not be read."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
-    backbone: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_.]+$", description="timm's name of the pretrained feature extractor")
-    ] = "tf_efficientnet_lite0"
+    image_size: fields.UNetImageSize = 256
+    backbone: fields.Backbone = "tf_efficientnet_lite0"
     embed_layer: Annotated[
         Literal[4, 8, 16, 32], Field(description="stride of the feature map that leads the way back")
     ] = 16
@@ -45,39 +42,21 @@ class Config:
             "no training for it"
         ),
     ] = "embed"
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 64
-    multipliers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8)], ...] | None,
-        Field(
-            min_length=1,
-            max_length=6,
-            description="widths of the U-Net's levels, in base channels; null: as published for the size",
-        ),
-    ] = None
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 2
-    attention: Annotated[
-        tuple[Literal[8, 16, 32], ...],
-        Field(max_length=3, description="sides, in pixels, of the maps with attention besides the smallest"),
-    ] = (16, 8)
-    head_channels: Annotated[Literal[16, 32, 64], Field(description="width of an attention head")] = 32
+    base_channels: fields.UNetChannels = 64
+    multipliers: fields.UNetMultipliers = None
+    residual_blocks: fields.UNetBlocks = 2
+    attention: fields.UNetAttention = (16, 8)
+    head_channels: fields.HeadChannels = 32
     embed_drop: Annotated[
         float,
         Field(ge=0.0, le=0.9, description="share of images in training whose features are not told"),
     ] = 0.1
-    noise_levels: Annotated[
-        int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which are trained")
-    ] = 1000
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps")] = 15_000
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 16
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of AdamW")] = 1e-4
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
-    noise_step: Annotated[
-        int, Field(ge=1, le=1000, description="steps of 1000 by which an image is noised, then brought back")
-    ] = 500
+    noise_levels: fields.NoiseLevels = 1000
+    steps: fields.Steps = 15_000
+    batch_size: fields.BatchSize = 16
+    lr: fields.AdamWLearningRate = 1e-4
+    ema: fields.Ema = 0.9999
+    noise_step: fields.NoiseStep = 500
     calls: Annotated[int, Field(ge=1, le=1000, description="of the U-Net for a reconstruction, by DDIM")] = 25
     eta: Annotated[
         float, Field(ge=0.0, le=1.0, description="fresh noise of DDIM: 0 is none, 1 that of DDPM")
@@ -103,12 +82,8 @@ class Config:
         int,
         Field(ge=1, le=10_000, description="normal images on which both distances are scaled to be alike"),
     ] = 32
-    blur_sigma: Annotated[
-        float, Field(ge=0.0, le=32.0, description="Gaussian blur of the map, in pixels of image_size")
-    ] = 4.0
-    image_score: Annotated[
-        Literal["max", "top"], Field(description="largest value of the map, or mean of its largest hundredth")
-    ] = "max"
+    blur_sigma: fields.BlurSigma = 4.0
+    image_score: fields.MaxOrTop = "max"
 
     def __post_init__(self) -> None:
         """Check what no range of a single field can say."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check
@@ -24,26 +25,12 @@ NO_EXPORT = (
 class Config:
     """Settings of the reconstruction by a ready model; the defaults fit the published weights."""
 
-    image_size: Annotated[
-        Literal[32, 64, 128, 256], Field(description="side, in pixels, to which images are resized")
-    ] = 256
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 256
-    multipliers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=8)], ...] | None,
-        Field(
-            min_length=1,
-            max_length=6,
-            description="widths of the U-Net's levels, in base channels; null: as published for the size",
-        ),
-    ] = None
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 2
-    attention: Annotated[
-        tuple[Literal[8, 16, 32], ...],
-        Field(max_length=3, description="sides, in pixels, of the maps with attention besides the smallest"),
-    ] = (32, 16, 8)
-    head_channels: Annotated[Literal[16, 32, 64], Field(description="width of an attention head")] = 64
+    image_size: fields.UNetImageSize = 256
+    base_channels: fields.UNetChannels = 256
+    multipliers: fields.UNetMultipliers = None
+    residual_blocks: fields.UNetBlocks = 2
+    attention: fields.UNetAttention = (32, 16, 8)
+    head_channels: fields.HeadChannels = 64
     weights: Annotated[
         str,
         Field(
@@ -56,8 +43,8 @@ class Config:
         int,
         Field(ge=0, le=10_000_000, description="optimiser steps on the normal images; 0, as published: none"),
     ] = 0
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 4
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of AdamW")] = 1e-5
+    batch_size: fields.BatchSize = 4
+    lr: fields.AdamWLearningRate = 1e-5
     noise_levels: Annotated[
         int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which steps train")
     ] = 1000
@@ -77,9 +64,7 @@ class Config:
     sampler: Annotated[
         Literal["ddpm", "ddim"], Field(description="with fresh noise at each step, as published, or without")
     ] = "ddpm"
-    repeats: Annotated[
-        int, Field(ge=1, le=64, description="reconstructions over which the error is averaged")
-    ] = 16
+    repeats: fields.Repeats = 16
     kernel_size: Annotated[
         Literal[1, 3, 5, 7, 9, 11, 15],
         Field(description="side of the Gaussian window that the error is averaged over; 1 averages none"),

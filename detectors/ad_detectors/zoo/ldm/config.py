@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -16,7 +17,6 @@ NO_EXPORT = (
     "its noise is drawn from the SHA-256 of an image's pixels, which no operator of ONNX or OpenVINO "
     "computes, and with other noise the scores would be others"
 )
-Multipliers = Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=6)]
 Step = Annotated[int, Field(ge=1, le=999)]
 
 
@@ -32,20 +32,13 @@ class Config:
         float,
         Field(ge=0.0, le=0.5, description="share of normal images kept from learning, for the calibration"),
     ] = 0.1
-    base_channels: Annotated[
-        int, Field(ge=8, le=512, multiple_of=8, description="channels of the autoencoder at full size")
-    ] = 64
-    multipliers: Annotated[
-        Multipliers,
-        Field(description="widths of its levels, in base channels; each but the last halves the sides"),
-    ] = (1, 2, 2, 4)
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each of its levels")] = 2
+    base_channels: fields.AutoencoderChannels = 64
+    multipliers: fields.AutoencoderMultipliers = (1, 2, 2, 4)
+    residual_blocks: fields.AutoencoderBlocks = 2
     latent_channels: Annotated[int, Field(ge=1, le=512, description="numbers of a word of the codebook")] = (
         128
     )
-    attention: Annotated[bool, Field(description="over all places of the autoencoder's smallest maps")] = (
-        False
-    )
+    attention: fields.AutoencoderAttention = False
     codes: Annotated[int, Field(ge=2, le=8192, description="words of the codebook")] = 256
     commitment: Annotated[
         float, Field(ge=0.0, le=10.0, description="weight of how far latents are from their words")
@@ -53,32 +46,19 @@ class Config:
     decay: Annotated[
         float, Field(ge=0.0, le=0.9999, description="share of a word's moving mean that stays at each step")
     ] = 0.99
-    autoencoder_steps: Annotated[
-        int, Field(ge=1, le=10_000_000, description="optimiser steps of the autoencoder")
-    ] = 30_000
-    autoencoder_lr: Annotated[float, Field(gt=0.0, le=1.0, description="its learning rate, of Adam")] = 3e-4
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 16
+    autoencoder_steps: fields.AutoencoderSteps = 30_000
+    autoencoder_lr: fields.AutoencoderLearningRate = 3e-4
+    batch_size: fields.BatchSize = 16
     rescale: Annotated[bool, Field(description="divide latents by their deviation for the denoiser")] = True
-    unet_channels: Annotated[
-        int, Field(ge=32, le=512, multiple_of=32, description="channels of the denoiser's first level")
-    ] = 256
-    unet_multipliers: Annotated[
-        Multipliers, Field(description="widths of the denoiser's levels, in its channels")
-    ] = (1, 2, 3)
-    unet_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the denoiser")] = 2
-    unet_attention: Annotated[
-        tuple[Literal[4, 8, 16, 32, 64], ...],
-        Field(max_length=5, description="sides of latents with attention besides the smallest"),
-    ] = (16, 8)
-    head_channels: Annotated[
-        Literal[8, 16, 32, 64], Field(description="width of a head of the denoiser's attention")
-    ] = 32
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps of the denoiser")] = 100_000
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="its learning rate, of AdamW")] = 2.5e-5
-    weight_decay: Annotated[float, Field(ge=0.0, le=10.0, description="decoupled, as in AdamW")] = 0.01
-    ema: Annotated[
-        float, Field(ge=0.0, le=0.999999, description="share of the mean weights that stays at each step")
-    ] = 0.9999
+    unet_channels: fields.LatentUNetChannels = 256
+    unet_multipliers: fields.LatentUNetMultipliers = (1, 2, 3)
+    unet_blocks: fields.LatentUNetBlocks = 2
+    unet_attention: fields.LatentUNetAttention = (16, 8)
+    head_channels: fields.LatentUNetHeadChannels = 32
+    steps: fields.DenoiserSteps = 100_000
+    lr: fields.DenoiserLearningRate = 2.5e-5
+    weight_decay: fields.WeightDecay = 0.01
+    ema: fields.Ema = 0.9999
     first_step: Annotated[Step, Field(description="the lowest noise step at which surprise is measured")] = (
         400
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ad_detectors import fields
 from ad_detectors.api import Stage
 from ad_detectors.config import Paper
 from ad_detectors.rules import Rule, check, wide_blur
@@ -31,19 +32,17 @@ class Config:
         Literal["grid", "random"],
         Field(description="where training noises: in patches side by side, or anywhere"),
     ] = "grid"
-    base_channels: Annotated[
-        int, Field(ge=32, le=256, multiple_of=32, description="U-Net channels at full size")
-    ] = 128
+    base_channels: fields.UNetChannels = 128
     multipliers: Annotated[
         tuple[Annotated[int, Field(ge=1, le=8)], ...],
         Field(min_length=1, max_length=6, description="widths of the U-Net's levels, in base channels"),
     ] = (1, 2, 2)
-    residual_blocks: Annotated[int, Field(ge=1, le=4, description="of each level of the U-Net")] = 3
+    residual_blocks: fields.UNetBlocks = 3
     head_channels: Annotated[
         Literal[16, 32, 64],
         Field(description="width of an attention head; the smallest maps alone have some"),
     ] = 64
-    dropout: Annotated[float, Field(ge=0.0, le=0.9, description="in training only")] = 0.0
+    dropout: fields.Dropout = 0.0
     schedule: Annotated[
         Literal["cosine", "linear"], Field(description="how the noise grows over the 1000 steps")
     ] = "cosine"
@@ -51,33 +50,21 @@ class Config:
         Literal["simplex", "gauss", "mixed"],
         Field(description="what patches are noised with; mixed tosses a coin for each image and step"),
     ] = "simplex"
-    octaves: Annotated[int, Field(ge=1, le=12, description="of the simplex noise, each twice as fine")] = 6
-    persistence: Annotated[
-        float, Field(gt=0.0, le=1.0, description="strength of an octave beside the one before it")
-    ] = 0.8
-    wavelength: Annotated[
-        float,
-        Field(ge=2.0, le=512.0, description="of the first octave, in pixels; published as a frequency"),
-    ] = 64.0
-    standardise: Annotated[
-        bool, Field(description="scale simplex noise to deviation 1; as published it has about 0.5")
-    ] = False
-    noise_pool: Annotated[
-        int,
-        Field(ge=0, le=4096, description="simplex fields that training takes pieces of; 0 draws fresh ones"),
-    ] = 64
-    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps")] = 20_800
-    batch_size: Annotated[int, Field(ge=1, le=1024, description="images per optimiser step")] = 32
-    lr: Annotated[float, Field(gt=0.0, le=1.0, description="learning rate of Adam")] = 1e-4
+    octaves: fields.Octaves = 6
+    persistence: fields.Persistence = 0.8
+    wavelength: fields.Wavelength = 64.0
+    standardise: fields.Standardise = False
+    noise_pool: fields.NoisePool = 64
+    steps: fields.Steps = 20_800
+    batch_size: fields.BatchSize = 32
+    lr: fields.AdamLearningRate = 1e-4
     ema: Annotated[
         float,
         Field(
             ge=0.0, le=0.999999, description="share of the mean weights that stays at each step; 0: no mean"
         ),
     ] = 0.0
-    noise_levels: Annotated[
-        int, Field(ge=1, le=1000, description="of 1000 noise steps the lowest, which are trained")
-    ] = 1000
+    noise_levels: fields.NoiseLevels = 1000
     loss: Annotated[Literal["l1", "l2"], Field(description="distance of restored and true pixels")] = "l1"
     noise_step: Annotated[
         int,
