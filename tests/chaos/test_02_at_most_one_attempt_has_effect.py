@@ -1,9 +1,12 @@
 """Promise 2: who was overtaken has no effect any more, wherever it was stopped and goes on."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -53,9 +56,27 @@ def effects(land: Ground, job: str) -> tuple[object, ...]:
     )
 
 
+def can_be_written(database: Path) -> bool:
+    """Return whether nobody holds the lock of an SQLite file for half a second; True where there is none."""
+    if not database.exists():
+        return True
+    with contextlib.closing(sqlite3.connect(database, timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 @contextmanager
-def stopped(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def stopped(land: Ground, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Stop a worker, but not within a transaction, which would hold SQLite's one lock."""
     os.kill(process.pid, signal.SIGSTOP)
+    while not can_be_written(land.platform.home / "store.db"):
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.05)
+        os.kill(process.pid, signal.SIGSTOP)
     try:
         yield
     finally:
@@ -82,7 +103,7 @@ def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
     land: Ground, worker: Worker, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
-        with stopped(worker):
+        with stopped(land, worker):
             slow = [
                 stack.enter_context(slow_worker(land, f"{edge}:stop={tmp_path / edge}"))
                 for edge in OF_THE_WORKER
@@ -109,7 +130,7 @@ def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none
 ) -> None:
     trap = ",".join(f"child/{edge}:stop={tmp_path / edge}" for edge in OF_THE_CHILD)
     with ExitStack() as stack:
-        with stopped(worker):
+        with stopped(land, worker):
             slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD)))
             # Each child stops at the first edge at which none has stopped before.
             jobs = [land.submit(steps=6) for _ in OF_THE_CHILD]
@@ -137,7 +158,7 @@ def test_who_goes_on_while_its_heir_runs_cannot_end_the_job(
 ) -> None:
     """Its child has succeeded, it only has to say so: nothing but the store's fence is in its way."""
     with ExitStack() as stack:
-        stack.enter_context(stopped(worker))
+        stack.enter_context(stopped(land, worker))
         slow = stack.enter_context(slow_worker(land, f"{Edge.ENDED}:stop={tmp_path / 'slow'}"))
         job = land.submit(steps=6)
         land.platform.wait(lambda: is_stopped(slow.pid), "it is about to say that it has succeeded", 60)
@@ -207,7 +228,7 @@ def test_a_supervisor_that_was_stopped_leaves_no_child_that_goes_on(land: Ground
     """Its child could write for ever; it leaves by its own clock, and the worker is of use again."""
     other = land.platform.start_worker()
     try:
-        with stopped(other):
+        with stopped(land, other):
             job = land.submit(steps=200, pause=0.05)
             land.reaches(job, 4)
             children = attempt_processes(worker.pid)

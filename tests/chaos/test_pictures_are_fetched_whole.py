@@ -19,12 +19,13 @@ def test_a_worker_without_the_pictures_trains_from_the_storage_though_it_dies_wh
     land: Ground, tmp_path: Path
 ) -> None:
     once = tmp_path / "once"
-    worker = land.platform.start_worker(trap=f"child/{Edge.FETCHED}@2:kill={once}")
     folder = land.pictures("pushed")
     ask = land.asked(folder, every=4)
     land.client.push(ask.dataset)
     (planned,) = land.client.plan_train(ask)
     shutil.rmtree(folder)
+    # Not sooner, or it might see them before they are gone.
+    worker = land.platform.start_worker(trap=f"child/{Edge.FETCHED}@2:kill={once}")
     job = land.client.submit([planned]).jobs[0].id
     assert land.client.holdings() == []  # its node has them not
 
