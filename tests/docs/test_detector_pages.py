@@ -63,3 +63,21 @@ def test_the_generated_page_takes_the_newest_figures_and_names_what_was_not_meas
     assert "Not measured yet: `advrad`, `anoddpm`, `anogan`" in page
     for name in registry.built_in():
         assert f"## {name}\n" in page
+
+
+def test_the_generated_page_lists_who_was_not_shown_to_beat_the_baseline() -> None:
+    made = runpy.run_path(str(FOLDER.parent / "make_detectors.py"))
+    measures = "image AUROC | pixel AUROC | AUPRO 0.3 | less pixel_mean: image AUROC"
+    head = f"| category | detector | size | steps | fit | ms/image | {measures} |\n| --- |\n"
+    rows = [
+        f"| {category} | {run} | 64 px | 9 | 1 s | 2 | 0.9 | 0.5 | 0.4 | {less} |\n"
+        for category, run, less in (
+            ("mvtec/bottle", "dte/small", "+0.010 [-0.010, +0.030]"),
+            ("mvtec/bottle", "dte/nonparametric", "+0.021 [+0.002, +0.052]"),
+            ("mvtec/bottle", "cnn/small:steps=9", "-0.086 [-0.152, -0.026]"),
+            ("mvtec/screw", "anogan", "-0.086 [-0.152, -0.026]"),
+        )
+    ]
+    page = made["page"]("## 2026-02-02 03:00 UTC: accuracy of dte\n\n" + head + "".join(rows) + "\n")
+    told = page.partition("### Not shown")[2].partition("\n## ")[0]
+    assert re.findall(r"^\* `(\w+)`: (\S+)", told, re.M) == [("cnn", "-0.086")]
