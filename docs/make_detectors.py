@@ -29,8 +29,8 @@ LOST = f"""
 ### Not shown to be better than `{BASELINE}` on {TRIED_ON}
 
 Differences of image AUROC whose 95 % interval does not lie above zero. Why: bottles all lie and are lit
-alike, so a mean image, which needs no learning, reaches 0.975 at 64 px and leaves little to win; and these had
-minutes on a shared CPU, where publications had hours on a GPU. Where normal images vary, as the magnetic
+alike, so a mean image, which needs no learning, reaches 0.975 at 64 px and leaves little to win; and these
+had minutes on a shared CPU, where publications had hours on a GPU. Where normal images vary, as the magnetic
 tiles do, several of them are ahead of it (above).
 
 """

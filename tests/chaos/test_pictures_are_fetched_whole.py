@@ -19,6 +19,9 @@ def test_a_worker_without_the_pictures_trains_from_the_storage_though_it_dies_wh
     land: Ground, tmp_path: Path
 ) -> None:
     once = tmp_path / "once"
+    first = land.platform.start_worker()  # tells the store of the detector, and sees no pictures
+    first.terminate()
+    first.wait(30)
     folder = land.pictures("pushed")
     ask = land.asked(folder, every=4)
     land.client.push(ask.dataset)
