@@ -69,14 +69,18 @@ def can_be_written(database: Path) -> bool:
         return True
 
 
-@contextmanager
-def stopped(land: Ground, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def stop(land: Ground, process: "subprocess.Popen[bytes]") -> None:
     """Stop a worker, but not within a transaction, which would hold SQLite's one lock."""
     os.kill(process.pid, signal.SIGSTOP)
     while not can_be_written(land.platform.home / "store.db"):
         os.kill(process.pid, signal.SIGCONT)
         time.sleep(0.05)
         os.kill(process.pid, signal.SIGSTOP)
+
+
+@contextmanager
+def stopped(land: Ground, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    stop(land, process)
     try:
         yield
     finally:
@@ -140,7 +144,7 @@ def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none
             children = attempt_processes(slow.pid)
             land.platform.wait(lambda: all(is_stopped(each.pid) for each in children), "all stand", 10)
             assert len(children) == len(OF_THE_CHILD)
-            os.kill(slow.pid, signal.SIGSTOP)
+            stop(land, slow)
         lost = overtaken(land, jobs)
         assert len(lost) == len(children)
         before = [effects(land, job) for job in jobs]
