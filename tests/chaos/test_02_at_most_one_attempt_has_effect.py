@@ -92,9 +92,19 @@ def is_stopped(pid: int) -> bool:
 
 
 @contextmanager
-def slow_worker(land: Ground, trap: str, slots: int = 1) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a worker with traps, and kill it in the end."""
-    worker = land.platform.start_worker(slots, trap)
+def slow_worker(
+    land: Ground, trap: str, slots: int = 1, *, ticks: bool = True
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a worker with traps, and kill it in the end.
+
+    Its ticks are transactions of another thread, which may be stopped within one.
+    """
+    before = land.platform.extra
+    land.platform.extra = before if ticks else {**before, "ADCTL_TICK": "600"}
+    try:
+        worker = land.platform.start_worker(slots, trap)
+    finally:
+        land.platform.extra = before
     try:
         yield worker
     finally:
@@ -109,7 +119,7 @@ def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
     with ExitStack() as stack:
         with stopped(land, worker):
             slow = [
-                stack.enter_context(slow_worker(land, f"{edge}:stop={tmp_path / edge}"))
+                stack.enter_context(slow_worker(land, f"{edge}:stop={tmp_path / edge}", ticks=False))
                 for edge in OF_THE_WORKER
             ]
             jobs = [land.submit(steps=6) for _ in OF_THE_WORKER]
@@ -135,7 +145,7 @@ def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none
     trap = ",".join(f"child/{edge}:stop={tmp_path / edge}" for edge in OF_THE_CHILD)
     with ExitStack() as stack:
         with stopped(land, worker):
-            slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD)))
+            slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD), ticks=False))
             # Each child stops at the first edge at which none has stopped before.
             jobs = [land.submit(steps=6) for _ in OF_THE_CHILD]
             land.platform.wait(
