@@ -246,7 +246,7 @@ def test_a_supervisor_that_was_stopped_leaves_no_child_that_goes_on(land: Ground
             job = land.submit(steps=200, pause=0.05)
             land.reaches(job, 4)
             children = attempt_processes(worker.pid)
-            os.kill(worker.pid, signal.SIGSTOP)
+            stop(land, worker)
         land.platform.wait(lambda: land.job(job).attempt == 2, "the other takes over", 40)
         land.die(children, 15)
         assert "stopped: lost" in land.printed(job, 1)
