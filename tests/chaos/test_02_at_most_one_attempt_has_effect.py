@@ -113,6 +113,17 @@ def slow_worker(
         worker.wait()
 
 
+def ringing(land: Ground, condition: Callable[[], bool], what: str) -> None:
+    """Wait, and ring: who is stopped may have eaten a ring, and workers that do not tick never ring again."""
+    queue = CeleryQueue(land.broker.url)
+
+    def still() -> bool:
+        queue.ring("", "default", 0)
+        return condition()
+
+    land.platform.wait(still, what, 60)
+
+
 def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
     land: Ground, worker: Worker, tmp_path: Path
 ) -> None:
@@ -123,8 +134,7 @@ def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
                 for edge in OF_THE_WORKER
             ]
             jobs = [land.submit(steps=6) for _ in OF_THE_WORKER]
-            for each in slow:
-                land.platform.wait(partial(is_stopped, each.pid), "all of them stop", 60)
+            ringing(land, lambda: all(is_stopped(each.pid) for each in slow), "all of them stop")
             assert {path.name for path in tmp_path.iterdir()} == set(OF_THE_WORKER)
             left = [child for each in slow for child in attempt_processes(each.pid)]
         lost = overtaken(land, jobs)
@@ -148,9 +158,7 @@ def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none
             slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD), ticks=False))
             # Each child stops at the first edge at which none has stopped before.
             jobs = [land.submit(steps=6) for _ in OF_THE_CHILD]
-            land.platform.wait(
-                lambda: {path.name for path in tmp_path.iterdir()} == set(OF_THE_CHILD), "all stop", 60
-            )
+            ringing(land, lambda: {path.name for path in tmp_path.iterdir()} == set(OF_THE_CHILD), "all stop")
             children = attempt_processes(slow.pid)
             land.platform.wait(lambda: all(is_stopped(each.pid) for each in children), "all stand", 10)
             assert len(children) == len(OF_THE_CHILD)
