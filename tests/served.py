@@ -47,7 +47,7 @@ class Folder:
     def version_of(self, champion: Champion) -> str | None:
         return None
 
-    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+    def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
         save_pyfunc(bundle, self.folder)
         return "1"
 

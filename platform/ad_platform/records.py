@@ -335,6 +335,7 @@ class Shipment:
     version: int  # what `done` must name: later changes make the job due again
     run_id: str | None
     shipped_step: int
+    left_undone: bool  # an earlier claim was let go, or ran out, with nothing shipped
 
 
 @dataclass(frozen=True, kw_only=True)

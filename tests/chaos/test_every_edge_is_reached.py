@@ -49,7 +49,7 @@ class Registry:
     def version_of(self, champion: Champion) -> str | None:
         return None
 
-    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+    def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
         self.versions.append(champion)
         return str(len(self.versions))
 

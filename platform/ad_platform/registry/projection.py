@@ -27,10 +27,11 @@ class ModelRegistry(Protocol):
     def version_of(self, champion: Champion) -> str | None:
         """Return the version made for this decision, if there is one; of several the one that stays."""
 
-    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+    def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
         """Make a version for this decision from the files of a release, and return it.
 
-        Of several made in a race one stays, the same for everybody.
+        `run_id` is the run that the job was last shipped to, if any was noted. Of several versions made in
+        a race one stays, the same for everybody.
         """
 
     def alias_of(self, champion: Champion) -> str | None:
@@ -149,7 +150,7 @@ def _register(store: Store, storage: Storage, registry: ModelRegistry, champion:
         place = Path(folder) / "bundle"
         storage.fetch(bundle, place)
         complete(release_of(store, champion), place)
-        return registry.register(champion, job, place)
+        return registry.register(champion, job, place, store.shipments.run_of(job.id))
 
 
 def _follow(store: Store, registry: ModelRegistry, champion: Champion) -> None:

@@ -16,15 +16,16 @@ class Shipments(ABC):
         """
 
     @abstractmethod
-    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
+    def done(self, shipment: Shipment, run_id: str, shipped_step: int, again_in: float | None = None) -> None:
         """Note what was shipped and let the claim go; changes since `shipment.version` keep the job due.
 
-        Does nothing if another shipper has taken the claim over.
+        With `again_in` it stays due in any case, though not before as many seconds. If another shipper has
+        taken the claim over, nothing is noted but that the job is due again: two have shipped at once.
         """
 
     @abstractmethod
     def release(self, shipment: Shipment) -> None:
-        """Let a claim go with nothing shipped, so that anybody may take it up at once.
+        """Let a claim go with nothing shipped, so that anybody may take it up at once, and knows of it.
 
         Does nothing if another shipper has taken the claim over.
         """

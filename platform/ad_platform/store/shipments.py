@@ -28,23 +28,28 @@ class SqlShipments(shipment_contract.Shipments):
             return []
         return self._db.write(lambda tx: _claim(tx, owner, seconds, limit, job_id))
 
-    def done(self, shipment: Shipment, run_id: str, shipped_step: int) -> None:
-        """Note what was shipped and let the claim go, unless another shipper has taken it over."""
-        mine = (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
-        shipped = update(shipments).where(*mine, shipments.c.done_version <= shipment.version)
-        told = shipped.values(
-            done_version=shipment.version,
-            run_id=run_id,
-            shipped_step=shipped_step,
-            owner=None,
-            claimed_until=0.0,
-        )
-        self._db.write(lambda tx: tx.run(told), Commit.SHIPPED)
+    def done(self, shipment: Shipment, run_id: str, shipped_step: int, again_in: float | None = None) -> None:
+        """Note what was shipped and let the claim go, or that another shipper has taken it over."""
+
+        def work(tx: Transaction) -> None:
+            version = shipment.version if again_in is None else shipment.version - 1
+            told = {
+                "done_version": version,
+                "run_id": run_id,
+                "shipped_step": shipped_step,
+                "owner": None,
+                "claimed_until": 0.0 if again_in is None else tx.now + again_in,
+            }
+            shipped = update(shipments).where(*_mine(shipment), shipments.c.done_version <= version)
+            if not tx.run(shipped.values(told)).rowcount:
+                one = update(shipments).where(shipments.c.job_id == shipment.job.id)
+                tx.run(one.values(version=shipments.c.version + 1))
+
+        self._db.write(work, Commit.SHIPPED)
 
     def release(self, shipment: Shipment) -> None:
-        """Let a claim go with nothing shipped."""
-        mine = (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
-        free = update(shipments).where(*mine).values(owner=None, claimed_until=0.0)
+        """Let a claim go with nothing shipped; its owner stays as the trace of it."""
+        free = update(shipments).where(*_mine(shipment)).values(claimed_until=0.0)
         self._db.write(lambda tx: tx.run(free))
 
     def run_of(self, job_id: str) -> str | None:
@@ -54,33 +59,39 @@ class SqlShipments(shipment_contract.Shipments):
         return row.run_id if row is not None else None
 
 
+def _mine(shipment: Shipment) -> tuple[ColumnElement[bool], ...]:
+    return (shipments.c.job_id == shipment.job.id, shipments.c.owner == shipment.owner)
+
+
 def _wanted(job_id: str | None) -> tuple[ColumnElement[bool], ...]:
     return (due,) if job_id is None else (due, shipments.c.job_id == job_id)
 
 
 def _claim(tx: Transaction, owner: str, seconds: float, limit: int, job_id: str | None) -> list[Shipment]:
     free = (
-        select(shipments.c.job_id)
+        select(shipments.c.job_id, shipments.c.owner)
         .where(*_wanted(job_id), shipments.c.claimed_until <= tx.now)
         .order_by(shipments.c.claimed_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    ids = [row.job_id for row in tx.rows(free)]
-    if not ids:
+    before = {row.job_id: row.owner for row in tx.rows(free)}
+    if not before:
         return []
+    ids = list(before)
     taken = update(shipments).where(shipments.c.job_id.in_(ids))
     owned = taken.values(owner=owner, claimed_until=tx.now + seconds).returning(*shipments.c)
     rows = {row.job_id: row for row in tx.rows(owned)}
     found = tx.rows(select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq))
-    return [_shipment(job, rows[job.id]) for job in jobs_of(tx, found)]
+    return [_shipment(job, rows[job.id], before[job.id] is not None) for job in jobs_of(tx, found)]
 
 
-def _shipment(job: Job, row: Row[Any]) -> Shipment:
+def _shipment(job: Job, row: Row[Any], left_undone: bool) -> Shipment:
     return Shipment(
         job=job,
         owner=row.owner,
         version=row.version,
         run_id=row.run_id,
         shipped_step=row.shipped_step,
+        left_undone=left_undone,
     )

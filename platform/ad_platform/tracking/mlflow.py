@@ -49,11 +49,11 @@ class MlflowTracker:
         self._artifacts = artifacts  # where artifacts go when there is no server to say so
         self._experiments: dict[str, str] = {}
 
-    def ensure_run(self, job: Job) -> str:
-        """Return the id of the job's run; of several made in a race the first by id stays."""
+    def ensure_run(self, job: Job, known: str | None = None) -> str:
+        """Return the id of the job's run; of several the known one stays, or else the first by id."""
         tags = {facts.JOB_TAG: job.id, "mlflow.user": job.user}
         return self._ensure(
-            facts.experiment(job), facts.JOB_TAG, tags, facts.run_name(job), facts.started_at(job)
+            facts.experiment(job), facts.JOB_TAG, tags, facts.run_name(job), facts.started_at(job), known
         )
 
     def ensure_parent_run(self, parent: ParentRun) -> str:
@@ -131,7 +131,15 @@ class MlflowTracker:
         with reaching(self.client.tracking_uri):
             self.client.update_run(run_id, status=str(RunState.RUNNING))
 
-    def _ensure(self, place: str, tag: str, tags: Mapping[str, str], name: str, start: float) -> str:
+    def _ensure(
+        self,
+        place: str,
+        tag: str,
+        tags: Mapping[str, str],
+        name: str,
+        start: float,
+        known: str | None = None,
+    ) -> str:
         """Return the run of an experiment that has a tag, making it if there is none."""
         with reaching(self.client.tracking_uri):
             experiment = self._experiment(place)
@@ -140,9 +148,11 @@ class MlflowTracker:
                 self.client.create_run(experiment, start_time=_millis(start), tags=dict(tags), run_name=name)
                 # Look again rather than trust the answer: somebody may have made one at the same time.
                 found = self._runs(experiment, tag, tags[tag])
-            for surplus in found[1:]:
-                self.client.delete_run(surplus)
-            return found[0]
+            kept = known if known in found else found[0]
+            for surplus in found:
+                if surplus != kept:
+                    self.client.delete_run(surplus)
+            return kept
 
     def _runs(self, experiment: str, tag: str, value: str) -> list[str]:
         query = f"tags.`{tag}` = '{value}'"

@@ -43,9 +43,9 @@ class MlflowModels:
         self._remove(champion, versions[1:])
         return str(versions[0]) if versions else None
 
-    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+    def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
         """Upload the model and make a version of it."""
-        run_id = self._tracker.ensure_run(job)
+        run_id = self._tracker.ensure_run(job, run_id)
         # A place of its own: a copy over files that a version has already would be half there for a while.
         place = f"{_PLACE}/{_mark(champion)}-{secrets.token_hex(4)}"
         try:

@@ -34,9 +34,10 @@ class ParentRun:
 class Tracker(Protocol):
     """One run per job, study and benchmark. Every method may be called again, and raises TrackingDown."""
 
-    def ensure_run(self, job: Job) -> str:
+    def ensure_run(self, job: Job, known: str | None = None) -> str:
         """Return the id of the job's run, found by the tag adctl.job_id, or made if there is none.
 
+        Of several the `known` one stays: the run that the store has noted, to which others may point by now.
         Callers that race, or that died before they heard the answer, end up with the same one run.
         """
 

@@ -23,6 +23,7 @@ from ad_platform.tracking.protocol import Tracker
 log = logging.getLogger(__name__)
 
 CLAIM = 60.0  # seconds after which another shipper may take over from one that died
+SETTLED = 60.0  # seconds after which a server has done, or never does, what one who gave up asked it for
 MOST = 100  # jobs in one round
 
 
@@ -108,7 +109,7 @@ class Shipper:
             return
         reach(Edge.SHIP)
         parent = self._parent_of(job)
-        run_id = self._tracker.ensure_run(job)
+        run_id = self._tracker.ensure_run(job, shipment.run_id)
         shipped = shipment.shipped_step if run_id == shipment.run_id else 0
         self._tracker.log_params(run_id, facts.params(job))
         self._tracker.log_input(run_id, job)
@@ -124,7 +125,9 @@ class Shipper:
         self._tracker.log_tags(run_id, tags)
         # Steps that cannot be read may be measured again, from the checkpoint before them on.
         last = max(shipped, curve.whole)
-        self._store.shipments.done(shipment, run_id, last)
+        # One who died or gave up may have asked for a run that comes later than this one: look again then.
+        doubtful = shipment.left_undone and run_id != shipment.run_id
+        self._store.shipments.done(shipment, run_id, last, SETTLED if doubtful else None)
         self._sure.pop(job.id, None)
         if curve.whole == curve.last and not job.state.terminal:
             self._sure[job.id] = (run_id, last)

@@ -233,12 +233,29 @@ def test_no_two_shippers_get_the_same_job_until_the_claim_runs_out(store: Store,
     clock.advance(MINUTE)
     taken_over = store.shipments.claim("s2", MINUTE)
     assert len(taken_over) == 3
+    assert [one.left_undone for one in [*first, *second, *taken_over]] == [False] * 3 + [True] * 3
     store.shipments.done(first[0], "wrong", 99)
     for shipment in taken_over:
         store.shipments.done(shipment, "right", 1)
-    take(store)
-    after = store.shipments.claim("s3", MINUTE)[0]
-    assert (after.run_id, after.shipped_step) == ("right", 1)
+    # Two have shipped it at once: somebody has to look what came of that.
+    (after,) = store.shipments.claim("s3", MINUTE)
+    assert (after.job.id, after.run_id, after.shipped_step) == (first[0].job.id, "right", 1)
+    assert not after.left_undone
+    store.shipments.done(after, "right", 1)
+    assert store.shipments.claim("s3", MINUTE) == []
+
+
+def test_what_is_shipped_may_stay_due_for_later(store: Store, clock: FakeClock) -> None:
+    submit(store)
+    (shipment,) = store.shipments.claim("s1", MINUTE)
+    store.shipments.done(shipment, "run", 3, again_in=MINUTE)
+    assert store.shipments.claim("s1", MINUTE) == []
+    clock.advance(MINUTE)
+    (again,) = store.shipments.claim("s1", MINUTE)
+    assert (again.run_id, again.shipped_step, again.left_undone) == ("run", 3, False)
+    store.shipments.done(again, "run", 3)
+    clock.advance(MINUTE)
+    assert store.shipments.claim("s1", MINUTE) == []
 
 
 def test_a_claim_let_go_is_free_for_anybody_at_once(store: Store, clock: FakeClock) -> None:
@@ -248,6 +265,7 @@ def test_a_claim_let_go_is_free_for_anybody_at_once(store: Store, clock: FakeClo
     store.shipments.release(first)
     second = store.shipments.claim("s2", MINUTE)[0]
     assert (second.job.id, second.version, second.shipped_step) == (first.job.id, first.version, 0)
+    assert (first.left_undone, second.left_undone) == (False, True)
     store.shipments.release(first)  # it is another's by now
     assert store.shipments.claim("s3", MINUTE) == []
 

@@ -148,7 +148,7 @@ def test_projecting_again_after_the_store_forgot_makes_no_second_version(
     project(stories.store, stories.storage, models)
     job = stories.store.jobs.get(champion.job_id)
     first = models.version_of(champion)
-    assert models.register(champion, job, bundle) == first
+    assert models.register(champion, job, bundle, None) == first
     found = tracker.client.search_model_versions(f"name = '{champion.model}'")
     assert [str(version.version) for version in found] == [first]
 
@@ -182,10 +182,10 @@ def test_who_is_overtaken_while_uploading_takes_the_version_of_the_quicker(
     with monkeypatch.context() as patched:
         patched.setattr(tracker.client, "log_artifacts", removed)
         with pytest.raises(TrackingDown, match="removed what was being written"):
-            models.register(champion, job, bundle)
-    first = models.register(champion, job, bundle)
+            models.register(champion, job, bundle, None)
+    first = models.register(champion, job, bundle, None)
     monkeypatch.setattr(tracker.client, "log_artifacts", removed)
-    assert models.register(champion, job, bundle) == first
+    assert models.register(champion, job, bundle, None) == first
 
 
 def test_registering_never_imports_the_detectors_or_torch() -> None:

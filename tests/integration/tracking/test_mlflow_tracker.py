@@ -11,9 +11,10 @@ import pytest
 from ad_platform.errors import TrackingDown
 from ad_platform.settings import Settings
 from ad_platform.storage.metrics import Point
+from ad_platform.tracking.facts import JOB_TAG
 from ad_platform.tracking.mlflow import MlflowTracker, open_client, prepare, sqlite_path
 from ad_platform.tracking.protocol import RunState
-from ad_platform.tracking.shipper import Shipper
+from ad_platform.tracking.shipper import CLAIM, SETTLED, Shipper
 from job_stories import START, Stories
 from mlflow_home import QUIET, mlflow_home
 
@@ -62,6 +63,32 @@ def test_a_finished_job_is_one_run_with_all_there_is(
     assert (folder / "model" / "state.safetensors").read_text() == "weights"
     assert (folder / "log.txt").read_text().endswith("attempt 1 starts\n")
     assert run.info.artifact_uri.startswith((settings.home / "mlartifacts").as_uri())
+
+
+@pytest.mark.parametrize("state", ["running", "succeeded"])
+def test_a_run_that_comes_late_of_one_who_gave_up_is_removed(
+    stories: Stories, tracker: MlflowTracker, state: str
+) -> None:
+    """A server may make a run long after whoever asked for it has died, and another has made its own."""
+    place = f"late-{state}"
+    lease = stories.lease(stories.submit(category=place))
+    stories.checkpoint(lease, 4)
+    if state == "succeeded":
+        stories.succeed(lease, {"state.safetensors": "w"}, {"image_auroc": 0.9})
+    assert stories.store.shipments.claim("dies", CLAIM)
+    stories.time += CLAIM + 1
+    assert ship(stories, tracker) == 1
+    (kept,) = run_ids(tracker, f"mvtec/{place}")
+    experiment = tracker.client.get_run(kept).info.experiment_id
+    for _ in range(4):  # some of them come first by id
+        tracker.client.create_run(experiment, tags={JOB_TAG: lease.job_id})
+    assert ship(stories, tracker) == 0
+    stories.time += SETTLED
+    assert ship(stories, tracker) == 1
+    assert run_ids(tracker, f"mvtec/{place}") == [kept]
+    assert [m.step for m in tracker.client.get_metric_history(kept, "train/loss")] == [1, 2, 3, 4]
+    stories.time += SETTLED
+    assert ship(stories, tracker) == 0
 
 
 def test_shipping_everything_again_doubles_nothing(stories: Stories, tracker: MlflowTracker) -> None:

@@ -31,7 +31,7 @@ class Registry:
         key = (champion.model, champion.alias, champion.revision)
         return str(self.versions.index(key) + 1) if key in self.versions else None
 
-    def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+    def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
         self._step()
         assert (bundle / "state.safetensors").read_text() == "weights"
         assert job.id == champion.job_id
@@ -166,10 +166,10 @@ def test_a_model_that_is_gone_keeps_no_other_from_being_shown(stories: Stories) 
 
 def test_a_version_carries_the_threshold_of_its_decision(stories: Stories) -> None:
     class Reading(Registry):
-        def register(self, champion: Champion, job: Job, bundle: Path) -> str:
+        def register(self, champion: Champion, job: Job, bundle: Path, run_id: str | None) -> str:
             point = json.loads((bundle / "operating_point.json").read_text())
             assert (point["threshold"], point["certified"], point["by"]) == (36.3, True, "calibration")
-            return super().register(champion, job, bundle)
+            return super().register(champion, job, bundle, run_id)
 
     decide(stories, 0.9)
     assert project(stories.store, stories.storage, Reading()) == 1
