@@ -11,15 +11,19 @@ on the border between two choices. Choices are then numbers 0 and 1, which are q
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ad_detectors.diffusion.simplex.permutations import Hashes
+
 STRETCH, SQUISH = -1.0 / 6.0, 1.0 / 3.0
 REACH = 2.0  # square of the distance at which a lattice point falls silent
 NORM = 103.0  # brings the noise into about -1..1
 SLOTS = 8  # lattice points that a place hears at most
+SLOTS_AT_ONCE = 2  # more would not stay in a processor's cache
 PERIOD = 256  # after which the lattice's gradients repeat
 Axes = tuple[Tensor, Tensor, Tensor]  # one number for each axis
 
@@ -31,6 +35,22 @@ class Heard:
     rows: Tensor  # (SLOTS, N) int64: x * PERIOD + y of each point
     layers: Tensor  # (SLOTS, N) int64: z
     weights: Tensor  # (3, SLOTS, N) float32: what each component of a gradient is multiplied with
+
+    def sounding(self, seeds: Sequence[Hashes]) -> Tensor:
+        """Return the noise (S, N) of seeds at the places."""
+        return torch.stack([self._sounding(each) for each in seeds])
+
+    def _sounding(self, seed: Hashes) -> Tensor:
+        total = torch.zeros(self.rows.shape[1], device=self.rows.device)
+        for first in range(0, SLOTS, SLOTS_AT_ONCE):
+            some = slice(first, first + SLOTS_AT_ONCE)
+            place = seed.places(self.rows[some], self.layers[some])
+            sound = seed.gradients[0].index_select(0, place).view(-1, len(total)).mul_(self.weights[0, some])
+            for axis in (1, 2):
+                component = seed.gradients[axis].index_select(0, place).view(-1, len(total))
+                sound.add_(component.mul_(self.weights[axis, some]))
+            total += sound.sum(0)
+        return total
 
 
 def heard(places: Tensor) -> Heard:

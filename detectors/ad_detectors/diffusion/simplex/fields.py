@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ad_detectors.diffusion.simplex import cells
-from ad_detectors.diffusion.simplex.permutations import SIZE, gradients_of, permutations, rows_of
+from ad_detectors.diffusion.simplex import blocks, cells
+from ad_detectors.diffusion.simplex.permutations import Hashes, permutations
 
 AT_ONCE = 2**14  # places: more would not stay in a processor's cache
-SLOTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +41,33 @@ def fields(
     A field depends on its seed, t, size and octaves alone. What all seeds have in common is computed once.
     """
     octaves, device = octaves or Octaves(), torch.device(device)
-    tables = [torch.from_numpy(each).to(device) for each in permutations(seeds)]
-    hashes = [(rows_of(each), gradients_of(each)) for each in tables]
+    hashes = [Hashes(torch.from_numpy(each).to(device)) for each in permutations(seeds)]
     height, width = size
     result = torch.zeros(len(seeds), height * width, device=device)
     strength, wavelength = 1.0, octaves.wavelength
     for _ in range(octaves.count):
-        for pixels, places in _places(height, width, wavelength, t, device):
-            heard = cells.heard(places)
-            for number, (rows, gradients) in enumerate(hashes):
-                result[number, pixels] += strength * _sounding(heard, rows, gradients)
+        for pixels, known in _known(height, width, wavelength, t, device):
+            result[:, pixels].add_(known.sounding(hashes), alpha=strength)
         strength, wavelength = strength * octaves.persistence, wavelength / 2.0
     return result.view(len(seeds), height, width)
+
+
+class Known(Protocol):
+    """What there is to know of pixels of one octave before its seed."""
+
+    def sounding(self, seeds: Sequence[Hashes]) -> Tensor:
+        """Return their noise (S, N), of seeds."""
+
+
+def _known(
+    height: int, width: int, wavelength: float, t: float, device: torch.device
+) -> Iterator[tuple[slice, Known]]:
+    """Yield slices of the pixels, and what is known of them."""
+    if blocks.suit((height, width), wavelength, device):
+        yield slice(height * width), blocks.plan((height, width), int(wavelength), t)
+    else:
+        for pixels, places in _places(height, width, wavelength, t, device):
+            yield pixels, cells.heard(places)
 
 
 def _places(
@@ -70,19 +85,3 @@ def _places(
         depth = torch.full((len(some) * width,), t / wavelength, dtype=torch.float64, device=exact)
         places = torch.stack([x.repeat(len(some)), some.repeat_interleave(width), depth])
         yield slice(top * width, (top + len(some)) * width), places
-
-
-def _sounding(heard: cells.Heard, rows: Tensor, gradients: Tensor) -> Tensor:  # (N,)
-    """Return the noise at places whose lattice points have these gradients."""
-    count = heard.rows.shape[1]
-    total = torch.zeros(count, device=rows.device)
-    for first in range(0, cells.SLOTS, SLOTS_AT_ONCE):
-        some = slice(first, first + SLOTS_AT_ONCE)
-        hashed = rows.index_select(0, heard.rows[some].flatten())
-        place = heard.layers[some].flatten().add(hashed).bitwise_and_(SIZE - 1)
-        sound = gradients[0].index_select(0, place).view(-1, count).mul_(heard.weights[0, some])
-        for axis in (1, 2):
-            component = gradients[axis].index_select(0, place).view(-1, count)
-            sound.add_(component.mul_(heard.weights[axis, some]))
-        total += sound.sum(0)
-    return total

@@ -33,15 +33,23 @@ def permutations(seeds: Sequence[int]) -> NDArray[np.uint8]:  # (N, 256)
     return result
 
 
-def rows_of(permutation: Tensor) -> Tensor:  # (SIZE,) uint8 -> (SIZE * SIZE,) uint8
-    """Return the hash of x and y at x * SIZE + y; with z added, it is the place of a gradient."""
-    own = permutation.long()
-    return permutation[(own[:, None] + torch.arange(SIZE, device=own.device)) & (SIZE - 1)].flatten()
+class Hashes:
+    """The gradients of all lattice points of one seed."""
 
+    def __init__(self, permutation: Tensor) -> None:  # (SIZE,) uint8
+        # The hash of x and y at x * SIZE + y: row x is the permutation from its own x on, and around.
+        self.rows = permutation.repeat(2).unfold(0, SIZE, 1).index_select(0, permutation.int()).flatten()
+        # At each place of the last hash, which is that of x and y with z added.
+        self.by_place = _gradients().to(permutation.device)[permutation.long() % len(_gradients())]
+        self.gradients = self.by_place.T.contiguous()  # (3, SIZE) float32
 
-def gradients_of(permutation: Tensor) -> Tensor:  # (SIZE,) uint8 -> (3, SIZE) float32
-    """Return the gradient at each place of the last hash."""
-    return _gradients().to(permutation.device)[:, permutation.long() % _gradients().shape[1]]
+    def places(self, rows: Tensor, layers: Tensor) -> Tensor:
+        """Return the places of points' gradients, flat; points are given as x * SIZE + y, and z."""
+        return layers.flatten().add(self.rows.index_select(0, rows.flatten())).bitwise_and_(SIZE - 1)
+
+    def felt(self, rows: Tensor, layers: Tensor) -> Tensor:
+        """Return the gradients (P, 3) of points."""
+        return self.by_place.index_select(0, self.places(rows, layers))
 
 
 @cache
@@ -57,7 +65,7 @@ def _jumps() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 @cache
-def _gradients() -> Tensor:  # (3, 24)
+def _gradients() -> Tensor:  # (24, 3)
     """Return the gradients: for each sign of z, then y, then x, one that is long along each axis."""
     signs = [(x, y, z) for z in (1, -1) for y in (1, -1) for x in (-1, 1)]
     rows = [
@@ -65,4 +73,4 @@ def _gradients() -> Tensor:  # (3, 24)
         for three in signs
         for long in range(3)
     ]
-    return torch.tensor(rows).T
+    return torch.tensor(rows)

@@ -89,6 +89,7 @@ STAGES: tuple[Stage, ...] = (
             *("steps", "batch_size", "lr", "weight_decay", "clip", "ema", "noise_levels", "loss"),
             "level_weight",
         ),
+        version=2,
     ),
     Stage("score", ("noise_step", "skip", "reverse_noise", "repeats", "blur_sigma", "image_score")),
 )

@@ -130,6 +130,7 @@ STAGES: tuple[Stage, ...] = (
             *("schedule", "noise", "octaves", "persistence", "wavelength", "standardise", "noise_pool"),
             *("steps", "batch_size", "lr", "ema", "noise_levels", "loss"),
         ),
+        version=2,
     ),
     Stage(
         "score",
