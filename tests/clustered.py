@@ -26,6 +26,8 @@ class Cluster:
     folder: Path
     port: int
     databases: dict[str, str] = field(default_factory=dict)
+    bucket: str = ""  # of S3, with what reaches it in the environment; else storages are folders
+    keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
@@ -38,7 +40,8 @@ class Cluster:
             if name in self.databases:
                 self.postgres.drop(self.databases[name])
             self.databases[name] = self.postgres.new_database()
-        self.storage = self.folder / f"storage-{self.databases['adctl'].rsplit('_', 1)[1]}"
+        name = f"storage-{self.databases['adctl'].rsplit('_', 1)[1]}"
+        self.storage = f"s3://{self.bucket}/{name}" if self.bucket else str(self.folder / name)
 
     def addresses(self, account: str = "admin") -> dict[str, str]:
         """Return what somebody with an account of MLflow's is told; the databases trust everybody here."""
@@ -46,7 +49,8 @@ class Cluster:
             "ADCTL_DATABASE_URL": self.databases["adctl"],
             "ADCTL_OPTUNA_URL": self.databases["optuna"],
             "ADCTL_BROKER_URL": self.redis.url,
-            "ADCTL_STORAGE_URL": str(self.storage),
+            "ADCTL_STORAGE_URL": self.storage,
+            **self.keys,
             "MLFLOW_TRACKING_URI": self.uri,
             "MLFLOW_TRACKING_USERNAME": account,
             "MLFLOW_TRACKING_PASSWORD": PASSWORDS[account],
@@ -70,12 +74,16 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    postgres: services.PostgresServer, redis: services.RedisServer, folder: Path
+    postgres: services.PostgresServer,
+    redis: services.RedisServer,
+    folder: Path,
+    bucket: str = "",
+    keys: dict[str, str] | None = None,
 ) -> Iterator[Cluster]:
     """Start MLflow's server with accounts, and give it with the rest."""
     import psycopg
 
-    made = Cluster(postgres, redis, folder, services.free_port())
+    made = Cluster(postgres, redis, folder, services.free_port(), bucket=bucket, keys=keys or {})
     made.databases[MLFLOW] = postgres.new_database()
     with psycopg.connect(made.databases[MLFLOW], autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {SCHEMA}")

@@ -1,7 +1,12 @@
-"""An installation with work in progress moves to a cluster, where all of it goes on; and comes back whole."""
+"""An installation with work in progress moves to a cluster, where all of it goes on; and comes back whole.
+
+What docs/migrate.md has a reader type is typed here as it is printed.
+"""
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,12 +23,16 @@ import pytest
 
 import ground
 import services
+from ad_platform.failpoints import Edge
 from clustered import Cluster, cluster
 from running_platform import Platform, alive, family
 
 pytestmark = [pytest.mark.redis, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL = "pixel_mean-made-screw"
 TRIALS, SO_FAR = 5, 2
+PAGE = (Path(__file__).parents[2] / "docs" / "migrate.md").read_text()
+TYPED = re.findall(r"^\$ adctl (.+)$", PAGE, re.M)
+(RESTORE,) = (line for line in TYPED if line.startswith("migrate restore "))
 
 
 @dataclass
@@ -38,8 +47,27 @@ class Home:
     predicted: list[dict[str, Any]]
 
 
+def words(line: str, **named: object) -> list[str]:
+    """Return what is typed after `adctl` in a line of the page, its files replaced."""
+    assert line in TYPED
+    return [str(named["file"]) if word.endswith(".env") else word for word in shlex.split(line)]
+
+
+@pytest.fixture(scope="module", params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Give where the cluster keeps files: in a folder that all hosts have, or in S3."""
+    if request.param == "folder":
+        yield {}
+        return
+    from contract.storage.s3_server import CREDENTIALS, make_bucket, s3_server
+
+    with s3_server() as endpoint:
+        make_bucket(endpoint, "bucket")
+        yield {"bucket": "bucket", "keys": {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}}
+
+
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
+def folder(storage: dict[str, Any]) -> Iterator[Path]:
     for part in ("torch", "mlflow", "optuna", "psycopg", "flask_wtf"):
         if find_spec(part) is None:
             services.unavailable(f"{part} is not installed")
@@ -50,10 +78,13 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def target(
-    folder: Path, postgres: services.PostgresServer, redis_service: services.RedisServer
+    folder: Path,
+    storage: dict[str, Any],
+    postgres: services.PostgresServer,
+    redis_service: services.RedisServer,
 ) -> Iterator[Cluster]:
     (folder / "cluster").mkdir()
-    with cluster(postgres, redis_service, folder / "cluster") as made:
+    with cluster(postgres, redis_service, folder / "cluster", **storage) as made:
         yield made
 
 
@@ -133,8 +164,15 @@ def on_the_cluster(target: Cluster, home: Home, account: str, name: str) -> Plat
 def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(target: Cluster, home: Home) -> None:
     platform, file = home.platform, str(target.file())
     jobs_before = {job["id"]: job["state"] for job in platform.json("list", "--limit", "500")}
-    platform("migrate", "check", file)
-    told = platform.json("migrate", "run", file)
+    platform(*words("down"))
+    platform(*words("migrate check owner.env", file=file))
+    # Somebody changes his mind, and then comes back to it.
+    died = platform.trapped(f"{Edge.PARTED}@2:kill", *words("migrate run owner.env", file=file))
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert "is being moved to" in platform.trapped("", "list").stderr
+    platform(*words("migrate cancel owner.env", file=file))
+    assert {job["id"]: job["state"] for job in platform.json("list", "--limit", "500")} == jobs_before
+    told = platform.json(*words("migrate run owner.env", file=file))
     assert [part["name"] for part in told["parts"]] == ["files", "sweeps", "runs", "store"]
     assert "this store was moved to" in platform.trapped("", "list").stderr
     assert "client.env" in platform.trapped("", "up", "--no-ui").stderr
@@ -166,9 +204,11 @@ def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(target: Clust
 
 
 def test_what_was_here_comes_back_and_goes_on(target: Cluster, home: Home) -> None:
-    (copy,) = home.platform.home.parent.glob("home-backup-*")
+    copy = max(home.platform.home.parent.glob("home-backup-*"))  # the first was made before the cancel
     shutil.rmtree(home.platform.home)
-    home.platform("migrate", "restore", str(copy))
+    *restore, named = words(RESTORE)
+    assert named.startswith("adctl-backup-")
+    home.platform(*restore, str(copy))
     worker = home.platform.start_worker(slots=1)
     for job in (home.halfway, home.queued):
         home.platform("watch", job)
@@ -176,3 +216,19 @@ def test_what_was_here_comes_back_and_goes_on(target: Cluster, home: Home) -> No
     again = predicted(home.platform, home.pictures)
     assert [row["score"] for row in again] == [row["score"] for row in home.predicted]
     stop(worker)
+
+
+def test_every_line_of_the_page_is_typed(tmp_path: Path) -> None:
+    run = ["down", "migrate check owner.env", "migrate run owner.env", "migrate cancel owner.env", RESTORE]
+    first, *others, last = TYPED
+    assert others == run
+    platform = Platform(tmp_path, {}, [])
+    platform("cluster", "init", str(tmp_path / "cluster"))
+    # On the cluster's host, in the folder of its files.
+    command = [sys.executable, "-m", "ad_cli", *shlex.split(first)]
+    subprocess.run(command, env=platform.env, cwd=tmp_path / "cluster", check=True, capture_output=True)
+    assert "ADCTL_DATABASE_URL=" in (tmp_path / "cluster" / "owner.env").read_text()
+    try:
+        platform(*shlex.split(last), "--no-ui")
+    finally:
+        platform("down")
