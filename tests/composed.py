@@ -35,6 +35,7 @@ PORTS = {
     "optuna-dashboard": 8080,
     "flower": 5555,
     "metrics": 9464,
+    "worker": 9465,
 }
 PUBLISHED = {  # the variables of .env that say where, if they do
     "redis": "REDIS_PORT",
@@ -71,13 +72,16 @@ class Composed:
 
     def __post_init__(self) -> None:
         self.read()
-        self.ports = {name: int(self.env.get(PUBLISHED[name], 0)) or services.free_port() for name in PORTS}
+        self.ports = {name: self._port(name) for name in PORTS}
         self.bin = self.root / "bin"
         self.bin.mkdir(parents=True, exist_ok=True)
         for name, module in PROGRAMS.items():
             script = self.bin / name
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -W ignore {module} "$@"\n')
             script.chmod(0o755)
+
+    def _port(self, name: str) -> int:
+        return int(self.env.get(PUBLISHED.get(name, ""), 0)) or services.free_port()
 
     def read(self) -> None:
         """Read .env and compose.yaml as they are now."""
@@ -267,7 +271,7 @@ class Composed:
             text = text.replace(f"{service}:{port}", f"127.0.0.1:{self.ports[service]}")
         if name in PORTS:
             port = PORTS[name]
-            text = re.sub(rf"(--port=|127\.0\.0\.1:){port}\b|^{port}$", rf"\g<1>{self.ports[name]}", text)
+            text = re.sub(rf"(-port=|127\.0\.0\.1:){port}\b|^{port}$", rf"\g<1>{self.ports[name]}", text)
             text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - replaced: here is no container
             text = text.replace("redis-cli", f"redis-cli -p {self.ports['redis']}")
         for each in self.services[name].get("configs", []):
@@ -289,7 +293,10 @@ class Composed:
         """Return the file of a config, as its text is now."""
         place = self.root / "configs" / source
         place.parent.mkdir(exist_ok=True)
-        place.write_text(self.file["configs"][source]["content"])
+        known = self.file["configs"][source]
+        place.write_text(
+            known["content"] if "content" in known else (self.folder / known["file"]).read_text()
+        )
         return place
 
     @property

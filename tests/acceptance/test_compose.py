@@ -1,6 +1,7 @@
 """compose.yaml's services, by their own command lines, bring a model from its images to a promotion."""
 
 import json
+import re
 import shutil
 import tempfile
 import urllib.error
@@ -19,7 +20,7 @@ import canaries
 import services
 from ad_cli.main import run
 from ad_platform.doctor.web import ask_mlflow
-from composed import Composed, free_ports
+from composed import PORTS, Composed, free_ports
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.timeout(700)]
 SMALL = ("--train", "24", "--test-good", "4", "--per-defect", "1", "--size", "128", "--quiet")
@@ -101,12 +102,31 @@ def test_health_checks_say_so_when_a_service_is_well(stack: Composed) -> None:
         assert stack.healthy(name), name
 
 
-def test_prometheus_is_led_to_the_fleets_figures(stack: Composed) -> None:
-    (scrape,) = yaml.safe_load(stack.file["configs"]["prometheus"]["content"])["scrape_configs"]
-    assert scrape["static_configs"] == [{"targets": ["metrics:9464"]}]
-    status, text = ask(stack.address("metrics") + "/metrics")
-    assert status == 200
-    assert "adctl_store_up 1.0" in text
+def test_prometheus_is_led_to_the_figures_of_the_fleet_and_of_each_worker(stack: Composed) -> None:
+    fleet, workers = yaml.safe_load(stack.file["configs"]["prometheus"]["content"])["scrape_configs"]
+    assert fleet["static_configs"] == [{"targets": ["metrics:9464"]}]
+    (found,) = workers["dns_sd_configs"]
+    assert set(found["names"]) == {name for name in stack.services if name.startswith("worker")}
+    assert found["port"] == PORTS["worker"]
+    for name, says in (("metrics", "adctl_store_up 1.0"), ("worker", "adctl_slots 1.0")):
+        status, text = ask(stack.address(name) + "/metrics")
+        assert status == 200
+        assert says in text
+
+
+def test_grafana_is_given_the_dashboard_and_shows_what_prometheus_knows(stack: Composed) -> None:
+    places = {each["target"]: each["source"] for each in stack.services["grafana"]["configs"]}
+    told = {place: yaml.safe_load(stack.config(source).read_text()) for place, source in places.items()}
+    (source,) = told["/etc/grafana/provisioning/datasources/prometheus.yml"]["datasources"]
+    (provider,) = told["/etc/grafana/provisioning/dashboards/adctl.yml"]["providers"]
+    board = told[f"{provider['options']['path']}/adctl.json"]
+    texts = [ask(stack.address(name) + "/metrics")[1] for name in ("metrics", "worker")]
+    known = set(re.findall(r"^(?:# TYPE )?(adctl_[a-z_]+)", "\n".join(texts), re.M))
+    for panel in board["panels"]:
+        assert panel["datasource"]["uid"] == source["uid"]
+        for target in panel["targets"]:
+            asked = set(re.findall(r"adctl_[a-z_]+", target["expr"]))
+            assert asked <= known, panel["title"]
 
 
 def test_pages_with_a_login_ask_for_it(stack: Composed) -> None:

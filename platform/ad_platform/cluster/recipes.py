@@ -7,7 +7,7 @@ from pathlib import Path
 from ad_platform.errors import Unavailable
 
 COMPOSE, EXAMPLE = "compose.yaml", ".env.example"
-NAMES = (COMPOSE, EXAMPLE, "Dockerfile", ".dockerignore", "constraints.txt")
+NAMES = (COMPOSE, EXAMPLE, "grafana.json", "Dockerfile", ".dockerignore", "constraints.txt")
 _CARRIED = Path(__file__).parent / "recipes"  # in a wheel
 _CHECKOUT = Path(__file__).parents[3]
 
