@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[3]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "build_catalogue.py")
-RECIPES = ("compose.yaml", ".env.example", "Dockerfile", ".dockerignore", "constraints.txt")
+RECIPES = ("compose.yaml", "grafana.json", ".env.example", "Dockerfile", ".dockerignore", "constraints.txt")
 ROOTS = ("platform", "workers", "detectors", "cli", "migrations")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -30,7 +30,15 @@ def test_the_wheel_ships_the_catalogue_of_its_own_detectors(wheel: Path) -> None
 def test_a_cluster_can_be_begun_where_only_the_wheel_is(adctl: Run, tmp_path: Path) -> None:
     said = adctl("cluster", "init", str(tmp_path / "cluster")).stderr
     made = {path.name for path in (tmp_path / "cluster").iterdir()}
-    assert made == {".env", "compose.yaml", ".env.example", "Dockerfile", ".dockerignore", "constraints.txt"}
+    assert made == {
+        ".env",
+        "compose.yaml",
+        "grafana.json",
+        ".env.example",
+        "Dockerfile",
+        ".dockerignore",
+        "constraints.txt",
+    }
     assert (tmp_path / "cluster" / ".env").stat().st_mode & 0o777 == 0o600
     assert "pip download" in said
 
