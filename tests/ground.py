@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import psutil
 from ad_detectors.data.fingerprint import fingerprint
 from ad_migrations import upgrade
 from ad_platform.client import Client
+from ad_platform.failpoints import Edge
 from ad_platform.records import Attempt, Job
 from ad_platform.requests import Scheduling, Submitted, TrainRequest
 from ad_platform.specs import DatasetRef, Json
@@ -33,6 +34,12 @@ SOON = 30.0  # seconds for what a healthy worker does at once, on a busy machine
 # Seconds in which a cancelled job is gone. The promise is of a machine of its own: where tests share cores
 # side by side, the clock that counts is theirs too, and `make chaos` runs them one after another.
 AT_ONCE = 15.0 if "PYTEST_XDIST_WORKER" in os.environ else 5.0
+
+
+OF_FILES = {
+    "folder": (Edge.WRITING, Edge.HALF, Edge.WRITTEN, Edge.RENAMED),
+    "s3": (Edge.UPLOAD, Edge.UPLOADED),
+}
 
 
 @dataclass
@@ -164,6 +171,13 @@ class Ground:
     def storage(self) -> Storage:
         """Return the storage."""
         return open_storage(self.platform.settings.storage_url)
+
+    def edges(self, of_a_folder: Sequence[Edge]) -> list[Edge]:
+        """Return edges that are met on a storage in a folder, or on this one the edges of its own files."""
+        if "://" not in self.platform.settings.storage_url:
+            return list(of_a_folder)
+        kept = [edge for edge in of_a_folder if edge not in OF_FILES["folder"]]
+        return [*kept, *OF_FILES["s3"]]
 
     def stored(self, job_id: str) -> list[str]:
         """Return the complete checkpoints in the storage, newest first."""

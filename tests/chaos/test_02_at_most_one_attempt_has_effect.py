@@ -152,16 +152,17 @@ def test_workers_stopped_at_any_edge_and_overtaken_change_nothing(
 def test_a_machine_stopped_while_it_writes_checkpoints_and_overtaken_leaves_none(
     land: Ground, worker: Worker, tmp_path: Path
 ) -> None:
-    trap = ",".join(f"child/{edge}:stop={tmp_path / edge}" for edge in OF_THE_CHILD)
+    edges = land.edges(OF_THE_CHILD)
+    trap = ",".join(f"child/{edge}:stop={tmp_path / edge}" for edge in edges)
     with ExitStack() as stack:
         with stopped(land, worker):
-            slow = stack.enter_context(slow_worker(land, trap, slots=len(OF_THE_CHILD), ticks=False))
+            slow = stack.enter_context(slow_worker(land, trap, slots=len(edges), ticks=False))
             # Each child stops at the first edge at which none has stopped before.
-            jobs = [land.submit(steps=6) for _ in OF_THE_CHILD]
-            ringing(land, lambda: {path.name for path in tmp_path.iterdir()} == set(OF_THE_CHILD), "all stop")
+            jobs = [land.submit(steps=6) for _ in edges]
+            ringing(land, lambda: {path.name for path in tmp_path.iterdir()} == set(edges), "all stop")
             children = attempt_processes(slow.pid)
             land.platform.wait(lambda: all(is_stopped(each.pid) for each in children), "all stand", 10)
-            assert len(children) == len(OF_THE_CHILD)
+            assert len(children) == len(edges)
             stop(land, slow)
         lost = overtaken(land, jobs)
         assert len(lost) == len(children)

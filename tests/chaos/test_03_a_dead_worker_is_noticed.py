@@ -74,7 +74,8 @@ def check_series(land: Ground, job: str, steps: int) -> None:
 
 
 def test_children_killed_at_every_edge_go_on_from_their_last_checkpoint(land: Ground, tmp_path: Path) -> None:
-    trap = ",".join(f"child/{edge}:kill={tmp_path / edge}" for edge in OF_THE_CHILD)
+    edges = land.edges(OF_THE_CHILD)
+    trap = ",".join(f"child/{edge}:kill={tmp_path / edge}" for edge in edges)
     with no_worker_left(land):
         land.platform.start_worker(slots=4, trap=trap)
         # Each child dies at the first edge at which none has died before.
@@ -82,9 +83,9 @@ def test_children_killed_at_every_edge_go_on_from_their_last_checkpoint(land: Gr
         for job in jobs:
             assert land.ended(job, 120).state is JobState.SUCCEEDED
             check_series(land, job, 8)
-        assert {path.name for path in tmp_path.iterdir()} == set(OF_THE_CHILD)
+        assert {path.name for path in tmp_path.iterdir()} == set(edges)
         outcomes = [outcome for job in jobs for outcome in land.outcomes(job)]
-        assert outcomes.count("failed") == len(OF_THE_CHILD)
+        assert outcomes.count("failed") == len(edges)
         assert all("SIGKILL" in one.error for job in jobs for one in land.attempts(job)[:-1])
 
 

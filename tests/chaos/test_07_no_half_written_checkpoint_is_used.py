@@ -24,7 +24,7 @@ from ad_platform.storage.metrics import read_segments
 from ad_platform.why.explaining import explain
 from contract.storage.s3_server import CREDENTIALS, make_bucket, s3_server
 from dying_writer import EVERY, KILLED, LAST, UPLOADS, Writers, attempt, check_fetched, measured, writers
-from ground import attempt_processes
+from ground import OF_FILES, attempt_processes
 from host_cluster import cluster_of_hosts
 from job_stories import Stories
 from mlflow_home import QUIET
@@ -37,10 +37,7 @@ DUE = 90.0  # seconds
 
 # Killed at an edge of the writing itself: no platform but a store, and every edge in turn
 
-OF_THE_FILES = {
-    "folder": {Edge.WRITING, Edge.HALF, Edge.WRITTEN, Edge.RENAMED},
-    "s3": {Edge.UPLOAD, Edge.UPLOADED},
-}
+OF_THE_FILES = {name: set(edges) for name, edges in OF_FILES.items()}
 OF_BUNDLES = {Edge.MANIFEST, Edge.LISTED, Edge.REMOVE, Edge.UNLISTED}
 OF_THE_ATTEMPT = {
     *(Edge.SAVE, Edge.SAVED, Edge.STORED),
