@@ -126,6 +126,9 @@ class Homes:
     def shown(self, job: str) -> Curve:
         """Return the curve that MLflow shows of a job: of one run, with one value for a metric and step."""
         with contextlib.closing(sqlite3.connect(self.mlflow, timeout=30)) as connection:
+            made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            if not {("runs",), ("tags",), ("metrics",)} <= set(made):
+                return {}  # MLflow is about to make its tables
             runs = connection.execute(
                 "SELECT runs.run_uuid FROM runs JOIN tags USING (run_uuid) WHERE tags.key = 'adctl.job_id' "
                 "AND tags.value = ? AND lifecycle_stage = 'active'",

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ad_detectors import determinism
 from ad_detectors.diffusion.simplex import blocks, cells
 from ad_detectors.diffusion.simplex.permutations import Hashes, permutations
 
@@ -41,6 +42,14 @@ def fields(
     A field depends on its seed, t, size and octaves alone. What all seeds have in common is computed once.
     """
     octaves, device = octaves or Octaves(), torch.device(device)
+    # Operations are so small that a second thread costs more than it does.
+    with determinism.using_threads(1):
+        return _fields(seeds, size, t, octaves, device)
+
+
+def _fields(
+    seeds: Sequence[int], size: tuple[int, int], t: float, octaves: Octaves, device: torch.device
+) -> Tensor:
     hashes = [Hashes(torch.from_numpy(each).to(device)) for each in permutations(seeds)]
     height, width = size
     result = torch.zeros(len(seeds), height * width, device=device)
