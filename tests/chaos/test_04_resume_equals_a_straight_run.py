@@ -231,6 +231,7 @@ def test_the_real_ddad_under_many_blows_on_two_machines_ends_as_if_nothing_had_h
     quiet, reached = threading.Event(), 0
 
     def gone_on() -> bool:
+        stack.hurry()  # a failure is written down some time after the blow
         return stack.here.job(job).state.terminal or stack.here.committed(job) > reached
 
     # However busy the machine is: each blow comes after a checkpoint more, so the job gets to its end.
@@ -239,7 +240,6 @@ def test_the_real_ddad_under_many_blows_on_two_machines_ends_as_if_nothing_had_h
         quiet.wait(dice.uniform(0.0, 3.0))
         reached = stack.here.committed(job)
         blows.append(strike(stack, dice, workers))
-        stack.hurry()
     print(f"{len(blows)} blows:", *blows, sep="\n  ")
     assert stack.here.job(job).state is JobState.SUCCEEDED, stack.here.job(job).error
     stack.forget_stages()
