@@ -30,9 +30,7 @@ class Plan:
 
     size: tuple[int, int]
     side: int  # of a square, in pixels
-    numbers: (
-        Tensor  # (K * B,) int64: which of the image's squares these are, row by row; beyond them for none
-    )
+    numbers: Tensor  # (K * B,) int64: which of the image's squares, row by row; the number of all for none
     points: Tensor  # (2, K, B, Q) int64: x * PERIOD + y, and z, of the points of each
     weights: Tensor  # (K, 3 Q, side * side) float32: what pixels hear of each component of their gradients
     apart: Tensor  # (A,) int64: pixels that hear other points than those at their place in other squares
