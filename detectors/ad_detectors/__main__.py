@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ad_detectors import catalogue, config, cpus, registry
+from ad_detectors import catalogue, config, cpus, heap, registry
 from ad_detectors.data import commands as data_commands
 from ad_detectors.data.splits import DEFAULT, NONE, Holdout
 from ad_detectors.errors import ConfigError, DetectorError
@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks and return the exit code; a user's mistake is one line on stderr."""
     options = _parser().parse_args(arguments)
+    heap.keep_freed()
     try:
         options.run(options)
     except DetectorError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import torch
 
 from ad_detectors import checkpoint as states
-from ad_detectors import registry
+from ad_detectors import heap, registry
 from ad_detectors.data.images import train_images
 from ad_detectors.data.layout import open_category
 from ad_detectors.data.splits import Holdout
@@ -71,6 +71,7 @@ def take_part(beginning: Beginning, decisions: BinaryIO, rank: int, size: int) -
     assert isinstance(assignment, Assignment)
     spec = JobSpec.from_json(assignment.spec)
     torch.set_num_threads(beginning.threads)
+    heap.keep_freed()
     device = device_of(rank, beginning.device)
     images = train_images(
         open_category(Path(beginning.pictures)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ad_detectors import heap
 from ad_detectors.device import Device, choose
 from ad_platform.records import PASSED_OVER, RESUMED_FROM
 from ad_platform.specs import Json
@@ -38,6 +39,7 @@ def start(desk: Desk) -> Start:
     # As many threads as before: two against one give other bits.
     threads = number(resumed, "threads") or desk.assignment.threads
     torch.set_num_threads(threads)
+    heap.keep_freed()
     facts: dict[str, Json] = {
         "device": str(device.device),
         "device_reason": device.reason,

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ad_detectors import checkpoint, cpus
+from ad_detectors import checkpoint, cpus, heap
 from ad_detectors.device import Device, choose
 from ad_platform.client import Client
 from ad_platform.models import Model
@@ -90,6 +90,7 @@ def load(client: Client, model: Model, *, device: str, rate: float | None, by_ha
     with in_our_words():
         chosen = choose(device)
     folder: Path = model.folder or cache.fetch(model.bundle, model.manifest_sha256)
+    heap.keep_freed()
     usable = cpus.usable()
     known = threads(client, model) if chosen.device.type == "cpu" else None
     with in_our_words():

@@ -16,6 +16,7 @@ from fastapi import Depends, Response
 from litserve import LitAPI
 from litserve.loops import BatchedLoop
 
+from ad_detectors import heap
 from ad_detectors.errors import DetectorError
 from ad_detectors.usage import wire
 from ad_workers.serving import orphans
@@ -73,6 +74,7 @@ class Scorer(LitAPI):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the server ends us when it is done
         orphans.die_with_parent()
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        heap.keep_freed()
         self._model(Current(self._path)())
 
     def decode_request(self, request: Annotated[Asked, Depends(asked)]) -> Asked:
