@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +16,9 @@ from torch import Tensor
 from ad_detectors.rounding import PictureByPicture
 
 MICROBATCH = 8  # one fixed batch size for scoring: a kernel's rounding may depend on it
+HALVES = 2  # of a microbatch, computed at the same time
+T = TypeVar("T")
+_shared_out = Lock()  # how many threads torch computes on is said for the whole process
 
 
 @contextmanager
@@ -70,7 +76,12 @@ def step_seed(seed: int, step: int, rank: int = 0) -> None:
 
 
 def microbatched(
-    fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor, size: int = MICROBATCH, divisor: int = 1
+    fn: Callable[[Tensor], tuple[Tensor, ...]],
+    images: Tensor,
+    size: int = MICROBATCH,
+    divisor: int = 1,
+    *,
+    abreast: bool = False,
 ) -> tuple[Tensor, ...]:
     """Apply `fn` to batches of exactly `size` images and return its results for each image.
 
@@ -78,18 +89,42 @@ def microbatched(
     the last digits. A short batch is filled up by repeating its last image: torch convolves a single small
     image by other code than several. So an image's result is the same to the bit whether it comes alone,
     permuted or among others, as long as `fn` does not mix images.
+
+    With `abreast`, which is for a CPU, two halves of a batch are computed at once by half of the threads
+    each, which so wait for each other at the end instead of after every operation. `fn` is then called by
+    several threads, and must not write to what they share.
     """
     if len(images) == 0:
         raise ValueError("there are no images in this batch")
-    size = max(1, size // divisor)
-    parts: list[tuple[Tensor, ...]] = []
-    with PictureByPicture():
-        for start in range(0, len(images), size):
-            chunk = images[start : start + size]
-            missing = size - len(chunk)
-            if missing:
-                filled = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])])
-                parts.append(tuple(result[: len(chunk)] for result in fn(filled)))
-            else:
-                parts.append(fn(chunk))
+    allowed = max(1, size // divisor)
+    # For want of memory first one half comes after the other: smaller batches might be rounded otherwise.
+    size = min(allowed, max(1, size // HALVES)) if abreast else allowed
+
+    def computed(start: int) -> tuple[Tensor, ...]:
+        chunk = images[start : start + size]
+        missing = size - len(chunk)
+        with PictureByPicture():
+            if not missing:
+                return fn(chunk)
+            filled = torch.cat([chunk, chunk[-1:].expand(missing, *chunk.shape[1:])])
+            return tuple(result[: len(chunk)] for result in fn(filled))
+
+    starts = range(0, len(images), size)
+    parts = _abreast(computed, starts, allowed // size) if abreast else [computed(start) for start in starts]
     return tuple(torch.cat(results) for results in zip(*parts, strict=True))
+
+
+def _abreast(computed: Callable[[int], T], starts: Iterable[int], at_most: int) -> list[T]:
+    """Compute several at once, each by half of the threads, or one at a time by as many: by the same code."""
+    graded = torch.is_grad_enabled()
+
+    def as_here(start: int) -> T:
+        with torch.set_grad_enabled(graded):  # which every thread says for itself
+            return computed(start)
+
+    with _shared_out:
+        every = torch.get_num_threads()
+        each = max(1, every // HALVES)
+        at_once = every // each if at_most > 1 else 1
+        with using_threads(each), ThreadPoolExecutor(at_once, "part", torch.set_num_threads, (each,)) as pool:
+            return list(pool.map(as_here, starts))

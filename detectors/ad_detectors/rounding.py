@@ -12,6 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 LEAST_DIMENSIONS = 3  # of a batch of maps or tokens; what has fewer is too small to be shared out
 
+GRAIN = 32768  # numbers that torch gives to a thread at least
+REGISTERS = 64  # numbers of any type that torch's loops take at once; those left over meet other code
+
 # Approximated, and by other code for a share's last numbers than for the rest; sums, products and roots are
 # rounded correctly by either.
 APPROXIMATED = frozenset(
@@ -62,4 +65,13 @@ def _depends_on_place(func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
         return False
     # With channels last threads share out the places of a batch, and sums over a group are sums of theirs: of
     # whole pictures only if threads divide the batch.
+    if func is F.silu and _shared_out_in_registers(batch):
+        return False
     return func in APPROXIMATED or (func is F.group_norm and len(batch) % torch.get_num_threads() > 0)
+
+
+def _shared_out_in_registers(batch: Tensor) -> bool:
+    """Return whether every thread's share is whole registers, so that all numbers meet the same code."""
+    dense = batch.is_contiguous() or batch.is_contiguous(memory_format=torch.channels_last)
+    sharers = 1 if batch.numel() <= GRAIN else min(torch.get_num_threads(), -(-batch.numel() // GRAIN))
+    return dense and batch.numel() % (sharers * REGISTERS) == 0

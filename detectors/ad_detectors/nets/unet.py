@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ad_detectors.nets.attention import attention
 from ad_detectors.nets.dropout import dropout, kept_at_random
 from ad_detectors.nets.group_norm import GroupNorm32
 
@@ -337,7 +338,7 @@ class AttentionBlock(nn.Module):
         qkv = _of_places(self.to_qkv, places).reshape(batch, height * width, self.heads, 3, -1)
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=3))  # (B, heads, HW, ch)
         # The same as scaling q and k by ch^(-1/4) each and a softmax in float32.
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(places.shape)
+        mixed = attention(q, k, v).transpose(1, 2).reshape(places.shape)
         added = _of_places(self.proj_out, mixed).reshape(batch, height, width, channels)
         return x + added.permute(0, 3, 1, 2)
 

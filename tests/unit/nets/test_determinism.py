@@ -1,12 +1,16 @@
 """What the seeds promise: the same for the same names, and nothing to remember between steps."""
 
+import threading
+import time
 from collections import Counter
+from threading import Barrier
 
 import pytest
 import torch
 from torch import Tensor
 
 from ad_detectors import determinism
+from ad_detectors.nets.unet import UNetShape, build_unet
 
 
 def test_a_derived_seed_never_changes_between_versions() -> None:
@@ -95,3 +99,85 @@ def test_a_networks_result_for_an_image_is_the_same_alone_permuted_and_batched()
     assert torch.equal(together[order], permuted)
     for i in range(11):
         assert torch.equal(determinism.microbatched(fn, images[i : i + 1])[0][0], together[i])
+
+
+def test_halves_abreast_have_threads_of_their_own_and_what_was_said_of_gradients() -> None:
+    met: dict[int, tuple[int, int, bool]] = {}
+    both = Barrier(2, timeout=60)
+
+    def fn(images: Tensor) -> tuple[Tensor, ...]:
+        met[threading.get_ident()] = len(images), torch.get_num_threads(), torch.is_grad_enabled()
+        both.wait()  # breaks unless another half is under way
+        return (images * 2,)
+
+    images = torch.arange(16.0).reshape(16, 1)
+    with determinism.using_threads(2), torch.no_grad():
+        (doubled,) = determinism.microbatched(fn, images, abreast=True)
+        assert torch.get_num_threads() == 2
+    assert torch.equal(doubled, images * 2)
+    assert [*met.values()] == [(4, 1, False)] * 2
+    assert threading.get_ident() not in met
+
+
+@pytest.mark.parametrize(("divisor", "size"), [(1, 4), (2, 4), (4, 2), (8, 1)])
+def test_abreast_no_more_pictures_are_under_way_than_one_batch_holds(divisor: int, size: int) -> None:
+    under_way, most, one = 0, 0, threading.Lock()
+
+    def fn(images: Tensor) -> tuple[Tensor, ...]:
+        nonlocal under_way, most
+        with one:
+            under_way += len(images)
+            most = max(most, under_way)
+        assert len(images) == size
+        time.sleep(0.01)
+        with one:
+            under_way -= len(images)
+        return (images,)
+
+    with determinism.using_threads(2):
+        determinism.microbatched(fn, torch.zeros(16, 1), divisor=divisor, abreast=True)
+    assert most <= 8 // divisor
+
+
+def test_an_error_of_one_half_is_raised_and_threads_are_given_back() -> None:
+    def fn(images: Tensor) -> tuple[Tensor, ...]:
+        if images[0, 0] == 4:
+            raise RuntimeError("the second half")
+        return (images,)
+
+    with determinism.using_threads(2):
+        with pytest.raises(RuntimeError, match="the second half"):
+            determinism.microbatched(fn, torch.arange(8.0).reshape(8, 1), abreast=True)
+        assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_abreast_a_networks_result_is_the_same_alone_permuted_and_batched(threads: int) -> None:
+    shape = UNetShape(image_size=32, base_channels=32, heads=2, attention_divisors=(32, 16))
+    net = build_unet(shape, seed=0).eval()
+    images, order = torch.randn(11, 3, 32, 32), torch.randperm(11)
+
+    def fn(batch: Tensor) -> tuple[Tensor, ...]:
+        return (net(batch, torch.full((len(batch),), 90)),)
+
+    with determinism.using_threads(threads), torch.no_grad():
+        (together,) = determinism.microbatched(fn, images, abreast=True)
+        (permuted,) = determinism.microbatched(fn, images[order], abreast=True)
+        alone = [determinism.microbatched(fn, images[i : i + 1], abreast=True)[0][0] for i in range(11)]
+    assert torch.equal(together[order], permuted)
+    assert torch.equal(torch.stack(alone), together)
+
+
+def test_abreast_bits_are_the_same_on_one_thread_two_and_three() -> None:
+    net = build_unet(UNetShape(image_size=32, base_channels=32, heads=2), seed=0).eval()
+    images = torch.randn(8, 3, 32, 32)
+
+    def fn(batch: Tensor) -> tuple[Tensor, ...]:
+        return (net(batch, torch.full((len(batch),), 90)),)
+
+    found = []
+    for threads in (1, 2, 3):
+        with determinism.using_threads(threads), torch.no_grad():
+            found += determinism.microbatched(fn, images, abreast=True)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

@@ -44,6 +44,20 @@ def test_a_function_gives_a_picture_the_same_bits_in_every_place(
     assert torch.equal(got, got[:1].expand_as(got))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4, *UNEVEN])
+@pytest.mark.parametrize("side", [7, 31, 63, 64])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_silu_gives_a_picture_the_same_bits_however_its_numbers_fill_registers(
+    threads: int, side: int, last: bool
+) -> None:
+    one = torch.randn(1, 6, side, side, generator=torch.Generator().manual_seed(1))
+    images = one.repeat(8, 1, 1, 1)
+    images = images.contiguous(memory_format=torch.channels_last) if last else images
+    with using_threads(threads), torch.no_grad(), PictureByPicture():
+        got = F.silu(images)
+    assert torch.equal(got, got[:1].expand_as(got))
+
+
 @pytest.mark.parametrize("threads", UNEVEN)
 def test_a_network_gives_a_picture_the_same_bits_in_every_place(threads: int) -> None:
     net = awake(build_unet(UNetShape(image_size=32, base_channels=32, heads=2), seed=0))

@@ -207,7 +207,8 @@ class DDAD(Detector):
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _microbatched(self, fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor) -> tuple[Tensor, ...]:
-        return determinism.microbatched(fn, images, divisor=self.batch_divisor)
+        on_cpu = self._device.type == "cpu"
+        return determinism.microbatched(fn, images, divisor=self.batch_divisor, abreast=on_cpu)
 
     def _pixel_weight(self, scale: float) -> float:
         # Without features the map is the pixel distance itself, whatever v: a factor would rank nothing anew.
