@@ -198,6 +198,9 @@ def _reconstruction(bench: Bench) -> Iterator[Line]:
             poor = bench.by_turns(clock(calls.our_reconstruction(scene, cache)))
         again = bench.by_turns(clock(ours))
         yield Line(what=f"- without {without.what}", ours=again[0], other=poor[0])
+    whole = calls.our_reconstruction(scene, cache, abreast=False)
+    measured = bench.by_turns(clock(ours), clock(whole))
+    yield Line(what="- without halves of a batch at once", ours=measured[0], other=measured[1])
     yield bench.gives_back("reconstruction", ours)
 
 

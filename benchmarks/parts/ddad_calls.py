@@ -45,7 +45,7 @@ def plain_training(scene: sides.Scene, cache: Path, *, dropout: float | None = N
     return lambda: training.step(*batch)
 
 
-def our_reconstruction(scene: sides.Scene, cache: Path, *, mixed: bool = True) -> Call:
+def our_reconstruction(scene: sides.Scene, cache: Path, *, mixed: bool = True, abreast: bool = True) -> Call:
     """Return the reconstruction of a batch of test pictures."""
     net = sides.our_net(scene).eval()
     net.move(scene.device)
@@ -60,7 +60,8 @@ def our_reconstruction(scene: sides.Scene, cache: Path, *, mixed: bool = True) -
 
     def call() -> Tensor:
         with torch.no_grad():
-            return determinism.microbatched(rebuilt, shown)[0]
+            halves = abreast and scene.device.type == "cpu"
+            return determinism.microbatched(rebuilt, shown, abreast=halves)[0]
 
     return call
 

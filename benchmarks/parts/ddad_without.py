@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ad_detectors.nets import group_norm, unet
+from ad_detectors.nets import attention, group_norm, unet
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,8 @@ TRAINING = (
     Without("the fused optimiser", _patched(), fused=False),
     Without("computing again what is cheap", _patched((unet, "remade", _at_once))),
 )
-SCORING = TRAINING[0], TRAINING[2]
+SCORING = (
+    TRAINING[0],
+    Without("the fused attention", _patched((unet, "attention", _attention))),
+    Without("attention by oneDNN", _patched((attention, "halves_registers", _never))),
+)
