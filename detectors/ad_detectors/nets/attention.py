@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.backends import mkl, mkldnn
 
-LEAST_PLACES = 512  # for which a matrix of all likenesses takes longer to fill than to ask for
+LEAST_PLACES = 512  # of 256 the calls cost as much as is gained
 CPUINFO = Path("/proc/cpuinfo")
 
 
