@@ -29,6 +29,29 @@ def pytest_sessionfinish() -> None:
         taking_turns.tidy(run)
 
 
+@pytest.fixture(autouse=True)
+def variables_are_left_as_they_were() -> Iterator[None]:
+    """Fail a test that leaves a variable behind which tells the tests after it, and their processes, a place.
+
+    MLflow, told where to track, sets one.
+    """
+    before = telling_places()
+    yield
+    after = telling_places()
+    for name in before.keys() | after.keys():
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+    assert after == before
+
+
+def telling_places() -> dict[str, str]:
+    """Return the variables that say where the services are."""
+    told = ("ADCTL_", "MLFLOW_TRACKING_", "MLFLOW_REGISTRY_")
+    return {name: value for name, value in os.environ.items() if name.startswith(told)}
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[services.PostgresServer]:
     with services.postgres_server() as server:

@@ -58,9 +58,10 @@ def _template() -> tuple[Settings, int]:
 
 
 def child_environment(home: Path) -> dict[str, str]:
-    """Return the environment of a process that works with a home and imports what we import."""
+    """Return the environment of a process that works with a home alone and imports what we import."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ADCTL_", "MLFLOW_"))}
     return {
-        **os.environ,
+        **kept,
         "ADCTL_HOME": str(home),
         "ADCTL_NODE": "n1",
         "PYTHONPATH": os.pathsep.join(sys.path),

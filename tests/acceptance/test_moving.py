@@ -4,7 +4,6 @@ What docs/migrate.md has a reader type is typed here as it is printed.
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -161,7 +160,9 @@ def on_the_cluster(target: Cluster, home: Home, account: str, name: str) -> Plat
     return machine
 
 
-def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(target: Cluster, home: Home) -> None:
+def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(
+    target: Cluster, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     platform, file = home.platform, str(target.file())
     jobs_before = {job["id"]: job["state"] for job in platform.json("list", "--limit", "500")}
     platform(*words("down"))
@@ -192,7 +193,9 @@ def test_what_was_begun_here_is_finished_there_and_nothing_is_lost(target: Clust
         assert [row["score"] for row in again] == [row["score"] for row in home.predicted]
         with there.store() as store:
             there.wait(lambda: not store.shipments.claim("a test", 0.01, 100), "MLflow knows everything")
-        os.environ.update({name: value for name, value in there.extra.items() if name.startswith("MLFLOW")})
+        for name, value in there.extra.items():
+            if name.startswith("MLFLOW"):
+                monkeypatch.setenv(name, value)
         (run,) = there.mlflow_runs(home.halfway)
         assert run["status"] == "FINISHED"
         assert run["steps"] == list(range(1, 101))

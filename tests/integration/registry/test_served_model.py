@@ -3,6 +3,7 @@
 import base64
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,19 @@ def promoted(stories: Stories, bundle: Path, category: str) -> Champion:
     return promote(stories.store, stories.storage, done, "champion", "ann", reason="the first")
 
 
+@pytest.fixture
+def mlflow_told(settings: Settings) -> Iterator[None]:
+    """Tell MLflow where the models are, as a program that loads one does."""
+    import mlflow
+
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    yield
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.mark.usefixtures("mlflow_told")
 def test_a_promoted_model_gives_the_scores_of_its_detector(
-    stories: Stories, tracker: MlflowTracker, settings: Settings, bundle: Path, tmp_path: Path
+    stories: Stories, tracker: MlflowTracker, bundle: Path, tmp_path: Path
 ) -> None:
     champion = promoted(stories, bundle, "served")
     assert project(stories.store, stories.storage, MlflowModels(tracker)) == 1
@@ -78,7 +90,6 @@ def test_a_promoted_model_gives_the_scores_of_its_detector(
     from ad_detectors.checkpoint import load_model
     from ad_detectors.errors import DataError
 
-    mlflow.set_tracking_uri(settings.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{champion.model}@champion")
     arrays = [np.asarray(Image.open(path)) for path in paths]
     images = torch.stack([torch.from_numpy(array.copy()).permute(2, 0, 1) for array in arrays])
