@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from ad_platform.states import JobKind, JobState
 if TYPE_CHECKING:
     from ad_platform.client import Client
     from ad_platform.sweeps.steering import Sweeps
+
+PATIENCE = 90.0  # seconds: a lease, and the grace of one who does not let go at once
 
 
 def retry(client: Client, sweeps: Sweeps, texts: Sequence[str], *, wait: bool) -> int:
@@ -51,6 +54,8 @@ def _retry_job(client: Client, job: Job) -> Job:
         raise Conflict(
             f"job {job.id} is {which}; its failed trials are run again with: adctl retry {job.group}"
         )
+    if job.cancel_requested and not job.state.terminal:
+        job = _once_ended(client, job)
     if job.state is JobState.SUCCEEDED:
         raise Conflict(
             f"job {job.id} succeeded; only failed and cancelled jobs are run again "
@@ -67,6 +72,19 @@ def _retry_job(client: Client, job: Job) -> Job:
     elif not out.as_json():
         out.text(f"{shapes.called(new)}: goes on for {job.id[: shapes.SHORT]}, {new.state}")
     return new
+
+
+def _once_ended(client: Client, job: Job, clock: Callable[[], float] = time.monotonic) -> Job:
+    """Return a job that was told to end as it is then; raise Conflict if that takes too long."""
+    out.note(f"{job.id[: shapes.SHORT]} is being cancelled; waiting until it has ended")
+    give_up = clock() + PATIENCE
+    for look in client.watch(job):
+        job = look.jobs[0] if look.jobs else job
+        if job.state.terminal:
+            return job
+        if clock() > give_up:
+            break
+    raise Conflict(f"job {job.id} is still being cancelled; what it waits for: adctl why {job.id}")
 
 
 def _watch(client: Client, sweeps: Sweeps, done: Sequence[Job | Study | Benchmark]) -> int:

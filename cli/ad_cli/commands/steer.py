@@ -64,7 +64,7 @@ def retry(
     """Run again ended jobs, or what failed of a sweep or benchmark.
 
     An ended job stays as it is; a new one goes on from its last checkpoint. Only failed and cancelled jobs
-    can be run again.
+    can be run again; one that is being cancelled is waited for.
     """
     from ad_cli import retrying
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ad_cli import retrying
 from ad_platform.records import Outcome
 from ad_platform.states import AttemptOutcome, FailureClass, JobState
 from clientkit import Bench
@@ -93,6 +94,36 @@ def test_several_jobs_are_retried_though_one_cannot_be(adctl, desk: Bench, submi
     assert called.code == 3
     assert f"job {second} is queued; it can be retried once it has failed" in called.err
     assert [job["retry_of"] for job in called.json] == [first]
+
+
+def test_a_retry_waits_until_what_was_told_to_end_has_ended(adctl, desk: Bench, submit):
+    (job,) = submit("--no-evaluate")
+    lease = desk.lease()
+    adctl("cancel", job)
+    ended = Outcome(outcome=AttemptOutcome.CANCELLED)
+    desk.client._pause = lambda seconds: desk.store.leases.finish(lease, ended)
+
+    called = adctl("retry", job, "--json")
+
+    assert (called.code, called.json["retry_of"]) == (0, job)
+    assert f"{job[:8]} is being cancelled" in called.err
+
+
+def test_a_retry_of_what_does_not_end_says_what_to_do(adctl, desk: Bench, submit, monkeypatch):
+    (job,) = submit("--no-evaluate")
+    desk.lease()
+    adctl("cancel", job)
+    looks = []
+    desk.client._pause = looks.append
+    monkeypatch.setattr(retrying, "PATIENCE", 0.2)
+
+    called = adctl("retry", job)
+
+    assert called.code == 3
+    assert f"error: job {job} is still being cancelled" in called.err
+    assert f"adctl why {job}" in called.err
+    assert looks
+    assert desk.store.jobs.get(job).state is JobState.RUNNING
 
 
 def test_retrying_what_succeeded_says_how_to_have_a_new_one(adctl, desk: Bench, submit):
