@@ -39,7 +39,12 @@ def image_scores(maps: Tensor, kind: str) -> Tensor:  # (B,)
     """
     if kind == "max":
         return maps.amax(dim=(1, 2))
-    count = maps[0].numel() if kind == "mean" else max(1, round(TOP_SHARE * maps[0].numel()))
+    return top_mean(maps, 1.0 if kind == "mean" else TOP_SHARE)
+
+
+def top_mean(maps: Tensor, share: float) -> Tensor:  # (B,)
+    """Return the mean of the largest share, in (0, 1], of each map (B, H, W), of one place at least."""
+    count = max(1, round(share * maps[0].numel()))
     return torch.stack([each.flatten().topk(count).values.mean() for each in maps])
 
 

@@ -10,6 +10,7 @@ from ad_detectors.config import build
 from ad_detectors.diffusion import samplers
 from ad_detectors.errors import ConfigError, StateError
 from ad_detectors.fitting import ContextCore, run_fit
+from ad_detectors.maps import image_scores
 from ad_detectors.testing.pictures import MemoryImages, pictures
 from ad_detectors.zoo.advrad import restoring
 from ad_detectors.zoo.advrad.config import PRESETS, Config
@@ -88,9 +89,10 @@ def fitted() -> AdvRAD:
 def test_an_image_with_the_mean_error_of_normal_ones_has_no_score(fitted: AdvRAD) -> None:
     mean = fitted.state()["normal/mean"]
     assert isinstance(mean, Tensor)
-    assert float(restoring.score_of(fitted._unusual(mean[None]), fitted.config)) == 0.0
-    assert float(restoring.score_of(fitted._unusual(mean[None] - 0.25), fitted.config)) == pytest.approx(0.25)
-    assert float(restoring.score_of(fitted._unusual(mean[None] + 0.25), fitted.config)) == pytest.approx(0.25)
+    kind = fitted.config.image_score
+    assert float(image_scores(fitted._unusual(mean[None]), kind)) == 0.0
+    assert float(image_scores(fitted._unusual(mean[None] - 0.25), kind)) == pytest.approx(0.25)
+    assert float(image_scores(fitted._unusual(mean[None] + 0.25), kind)) == pytest.approx(0.25)
 
 
 def test_the_mean_error_is_that_of_all_images_each_with_its_own_noise(fitted: AdvRAD) -> None:

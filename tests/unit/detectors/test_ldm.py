@@ -12,6 +12,7 @@ from ad_detectors.diffusion import samplers
 from ad_detectors.diffusion.chains import Sampling, denoise, gaussian, inpaint
 from ad_detectors.diffusion.strides import respaced
 from ad_detectors.errors import ConfigError, StateError
+from ad_detectors.maps import top_mean
 from ad_detectors.testing.pictures import MemoryImages, pictures
 from ad_detectors.zoo.ldm import codebook, surprise
 from ad_detectors.zoo.ldm.codebook import Codebook, VQAutoencoder
@@ -131,9 +132,9 @@ def test_without_calibration_divergences_are_added_as_they_are() -> None:
 
 def test_the_highest_share_of_places_is_the_score_and_at_least_one_counts() -> None:
     maps = torch.arange(32.0).reshape(2, 4, 4)
-    assert surprise.highest(maps, 1e-6).tolist() == [15.0, 31.0]
-    assert surprise.highest(maps, 0.25).tolist() == [13.5, 29.5]
-    assert surprise.highest(maps, 1.0).tolist() == [7.5, 23.5]
+    assert top_mean(maps, 1e-6).tolist() == [15.0, 31.0]
+    assert top_mean(maps, 0.25).tolist() == [13.5, 29.5]
+    assert top_mean(maps, 1.0).tolist() == [7.5, 23.5]
 
 
 def known_denoiser(x: Tensor, t: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ad_detectors import determinism
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.gradients import smooth_maximum
+from ad_detectors.maps import image_scores
 from ad_detectors.zoo.advrad import restoring
 from ad_detectors.zoo.advrad.config import Config
 
@@ -61,4 +62,4 @@ class AttackedScore:
 
     def _judged(self, error: Tensor, soft: float = 0.0) -> Tensor:
         maps = (error - self.mean).abs()
-        return smooth_maximum(maps, soft) if soft > 0.0 else restoring.score_of(maps, self.config)
+        return smooth_maximum(maps, soft) if soft > 0.0 else image_scores(maps, self.config.image_score)

@@ -12,7 +12,7 @@ from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.diffusion import learning
 from ad_detectors.diffusion.detecting import DenoisingDetector
 from ad_detectors.errors import StateError
-from ad_detectors.maps import stretched, to_model_size, to_size
+from ad_detectors.maps import image_scores, stretched, to_model_size, to_size
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.advrad import restoring
@@ -171,7 +171,7 @@ class AdvRAD(DenoisingDetector):
         _, seed = self._fitted()
         error, _ = self._errors(to_model_size(images, self.config.image_size), seed)
         maps = self._unusual(error)
-        return restoring.score_of(maps, self.config).cpu(), stretched(maps, *images.shape[-2:]).cpu()
+        return image_scores(maps, self.config.image_score).cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
     def _shown(self, images: Tensor) -> tuple[Tensor]:
         _, seed = self._fitted()

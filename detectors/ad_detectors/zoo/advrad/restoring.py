@@ -19,8 +19,6 @@ from ad_detectors.diffusion.strides import respaced
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.zoo.advrad.config import Config
 
-TOP_SHARE = 0.01  # of a map, whose mean is the image score "top"
-
 
 def schedule_of(config: Config) -> Schedule:
     """Return the noise schedule of a config, in float64."""
@@ -105,11 +103,3 @@ def noise_of(generators: Sequence[torch.Generator], config: Config, device: torc
     """Return the noises of images (B, repeats, 3, S, S), each image's from its own CPU generator."""
     shape = (config.repeats, 3, config.image_size, config.image_size)
     return torch.stack([torch.randn(shape, generator=own) for own in generators]).to(device)
-
-
-def score_of(maps: Tensor, config: Config) -> Tensor:  # (B,)
-    """Return the scores of images by their maps (B, S, S)."""
-    flat = maps.flatten(1)
-    if config.image_score == "max":
-        return flat.amax(dim=1)
-    return flat.topk(max(1, round(TOP_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)

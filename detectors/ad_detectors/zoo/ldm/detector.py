@@ -22,7 +22,7 @@ from ad_detectors.diffusion.schedule import STEPS
 from ad_detectors.diffusion.strides import respaced
 from ad_detectors.diffusion.training import Predict
 from ad_detectors.errors import StateError
-from ad_detectors.maps import blurred, stretched, to_model_size, to_size
+from ad_detectors.maps import blurred, stretched, to_model_size, to_size, top_mean
 from ad_detectors.nets.learner import Learner, Update, built
 from ad_detectors.nets.unet import UNetShape
 from ad_detectors.pixels import normalised, shown_again
@@ -211,7 +211,7 @@ class LDM(LatentDetector):
 
     def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         config, judged = self.config, self._judged(images)
-        scores = surprise.highest(judged.surprise, config.top)
+        scores = top_mean(judged.surprise, config.top)
         blur = partial(blurred, sigma=config.blur_sigma)
         shown = partial(surprise.enlarged, side=config.image_size, blur=blur)
         if config.map == "surprise":

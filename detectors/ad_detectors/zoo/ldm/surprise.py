@@ -72,12 +72,6 @@ def masked(found: Tensor, threshold: float, dilate: int) -> Tensor:
     return F.max_pool2d(mask[:, None], 2 * dilate + 1, stride=1, padding=dilate)[:, 0] > 0.5
 
 
-def highest(found: Tensor, share: float) -> Tensor:
-    """Return the mean of the highest share of each map (B, h, w), of one place at least: (B,)."""
-    count = max(1, round(share * found[0].numel()))
-    return torch.stack([each.flatten().topk(count).values.mean() for each in found])
-
-
 def enlarged(maps: Tensor, side: int, blur: Callable[[Tensor], Tensor]) -> Tensor:
     """Return maps (B, h, w) at (B, side, side), blurred, every place a square first."""
     return blur(F.interpolate(maps[:, None], (side, side), mode="nearest")[:, 0])
