@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images
+from ad_detectors.api import FitContext, Images
 from ad_detectors.diffusion import learning
 from ad_detectors.errors import NotExportable, StateError
+from ad_detectors.microbatching import RebuildingDetector
 from ad_detectors.nets.unet import UNetShape
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ad_detectors.diffusion.training import PredictGiven
 
 
-class DenoisingDetector(Detector):
+class DenoisingDetector(RebuildingDetector):
     """A detector of two stages: "denoiser", which is learnt or loaded, and "score", which draws noise.
 
     One with more names them in `parts`, and adds to `_fit_before` or `_fit_between`, `state` and `restore`.
@@ -32,7 +33,6 @@ class DenoisingDetector(Detector):
 
     def __init__(self, config: object) -> None:
         super().__init__(config)
-        self._device = torch.device("cpu")
         self._learner: learning.Learner | None = None
         self._seed: int | None = None  # from which the noise of scoring is drawn
         self._mixed = False  # whether the fit was in mixed precision: then so is scoring

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images
+from ad_detectors.api import FitContext, Images
 from ad_detectors.diffusion import learning
 from ad_detectors.errors import NotExportable, StateError
+from ad_detectors.microbatching import RebuildingDetector
 from ad_detectors.nets import latents
 from ad_detectors.nets.learner import Adam, Learner, Update, below
 from ad_detectors.nets.unet import UNetShape
@@ -38,7 +39,7 @@ class Settings(Protocol):
     ema: float
 
 
-class LatentDetector(Detector):
+class LatentDetector(RebuildingDetector):
     """A detector of the stages "autoencoder", "denoiser", a third of its own, and "score"."""
 
     name: ClassVar[str]  # as it is registered, for messages
@@ -47,7 +48,6 @@ class LatentDetector(Detector):
 
     def __init__(self, config: object) -> None:
         super().__init__(config)
-        self._device = torch.device("cpu")
         self._mixed = False  # whether the fit was in mixed precision: then so is scoring
         self._autoencoder: Learner | None = None
         self._scale: float | None = None  # of latents: what the denoiser sees is divided by it

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.diffusion import learning
 from ad_detectors.diffusion.detecting import DenoisingDetector
 from ad_detectors.errors import StateError
@@ -57,18 +57,6 @@ class AdvRAD(DenoisingDetector):
         if ctx.begin("score"):
             self._seed = _seed_of(ctx)
             ctx.end("score")
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return the mean of an image's restorations."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
 
     def attackable(self, device: torch.device) -> AttackedScore:
         """Return the score with its gradient; the network's own weights get none any more."""
@@ -173,7 +161,8 @@ class AdvRAD(DenoisingDetector):
         maps = self._unusual(error)
         return image_scores(maps, self.config.image_score).cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return the mean of an image's restorations."""
         _, seed = self._fitted()
         _, rebuilt = self._errors(to_model_size(images, self.config.image_size), seed)
         return (to_size(shown_again(rebuilt), *images.shape[-2:]),)

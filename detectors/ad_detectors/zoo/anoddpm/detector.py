@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise
 from ad_detectors.diffusion.detecting import DenoisingDetector
@@ -34,18 +34,6 @@ class AnoDDPM(DenoisingDetector):
     no_export = NO_EXPORT
     config: AnoDDPMConfig
 
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return what the denoiser makes of images, the mean of several if `repeats` says so."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
-
     def _shape(self) -> UNetShape:
         return shape_of(self.config)
 
@@ -68,7 +56,8 @@ class AnoDDPM(DenoisingDetector):
         scores = image_scores(maps, config.image_score)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return what the denoiser makes of images, the mean of several if `repeats` says so."""
         _, rebuilt = self._compared(to_model_size(images, self.config.image_size))
         return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import blurred, stretched, to_model_size, to_size
+from ad_detectors.microbatching import RebuildingDetector
 from ad_detectors.nets.learner import Adam, Learner, below
 from ad_detectors.pixels import normalised, shown_again
 from ad_detectors.zoo.anogan import training
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ad_detectors.api import State
 
 
-class AnoGAN(Detector):
+class AnoGAN(RebuildingDetector):
     """AnoGAN on a DCGAN, and its search by an encoder after f-AnoGAN.
 
     Differs from the publication where that costs accuracy for nothing: the best step of a search counts, not
@@ -35,7 +36,6 @@ class AnoGAN(Detector):
 
     def __init__(self, config: AnoGANConfig) -> None:
         super().__init__(config)
-        self._device = torch.device("cpu")
         self._adversaries: Learner | None = None
         self._encoder: Learner | None = None
         self._seed: int | None = None  # from which the starts of searches are drawn
@@ -53,18 +53,6 @@ class AnoGAN(Detector):
         if ctx.begin("score"):
             self._seed = determinism.derive(ctx.seed, "score")
             ctx.end("score")
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return the nearest drawings, at the images' size; the residuals are of these pictures."""
-        with torch.no_grad():
-            (drawn,) = determinism.microbatched(self._drawn, images, divisor=self.batch_divisor)
-        return drawn
 
     def export_module(self) -> nn.Module:
         """Raise NotExportable: a search is no graph."""
@@ -169,7 +157,8 @@ class AnoGAN(Detector):
         scores = found.loss if self.config.image_score == "loss" else maps.amax(dim=(1, 2))
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _drawn(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return the nearest drawings, at the images' size; the residuals are of these pictures."""
         _, found = self._nearest(images)
         return (to_size(shown_again(found.pictures), *images.shape[-2:]),)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images, Scores
 from ad_detectors.backbones import features
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.diffusion.learning import predictor
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size, to_size
+from ad_detectors.microbatching import RebuildingDetector
 from ad_detectors.pixels import shown_again
 from ad_detectors.zoo.ddad import adaptation as adapting
 from ad_detectors.zoo.ddad import denoiser as denoising
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FITTING = "score/fitting/"  # keys of an unfinished scale
 
 
-class DDAD(Detector):
+class DDAD(RebuildingDetector):
     """DDAD and DDAD-S, with the adaptation of the feature extractor.
 
     Differs from the published code where that makes scores depend on other images or hides defects: the
@@ -40,12 +40,12 @@ class DDAD(Detector):
     """
 
     Config = DDADConfig
+    abreast = True
     divides = True  # but for the adaptation's own pass, whose batch norm needs the batch whole
     config: DDADConfig
 
     def __init__(self, config: DDADConfig) -> None:
         super().__init__(config)
-        self._device = torch.device("cpu")
         self._denoiser: denoising.Denoiser | None = None
         self._adaptation: adapting.Adaptation | None = None
         self._scale: PixelScale | None = None
@@ -78,12 +78,6 @@ class DDAD(Detector):
             else:
                 scores, maps = self._microbatched(self._score_microbatch, images)
         return Scores(images=scores, maps=maps)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return what the denoiser makes of images, at their size; the distances are of these pictures."""
-        with torch.no_grad():
-            (rebuilt,) = self._microbatched(self._rebuilt, images)
-        return rebuilt
 
     def export_module(self) -> nn.Module:
         """Raise NotExportable: the noise of a score cannot be drawn in a graph."""
@@ -206,10 +200,6 @@ class DDAD(Detector):
         scores, maps = scoring.published_maps(pixel, feature, weight, self.config.blur_sigma)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _microbatched(self, fn: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor) -> tuple[Tensor, ...]:
-        on_cpu = self._device.type == "cpu"
-        return determinism.microbatched(fn, images, divisor=self.batch_divisor, abreast=on_cpu)
-
     def _pixel_weight(self, scale: float) -> float:
         # Without features the map is the pixel distance itself, whatever v: a factor would rank nothing anew.
         return 1.0 if self.config.backbone == NO_BACKBONE else self.config.v * scale
@@ -218,7 +208,8 @@ class DDAD(Detector):
         """Return D_p and D_f, (B, S, S) each, of one microbatch of uint8 images at the model's size."""
         return scoring.distances(self._fitted(), self.config, images)
 
-    def _rebuilt(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return what the denoiser makes of images, at their size; the distances are of these pictures."""
         _, rebuilt = scoring.compared(self._fitted(), self.config, self._resized(images))
         return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 

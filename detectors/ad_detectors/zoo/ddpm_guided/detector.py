@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.data.anomalous import Anomalies
 from ad_detectors.diffusion import learning, samplers
 from ad_detectors.diffusion.chains import Sampling, denoise, encode, gaussian
@@ -52,18 +52,6 @@ class DDPMGuided(DenoisingDetector):
     def __init__(self, config: GuidedConfig) -> None:
         super().__init__(config)
         self._classifier: Learner | None = None
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return what images look like when brought back as normal ones."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
 
     def state(self) -> State:
         """Return the stages that are there, each under its name."""
@@ -137,7 +125,8 @@ class DDPMGuided(DenoisingDetector):
         scores = image_scores(maps, config.image_score)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return what images look like when brought back as normal ones."""
         _, rebuilt = self._rebuilt(to_model_size(images, self.config.image_size))
         return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.device import mixed_precision
 from ad_detectors.diffusion import learning
 from ad_detectors.diffusion.latent_detecting import NET, LatentDetector
@@ -56,18 +56,6 @@ class DiffAD(LatentDetector):
             super().fit(data, ctx)
         finally:
             self._pairs = None
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return what the denoiser draws where images are conditions, at their size."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
 
     def to(self, device: torch.device) -> None:
         """Move the networks to a device."""
@@ -225,7 +213,8 @@ class DiffAD(LatentDetector):
         scores = segmenter.highest(maps, self.config.pool)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return what the denoiser draws where images are conditions, at their size."""
         _, z, _ = self._drawn(images)
         net, scale, _ = self._frozen()
         rebuilt = autoencoder.decode(net, z * scale, self._mixed)

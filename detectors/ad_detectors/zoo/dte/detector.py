@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ad_detectors import determinism
-from ad_detectors.api import Detector, FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.backbones import features as backbones
 from ad_detectors.backbones.patches import PatchFeatures
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size
+from ad_detectors.microbatching import MicrobatchDetector
 from ad_detectors.nets.learner import Adam, Learner, below, built
 from ad_detectors.zoo.dte import estimating, vectors
 from ad_detectors.zoo.dte.config import Config as DTEConfig
@@ -30,7 +31,7 @@ WEIGHTS = "features/fitting/weights"  # digest of the backbone that it was begun
 ROWS = "estimator/rows"
 
 
-class DTE(Detector):
+class DTE(MicrobatchDetector):
     """Diffusion time estimation on features, for each patch (our extension) or, as published, for the image.
 
     Differs from the published code where that hides or turns round what is anomalous: see `compat`.
@@ -41,7 +42,6 @@ class DTE(Detector):
 
     def __init__(self, config: DTEConfig) -> None:
         super().__init__(config)
-        self._device = torch.device("cpu")
         self._features: PatchFeatures | None = None
         self._moments: tuple[Tensor, Tensor] | None = None  # mean and deviation, (D,) each
         self._embedded = 0
@@ -66,12 +66,6 @@ class DTE(Detector):
         if ctx.begin("score"):
             self._ready = True
             ctx.end("score")
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
 
     def export_module(self) -> nn.Module:
         """Return backbone, estimate and map as a module; raise NotExportable where there is no map."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.backbones.distance import feature_distance, pixel_distance
 from ad_detectors.diffusion import learning
 from ad_detectors.diffusion.detecting import DenoisingDetector
@@ -49,20 +49,6 @@ class FeatureGuided(DenoisingDetector):
         self._embedded = 0
         self._told: Tensor | None = None  # of the training images (N, D + 1), on the CPU, while fitting
         self._scale = Scale()
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        self._refuse_unscaled()
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return what images come back as, the mean of several if `repeats` says so."""
-        self._refuse_unscaled()
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
 
     def state(self) -> State:
         """Return the stages that are there, each under its name; of unfinished features how far they are."""
@@ -197,6 +183,7 @@ class FeatureGuided(DenoisingDetector):
             raise StateError(f"this {self.name} has not been fitted; fit it or restore a fitted state first")
 
     def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self._refuse_unscaled()
         config = self.config
         pixel, feature = self._distances(to_model_size(images, config.image_size))
         maps = config.pixel_weight * pixel / self._scale.pixel
@@ -204,7 +191,9 @@ class FeatureGuided(DenoisingDetector):
         scores = image_scores(maps, config.image_score)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return what images come back as, the mean of several if `repeats` says so."""
+        self._refuse_unscaled()
         _, pictures = self._compared(to_model_size(images, self.config.image_size))
         return (to_size(shown_again(torch.stack(pictures).mean(0)), *images.shape[-2:]),)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.diffusion import importing, learning
 from ad_detectors.diffusion.detecting import DenoisingDetector
@@ -28,23 +28,11 @@ class GuidedDDM(DenoisingDetector):
     in one batch along few steps, and by an optional training on the normal images.
     """
 
+    microbatch = 1  # an image's reconstructions are a batch already
     Config = GuidedConfig
     name = "guided_ddm"
     no_export = NO_EXPORT
     config: GuidedConfig
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        # One image at a time: its reconstructions are a batch already.
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_one, images, size=1)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return the mean of an image's reconstructions, stretched as the model saw the image."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, size=1)
-        return rebuilt
 
     def _shape(self) -> UNetShape:
         return shape_of(self.config)
@@ -73,12 +61,13 @@ class GuidedDDM(DenoisingDetector):
         path = importing.find(self.config.weights, places_from_environment(), SOURCE)
         return learning.Learner(unet_keys.load(importing.read(path), shape))
 
-    def _score_one(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _score_microbatch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         shown, pictures = self._rebuilt(images)
         maps = rebuilding.error(shown, pictures, self.config)[None]
         return maps.amax(dim=(1, 2)).cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return the mean of an image's reconstructions, stretched as the model saw the image."""
         _, pictures = self._rebuilt(images)
         mean = shown_again(pictures.mean(0, keepdim=True))
         return (to_size(mean, *images.shape[-2:]),)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ad_detectors import determinism
-from ad_detectors.api import FitContext, Images, Scores
+from ad_detectors.api import FitContext, Images
 from ad_detectors.data.subset import Subset
 from ad_detectors.device import mixed_precision
 from ad_detectors.diffusion import learning, samplers
@@ -55,18 +55,6 @@ class LDM(LatentDetector):
         super().__init__(config)
         self._expected: Expected | None = None
         self._batches = 0  # reported of an unfinished calibration
-
-    def score(self, images: Tensor) -> Scores:
-        """Score images of any size; they are resized to `image_size`, and maps back to the images' size."""
-        with torch.no_grad():
-            found = determinism.microbatched(self._score_microbatch, images, divisor=self.batch_divisor)
-        return Scores(*found)
-
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return images with what surprises drawn anew, at their size."""
-        with torch.no_grad():
-            (rebuilt,) = determinism.microbatched(self._shown, images, divisor=self.batch_divisor)
-        return rebuilt
 
     def _new_autoencoder(self, seed: int) -> Learner:
         config, shape = self.config, codebook.shape_of(self.config)
@@ -222,7 +210,8 @@ class LDM(LatentDetector):
             maps = apart * shown(judged.mask.float() if config.map == "residual" else judged.surprise)
         return scores.cpu(), stretched(maps, *images.shape[-2:]).cpu()
 
-    def _shown(self, images: Tensor) -> tuple[Tensor]:
+    def _rebuild_microbatch(self, images: Tensor) -> tuple[Tensor]:
+        """Return images with what surprises drawn anew, at their size."""
         rebuilt = self._decoded(self._judged(images).anew())
         return (to_size(shown_again(rebuilt), *images.shape[-2:]),)
 
