@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ad_detectors.backbones.features import FeatureExtractor
+from ad_detectors.backbones import features
+from ad_detectors.backbones.features import FeatureExtractor, Layers
+from ad_detectors.backbones.weights import places_from_environment
+from ad_detectors.errors import StateError
+
+
+class Settings(Protocol):
+    """The settings that say what patch features are."""
+
+    @property
+    def backbone(self) -> str:
+        """Return timm's name of it."""
+
+    @property
+    def layers(self) -> Layers:
+        """Return which maps there are of each image."""
+
+    @property
+    def grid(self) -> int:
+        """Return how many places a side of the grid has."""
+
+    @property
+    def neighbourhood(self) -> int:
+        """Return the side of the square over which maps are averaged."""
 
 
 class PatchFeatures(nn.Module):
@@ -71,3 +95,16 @@ class PatchFeatures(nn.Module):
         if maps.shape[-1] < self.grid:
             return F.interpolate(maps, (self.grid, self.grid), mode="bilinear", align_corners=False)
         return maps
+
+
+def loaded(config: Settings, begun_with: str = "") -> tuple[PatchFeatures, str]:
+    """Return the patch features of a config with pretrained weights, and the digest of these.
+
+    Raises StateError if a fit was begun with weights of another digest, else what `features.load` raises.
+    """
+    extractor = features.load(config.backbone, config.layers, places=places_from_environment())
+    found = PatchFeatures(extractor, config.grid, config.neighbourhood)
+    weights = found.digest()
+    if begun_with not in ("", weights):
+        raise StateError(f"this fit was begun with other weights of '{config.backbone}'; begin it anew")
+    return found, weights

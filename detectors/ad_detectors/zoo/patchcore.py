@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PICKING_REPORTS = 50  # at most so many while picking
 FITTING = "bank/fitting/"  # keys of an unfinished bank
-NET = "bank/net/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +174,10 @@ class PatchCore(Detector):
         """Compute the patches of all training images and pick those to keep."""
         self.to(ctx.device)
         if ctx.begin("bank"):
-            self._load_backbone()
+            from ad_detectors.backbones import patches
+
+            self._features, self._weights = patches.loaded(self.config, self._weights)
+            self._features.to(ctx.device)
             self._fit_bank(data, ctx)
             ctx.end("bank")
         if ctx.begin("score"):
@@ -203,13 +205,13 @@ class PatchCore(Detector):
 
     def state(self) -> State:
         """Return the bank and the backbone; of an unfinished bank what was picked, but no features."""
+        from ad_detectors.backbones import kept as kept_backbones
+
         kept: dict[str, Tensor | int | float | str | bool] = {}
         if self._bank is not None and self._features is not None and self._scales is not None:
             kept["bank/scales"] = self._scales.detach().to("cpu", copy=True)
-            kept["bank/backbone"] = self.config.backbone
             kept["bank/patches"] = self._bank.rows.detach().to("cpu", copy=True)
-            for key, tensor in self._features.extractor.state_dict().items():
-                kept[NET + key] = tensor.detach().to("cpu", copy=True)
+            kept |= kept_backbones.state_of(self.config.backbone, self._features.extractor, "bank/")
         elif self._embedded:
             kept |= {f"{FITTING}embedded": self._embedded, f"{FITTING}weights": self._weights}
             if self._cover is not None:
@@ -244,24 +246,6 @@ class PatchCore(Detector):
             self._bank = Bank(self._bank.rows.to(device))
         if self._scales is not None:
             self._scales = self._scales.to(device)
-
-    def _load_backbone(self) -> None:
-        from ad_detectors.backbones import features
-        from ad_detectors.backbones.weights import places_from_environment
-
-        config = self.config
-        self._take(features.load(config.backbone, config.layers, places=places_from_environment()))
-        assert self._features is not None
-        weights = self._features.digest()
-        if self._weights not in ("", weights):
-            raise StateError(f"this fit was begun with other weights of '{config.backbone}'; begin it anew")
-        self._weights = weights
-
-    def _take(self, extractor: Any) -> None:
-        from ad_detectors.backbones.patches import PatchFeatures
-
-        self._features = PatchFeatures(extractor, self.config.grid, self.config.neighbourhood)
-        self._features.to(self._device)
 
     def _fit_bank(self, data: Images, ctx: FitContext) -> None:
         """Embed all images, then pick patches; both go on from where a stopped fit reported last."""
@@ -356,21 +340,14 @@ class PatchCore(Detector):
     def _restore_bank(self, state: State) -> None:
         from torch import Tensor
 
-        from ad_detectors.backbones import features
+        from ad_detectors.backbones import kept as kept_backbones
+        from ad_detectors.backbones.patches import PatchFeatures
         from ad_detectors.neighbours.nearest import Bank
 
-        backbone, patches, scales = (state.get(f"bank/{key}") for key in ("backbone", "patches", "scales"))
-        if backbone != self.config.backbone:
-            raise StateError(f"this state has the backbone '{backbone}', the config '{self.config.backbone}'")
-        extractor = features.empty(self.config.backbone, self.config.layers)
-        weights = {k.removeprefix(NET): v for k, v in state.items() if k.startswith(NET)}
-        try:
-            extractor.load_state_dict({k: v for k, v in weights.items() if isinstance(v, Tensor)})
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:160]
-            raise StateError(f"this state's features do not fit '{backbone}': {first}") from error
-        self._take(extractor)
-        assert self._features is not None
+        config = self.config
+        extractor = kept_backbones.restored(config.backbone, config.layers, state, "bank/")
+        self._features = PatchFeatures(extractor, config.grid, config.neighbourhood)
+        patches, scales = state.get("bank/patches"), state.get("bank/scales")
         if not isinstance(patches, Tensor) or patches.shape[1:] != (self._features.channels,):
             raise StateError(f"this state's bank/patches do not fit layers {self.config.layers}")
         if not isinstance(scales, Tensor) or scales.shape != (self._features.channels,):

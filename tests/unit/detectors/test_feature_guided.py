@@ -170,7 +170,7 @@ def test_a_perfect_reconstruction_is_not_divided_by_zero_and_no_number_is_refuse
 def test_a_state_of_another_backbone_or_half_a_fit_is_refused() -> None:
     state = dict(fitted("embed").state())
     other = FeatureGuided(config())
-    with pytest.raises(StateError, match="has the backbone 'resnet18', not 'tf_efficientnet_lite0'"):
+    with pytest.raises(StateError, match="has the backbone 'resnet18', the config 'tf_efficientnet_lite0'"):
         other.restore({**state, "features/backbone": "resnet18"})
     half = FeatureGuided(config())
     half.restore({**state, "score/scale/ready": False})

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
-from ad_detectors.backbones import features as backbones
+from ad_detectors.backbones import kept as kept_backbones
+from ad_detectors.backbones import patches
 from ad_detectors.backbones.patches import PatchFeatures
-from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.errors import NotExportable, StateError
 from ad_detectors.maps import stretched, to_model_size
 from ad_detectors.microbatching import MicrobatchDetector
@@ -25,7 +25,6 @@ from ad_detectors.zoo.dte.exported import PatchTimes
 if TYPE_CHECKING:
     from ad_detectors.api import State
 
-NET = "features/net/"
 EMBEDDED = "features/fitting/embedded"  # batches reported of an unfinished stage
 WEIGHTS = "features/fitting/weights"  # digest of the backbone that it was begun with
 ROWS = "estimator/rows"
@@ -55,7 +54,8 @@ class DTE(MicrobatchDetector):
         self._device = ctx.device
         found: Tensor | None = None
         if ctx.begin("features"):
-            self._load_backbone()
+            self._features, self._weights = patches.loaded(self.config, self._weights)
+            self._features.to(ctx.device)
             found = self._embed(data, ctx)
             self._moments, self._embedded = vectors.moments(found), 0
             ctx.end("features")
@@ -82,9 +82,7 @@ class DTE(MicrobatchDetector):
         if self._moments is not None and self._features is not None:
             mean, deviation = (each.detach().to("cpu", copy=True) for each in self._moments)
             kept |= {"features/mean": mean, "features/deviation": deviation}
-            kept["features/backbone"] = self.config.backbone
-            for key, tensor in self._features.extractor.state_dict().items():
-                kept[NET + key] = tensor.detach().to("cpu", copy=True)
+            kept |= kept_backbones.state_of(self.config.backbone, self._features.extractor, "features/")
         elif self._embedded:
             kept |= {EMBEDDED: self._embedded, WEIGHTS: self._weights}
         if self._learner is not None:
@@ -122,19 +120,6 @@ class DTE(MicrobatchDetector):
             self._learner.to(device)
         if self._rows is not None:
             self._rows = self._rows.to(device)
-
-    def _load_backbone(self) -> None:
-        config = self.config
-        self._take(backbones.load(config.backbone, config.layers, places=places_from_environment()))
-        assert self._features is not None
-        weights = self._features.digest()
-        if self._weights not in ("", weights):
-            raise StateError(f"this fit was begun with other weights of '{config.backbone}'; begin it anew")
-        self._weights = weights
-
-    def _take(self, extractor: Any) -> None:
-        self._features = PatchFeatures(extractor, self.config.grid, self.config.neighbourhood)
-        self._features.to(self._device)
 
     def _batches(self, data: Images) -> int:
         return -(-len(data) // determinism.MICROBATCH)
@@ -240,18 +225,9 @@ class DTE(MicrobatchDetector):
         return self._features, self._moments, estimate
 
     def _restore_features(self, state: State) -> None:
-        backbone = state.get("features/backbone")
-        if backbone != self.config.backbone:
-            raise StateError(f"this state has the backbone '{backbone}', the config '{self.config.backbone}'")
-        extractor = backbones.empty(self.config.backbone, self.config.layers)
-        weights = {key: value for key, value in below(state, NET).items() if isinstance(value, Tensor)}
-        try:
-            extractor.load_state_dict(weights)
-        except RuntimeError as error:
-            first = " ".join(str(error).split())[:160]
-            raise StateError(f"this state's features do not fit '{backbone}': {first}") from error
-        self._take(extractor)
-        assert self._features is not None
+        config = self.config
+        extractor = kept_backbones.restored(config.backbone, config.layers, state, "features/")
+        self._features = PatchFeatures(extractor, config.grid, config.neighbourhood)
         found = [state.get(f"features/{name}") for name in ("mean", "deviation")]
         mean, deviation = (each.clone() if isinstance(each, Tensor) else torch.zeros(0) for each in found)
         if {tuple(mean.shape), tuple(deviation.shape)} != {(self._features.channels,)}:

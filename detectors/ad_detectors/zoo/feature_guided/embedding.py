@@ -9,16 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ad_detectors.backbones import features as backbones
+from ad_detectors.backbones import kept as kept_backbones
 from ad_detectors.backbones.features import FeatureExtractor
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.errors import StateError
-from ad_detectors.nets.learner import below
 from ad_detectors.zoo.feature_guided.config import Config
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
 
-NET = "net/"
 FLAT = 1e-6  # a number that varies less than this over normal images is left as it is
 FARTHEST = 4.0  # deviations from the mean: what is farther tells of a defect, and is not told
 
@@ -65,13 +64,9 @@ class Embedding:
     def state(self) -> State:
         """Return backbone and moments."""
         assert self.moments is not None
-        kept: dict[str, Tensor | str] = {"backbone": self.config.backbone}
-        kept |= {NET + key: each.detach().to("cpu", copy=True) for key, each in self._tensors().items()}
+        kept = kept_backbones.state_of(self.config.backbone, self.extractor)
         mean, deviation = (each.detach().to("cpu", copy=True) for each in self.moments)
         return kept | {"mean": mean, "deviation": deviation}
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return dict(self.extractor.state_dict())
 
 
 def size_of(config: Config) -> int:
@@ -90,15 +85,7 @@ def loaded(config: Config) -> Embedding:
 
 def restored(config: Config, state: State) -> Embedding:
     """Return the embedding of a state whose keys have lost their stage; raise StateError."""
-    if state.get("backbone") != config.backbone:
-        raise StateError(f"this state has the backbone '{state.get('backbone')}', not '{config.backbone}'")
-    extractor = backbones.empty(config.backbone, _layers(config))
-    tensors = {key: each for key, each in below(state, NET).items() if isinstance(each, Tensor)}
-    try:
-        extractor.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
-        raise StateError(f"this state's features do not fit '{config.backbone}': {first}") from error
+    extractor = kept_backbones.restored(config.backbone, _layers(config), state)
     mean, deviation = state.get("mean"), state.get("deviation")
     if not isinstance(mean, Tensor) or not isinstance(deviation, Tensor) or mean.shape != deviation.shape:
         raise StateError("this state lacks the mean or the deviation of its features")
