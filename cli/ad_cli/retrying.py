@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -74,15 +74,15 @@ def _retry_job(client: Client, job: Job) -> Job:
     return new
 
 
-def _once_ended(client: Client, job: Job, clock: Callable[[], float] = time.monotonic) -> Job:
+def _once_ended(client: Client, job: Job) -> Job:
     """Return a job that was told to end as it is then; raise Conflict if that takes too long."""
     out.note(f"{job.id[: shapes.SHORT]} is being cancelled; waiting until it has ended")
-    give_up = clock() + PATIENCE
+    give_up = time.monotonic() + PATIENCE
     for look in client.watch(job):
         job = look.jobs[0] if look.jobs else job
         if job.state.terminal:
             return job
-        if clock() > give_up:
+        if time.monotonic() > give_up:
             break
     raise Conflict(f"job {job.id} is still being cancelled; what it waits for: adctl why {job.id}")
 

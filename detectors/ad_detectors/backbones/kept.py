@@ -9,6 +9,7 @@ from torch import Tensor
 from ad_detectors.backbones import features
 from ad_detectors.backbones.features import FeatureExtractor, Layers
 from ad_detectors.errors import StateError
+from ad_detectors.nets.moments import copied
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
@@ -18,15 +19,24 @@ NAME, NET = "backbone", "net/"
 
 def state_of(name: str, extractor: FeatureExtractor, stage: str = "") -> dict[str, Tensor | str]:
     """Return copies of the weights on the CPU and the backbone's name; keys begin with `stage`."""
+    return {f"{stage}{NAME}": name, **weights_of(extractor, stage)}
+
+
+def weights_of(extractor: FeatureExtractor, stage: str = "") -> dict[str, Tensor]:
+    """Return copies of the weights on the CPU; keys begin with `stage`."""
     weights = extractor.state_dict().items()
-    kept: dict[str, Tensor | str] = {f"{stage}{NAME}": name}
-    return kept | {f"{stage}{NET}{key}": each.detach().to("cpu", copy=True) for key, each in weights}
+    return {f"{stage}{NET}{key}": copied(each) for key, each in weights}
+
+
+def require(name: str, state: State, stage: str = "") -> None:
+    """Raise StateError if a state has another backbone."""
+    if (own := state.get(f"{stage}{NAME}")) != name:
+        raise StateError(f"this state has the backbone '{own}', the config '{name}'")
 
 
 def restored(name: str, layers: Layers, state: State, stage: str = "") -> FeatureExtractor:
     """Return the extractor with the weights in a state; raise StateError if they are of another one."""
-    if (own := state.get(f"{stage}{NAME}")) != name:
-        raise StateError(f"this state has the backbone '{own}', the config '{name}'")
+    require(name, state, stage)
     extractor, start = features.empty(name, layers), f"{stage}{NET}"
     weights = {key.removeprefix(start): each for key, each in state.items() if key.startswith(start)}
     try:

@@ -62,7 +62,7 @@ class NetworkDetector(MicrobatchDetector):
             raise StateError(f"'{unknown[0]}' is no part of a state of {self.name}")
         if network := below(state, "network/"):
             learner = self._fresh(0)
-            learner.restore(network, self.name)
+            learner.restore(network, f"{self.name}'s network")
             self._learner = learner
         self._ready = self._ready or "score/ready" in state
         self.to(self._device)

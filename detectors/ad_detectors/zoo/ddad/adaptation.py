@@ -14,6 +14,7 @@ from torch import Tensor
 from ad_detectors import determinism
 from ad_detectors.api import FitContext, Images
 from ad_detectors.backbones import features
+from ad_detectors.backbones import kept as kept_backbones
 from ad_detectors.backbones.features import FeatureExtractor
 from ad_detectors.backbones.weights import places_from_environment
 from ad_detectors.data.loading import Batches
@@ -28,8 +29,6 @@ from ad_detectors.zoo.ddad.config import NO_BACKBONE, Config
 
 if TYPE_CHECKING:
     from ad_detectors.api import State
-
-NET = "net/"
 
 
 class Adaptation:
@@ -157,14 +156,15 @@ class Adaptation:
         kept: dict[str, Tensor | int | str] = {}
         if self.extractor is None:
             return kept
-        copied = remembering.copied
-        kept |= {NET + name: copied(tensor) for name, tensor in self.extractor.state_dict().items()}
+        kept |= kept_backbones.weights_of(self.extractor)
         if self.step == 0:
             return kept
         if self.optimiser is not None:
             found = remembering.of(self.optimiser, self.extractor)
         else:  # restored, and not yet gone on with
-            found = {name: copied(t) for name, t in self._moments.items() if isinstance(t, Tensor)}
+            found = {
+                name: remembering.copied(t) for name, t in self._moments.items() if isinstance(t, Tensor)
+            }
         kept |= {"training/step": self.step, "training/reported": self.reported}
         kept["training/origin"] = self._origin
         return kept | {f"training/{name}": tensor for name, tensor in found.items()}
@@ -237,23 +237,12 @@ def fresh(config: Config) -> Adaptation:
 
 def restored(config: Config, state: State) -> Adaptation:
     """Return the features of a state whose keys have lost their "features/"; raise StateError."""
-    if state.get("backbone") != config.backbone:
-        raise StateError(
-            f"this state has the backbone '{state.get('backbone')}', the config '{config.backbone}'"
-        )
+    kept_backbones.require(config.backbone, state)
     if config.backbone == NO_BACKBONE:
         return Adaptation(None)
     adapting = "training/step" in state
     strides = _strides(config) if adapting else config.feature_strides
-    extractor = features.empty(config.backbone, strides)
-    tensors = {
-        k.removeprefix(NET): v for k, v in state.items() if k.startswith(NET) and isinstance(v, Tensor)
-    }
-    try:
-        extractor.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
-        raise StateError(f"this state's features do not fit '{config.backbone}': {first}") from error
+    extractor = kept_backbones.restored(config.backbone, strides, state)
     training = {k.removeprefix("training/"): v for k, v in state.items() if k.startswith("training/")}
     try:
         step, reported = int(training.pop("step", 0)), int(training.pop("reported", 0))
