@@ -240,7 +240,7 @@ class History:
 def random_history(history: History, seed: int, moves: int = 30) -> None:
     """Let things happen at random, with time passing in between."""
     dice = random.Random(seed)
-    deeds = _deeds(history, dice)
+    deeds = Deeds(history, dice).all()
     for _ in range(moves):
         with contextlib.suppress(AdctlError):  # what cannot be done does not happen
             dice.choice(deeds)()
@@ -249,87 +249,100 @@ def random_history(history: History, seed: int, moves: int = 30) -> None:
         history.shipped()
 
 
-def _deeds(history: History, dice: random.Random) -> list[Callable[[], object]]:
-    def some(*states: JobState, kind: JobKind | None = None) -> Job:
-        found = history.jobs(*states, kind=kind)
+class Deeds:
+    """What may happen next in a history, by chance."""
+
+    def __init__(self, history: History, dice: random.Random) -> None:
+        self.history, self.dice = history, dice
+
+    def all(self) -> list[Callable[[], object]]:
+        """Return all that may happen; what happens more often stands there more often."""
+        return [
+            *(self.attempt,) * 8,
+            *(self.train, self.train),
+            lambda: self.history.evaluate(self.some(kind=JobKind.TRAIN)),
+            lambda: self.history.evaluate(self.model()),
+            lambda: self.history.predict(self.model()),
+            *(self.promote, self.promote),
+            *(lambda: self.history.store.jobs.retry(self.some(JobState.FAILED, JobState.CANCELLED).id),) * 2,
+            self.cancel,
+            lambda: self.history.sweep(f"s{next(self.history.numbers)}"),
+            self.steer,
+            self.benchmark,
+            self.conclude,
+            self.leave_remains,
+            self.history.shipped,
+        ]
+
+    def some(self, *states: JobState, kind: JobKind | None = None) -> Job:
+        found = self.history.jobs(*states, kind=kind)
         if not found:
             raise AdctlError("nobody is there for that")
-        return dice.choice(found)
+        return self.dice.choice(found)
 
-    def model() -> Job:
-        return some(JobState.SUCCEEDED, kind=JobKind.TRAIN)
+    def model(self) -> Job:
+        return self.some(JobState.SUCCEEDED, kind=JobKind.TRAIN)
 
-    def attempt() -> None:
-        lease = history.lease()
+    def attempt(self) -> None:
+        lease = self.history.lease()
         if lease is None:
             return
-        if dice.random() < 0.85:
-            history.work(lease)
-        stages = [history.stage(lease)] if lease.job.kind is JobKind.TRAIN and dice.random() < 0.6 else []
-        end = dice.random()
+        if self.dice.random() < 0.85:
+            self.history.work(lease)
+        stages = (
+            [self.history.stage(lease)]
+            if lease.job.kind is JobKind.TRAIN and self.dice.random() < 0.6
+            else []
+        )
+        end = self.dice.random()
         if end < 0.5:
-            history.succeed(lease, stages)
+            self.history.succeed(lease, stages)
         elif end < 0.7:
-            history.fail(lease)
+            self.history.fail(lease)
         elif end < 0.8:
-            history.publish(model_prefix(lease.job_id, lease.attempt), "left behind")
-            history.store.leases.give_back(lease, "drained")
+            self.history.publish(model_prefix(lease.job_id, lease.attempt), "left behind")
+            self.history.store.leases.give_back(lease, "drained")
 
-    def promote() -> None:
-        evaluations = history.jobs(JobState.SUCCEEDED, kind=JobKind.EVALUATE)
-        train = model()
+    def promote(self) -> None:
+        evaluations = self.history.jobs(JobState.SUCCEEDED, kind=JobKind.EVALUATE)
+        train = self.model()
         own = [each for each in evaluations if each.spec.source == train.id]
-        history.promote(train, dice.choice(["champion", "challenger"]), dice.choice(own) if own else None)
+        self.history.promote(
+            train, self.dice.choice(["champion", "challenger"]), self.dice.choice(own) if own else None
+        )
 
-    def steer() -> None:
-        study = dice.choice(history.store.studies.search() or [None])
+    def steer(self) -> None:
+        study = self.dice.choice(self.history.store.studies.search() or [None])
         if study is not None:
-            wanted = dice.choice([StudyState.STOPPED, StudyState.PAUSED, StudyState.RUNNING])
-            history.store.studies.steer(study.id, state=wanted)
+            wanted = self.dice.choice([StudyState.STOPPED, StudyState.PAUSED, StudyState.RUNNING])
+            self.history.store.studies.steer(study.id, state=wanted)
 
-    def conclude() -> None:
-        found = history.store.benchmarks.search()
+    def conclude(self) -> None:
+        found = self.history.store.benchmarks.search()
         if found:
-            history.conclude(dice.choice(found))
+            self.history.conclude(self.dice.choice(found))
 
-    def benchmark() -> None:
-        known = [job.id for job in history.jobs(JobState.SUCCEEDED, kind=JobKind.EVALUATE)]
-        taken = dice.sample(known, min(len(known), dice.choice([0, 1])))
-        history.benchmark(f"b{next(history.numbers)}", taken)
+    def benchmark(self) -> None:
+        known = [job.id for job in self.history.jobs(JobState.SUCCEEDED, kind=JobKind.EVALUATE)]
+        taken = self.dice.sample(known, min(len(known), self.dice.choice([0, 1])))
+        self.history.benchmark(f"b{next(self.history.numbers)}", taken)
 
-    def train() -> None:
-        tags = {"keep": "yes"} if dice.random() < 0.1 else {}
-        history.train(dice.choice(CATEGORIES), tags=tags)
+    def train(self) -> None:
+        tags = {"keep": "yes"} if self.dice.random() < 0.1 else {}
+        self.history.train(self.dice.choice(CATEGORIES), tags=tags)
 
-    def cancel() -> None:
-        job = history.store.jobs.cancel(some(*OPEN).id)
+    def cancel(self) -> None:
+        job = self.history.store.jobs.cancel(self.some(*OPEN).id)
         if job.state is JobState.RUNNING:
             lease = Lease(job=job, attempt=job.attempt, worker=job.worker or "", seconds=1.0)
             outcome = replace(SUCCEEDED, outcome=AttemptOutcome.CANCELLED)
-            history.store.leases.finish(lease, outcome)
+            self.history.store.leases.finish(lease, outcome)
 
-    def leave_remains() -> None:
-        job = some()
-        path = f"jobs/{job.id}/checkpoints/000000009-a{job.attempt}/v-{next(history.numbers):012x}/half"
-        history.blobs.put(path, b"half a state")
-        history.blobs.put(f"jobs/{job.id}/results/.writing-{next(history.numbers)}", b"half a file")
-
-    return [
-        *(attempt,) * 8,
-        *(train, train),
-        lambda: history.evaluate(some(kind=JobKind.TRAIN)),
-        lambda: history.evaluate(model()),
-        lambda: history.predict(model()),
-        *(promote, promote),
-        *(lambda: history.store.jobs.retry(some(JobState.FAILED, JobState.CANCELLED).id),) * 2,
-        cancel,
-        lambda: history.sweep(f"s{next(history.numbers)}"),
-        steer,
-        benchmark,
-        conclude,
-        leave_remains,
-        history.shipped,
-    ]
+    def leave_remains(self) -> None:
+        job = self.some()
+        path = f"jobs/{job.id}/checkpoints/000000009-a{job.attempt}/v-{next(self.history.numbers):012x}/half"
+        self.history.blobs.put(path, b"half a state")
+        self.history.blobs.put(f"jobs/{job.id}/results/.writing-{next(self.history.numbers)}", b"half a file")
 
 
 def curve_of(history: History, job: Job) -> list[int]:
