@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,11 +46,9 @@ def running(land: Ground) -> list[Job]:
     return land.client.store.jobs.search(states=[JobState.RUNNING])
 
 
-def leaves(worker: Worker, seconds: float) -> float:
-    """Return after how many seconds a worker ended by itself, in good order."""
-    began = time.monotonic()
+def leaves(worker: Worker, seconds: float) -> None:
+    """Check that a worker ends by itself, in good order, before so many seconds have passed."""
     assert worker.wait(seconds) == os.EX_OK
-    return time.monotonic() - began
 
 
 def log_of(land: Ground, worker: Worker) -> str:
@@ -141,7 +138,11 @@ def test_sigterm_to_every_process_while_the_worker_starts_costs_no_attempt(land:
     land.client.store.jobs.cancel(job)
 
 
-def test_a_second_sigterm_kills_the_children_at_once_and_still_gives_the_job_back(land: Ground):
+def test_a_second_sigterm_kills_the_children_at_once_and_still_gives_the_job_back(
+    land: Ground, monkeypatch: pytest.MonkeyPatch
+):
+    patient = {"ADCTL_GRACE": "120"}  # of which 84 s would be the child's, were it not killed
+    monkeypatch.setattr(land.platform, "extra", {**land.platform.extra, **patient})
     worker = land.platform.start_worker()
     job = land.submit(trouble="offspring")
     land.says(job, "made step 4")
@@ -149,7 +150,7 @@ def test_a_second_sigterm_kills_the_children_at_once_and_still_gives_the_job_bac
     worker.send_signal(signal.SIGTERM)
     land.platform.wait(lambda: "draining" in log_of(land, worker), "the first signal is taken")
     worker.send_signal(signal.SIGTERM)
-    assert leaves(worker, GRACE) < GRACE / 1.5
+    leaves(worker, 60)
     land.die(everyone, 1.0)
     given_back(land, job, worker)
 
