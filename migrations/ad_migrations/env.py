@@ -33,6 +33,7 @@ def _run() -> None:
     with engine.connect() as plain:
         connection = backend.writing(plain)
         with connection.begin():
+            backend.unhurried(connection)
             _migrate(connection)
     engine.dispose()
 

@@ -174,7 +174,7 @@ class Worker:
     def run(self, registered: Callable[[WorkerRecord], None] = lambda record: None) -> int:
         """Serve until drained, then leave; the code is not 0 if the listener broke."""
         registered(self._register())
-        for task in (self._tick, lambda: advertise(self.store, self.settings)):
+        for task in (self._tick, lambda: advertise(self.store, self.settings, self.stopping)):
             threading.Thread(target=task, daemon=True).start()
         if os.getpid() == 1:
             threading.Thread(target=bury_orphans, args=(self.stopping,), daemon=True).start()

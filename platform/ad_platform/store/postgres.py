@@ -18,8 +18,9 @@ _PATIENCE = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
+    # Who stops within a transaction, as a suspended machine does, loses it before others give up waiting.
     # No just-in-time compilation: it takes seconds over a statement that then runs for a millisecond.
-    "options": "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+    "options": "-c lock_timeout=15s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s"
     " -c jit=off",
 }
 
@@ -71,6 +72,11 @@ class PostgresBackend:
     def writing(self, connection: Connection) -> Connection:
         """Return the connection as it is: row locks do the rest."""
         return connection
+
+    def unhurried(self, connection: Connection) -> None:
+        """Lift the limits of a transaction for the one that is under way; a lock is not waited for longer."""
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {limit} = 0")
 
     def insert(self, table: Table) -> Insert:
         """Return an insert that can state what to do on conflict."""

@@ -56,6 +56,9 @@ class SqliteBackend:
         """
         return connection.execution_options(adctl_begin="BEGIN IMMEDIATE")
 
+    def unhurried(self, connection: Connection) -> None:
+        """Do nothing: a transaction may take as long as it likes."""
+
     def insert(self, table: Table) -> Insert:
         """Return an insert that can state what to do on conflict."""
         return insert(table)

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
+from ad_migrations.moving.rows import opened
+from ad_migrations.steps import alone
 from ad_platform.errors import InvalidValue, MissingExtra, StoreDown
+from ad_platform.store.database import explained
 from ad_platform.store.engine import backend_of, open_store
 from store_cases import CAN, asked, holding, submit, take
 
@@ -106,6 +110,34 @@ def test_a_deadlock_is_tried_again_and_nobody_notices(store_url: str) -> None:
     cancel.join(10)
     assert [store.jobs.get(one.id).state for one in (need, dependent)] == ["cancelled", "failed"]
     store.close()
+
+
+def test_who_stops_within_a_transaction_loses_it_before_who_waits_gives_up(store_url: str) -> None:
+    engine, store = backend_of(store_url).engine(), open_store(store_url)
+    store.workers.hold([holding()])
+    with engine.connect() as stopped:
+        stopped.execute(text("UPDATE holdings SET path = '/stopped'"))
+        store.workers.hold([holding()])  # waits for it
+        with pytest.raises(DBAPIError) as woken:
+            stopped.execute(text("SELECT 1"))
+    assert isinstance(explained(woken.value, store_url), StoreDown)
+    assert store.workers.holdings() == [holding()]
+    engine.dispose()
+    store.close()
+
+
+LIMITS = [text(f"SHOW {name}") for name in ("statement_timeout", "idle_in_transaction_session_timeout")]
+
+
+@pytest.mark.parametrize("transaction", [alone, opened])
+def test_a_move_or_migration_may_take_its_time_and_nothing_else(store_url: str, transaction) -> None:
+    with transaction(store_url) as given:
+        connection = given[0] if isinstance(given, tuple) else given
+        assert [connection.scalar(limit) for limit in LIMITS] == ["0", "0"]
+    engine = backend_of(store_url).engine()
+    with engine.connect() as connection:
+        assert [connection.scalar(limit) for limit in LIMITS] == ["1min", "10s"]
+    engine.dispose()
 
 
 def test_connections_cut_by_a_server_restart_are_replaced(store_url: str) -> None:

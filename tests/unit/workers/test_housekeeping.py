@@ -11,7 +11,7 @@ from ad_platform.errors import StorageDown, StoreDown, StoreMismatch, StoreMoved
 from ad_platform.queue.celery import own_queue
 from ad_platform.queue.memory import MemoryQueue
 from ad_workers.attempt_log import EVERY, AttemptLog
-from ad_workers.holdings import advertise
+from ad_workers.holdings import PAUSE, advertise
 from ad_workers.tick import Ticker
 from clientkit import Bench, bench, make_category, migrated
 
@@ -104,10 +104,32 @@ def test_every_category_below_the_data_root_is_offered_but_those_that_cannot_be_
     empty = root / "parts" / "empty" / "train"
     empty.mkdir(parents=True)
     settings = environment.load({"ADCTL_HOME": str(table.home), "ADCTL_NODE": "here"})
-    advertise(table.store, settings)
+    advertise(table.store, settings, threading.Event())
     held = {(holding.category, holding.path) for holding in table.store.workers.holdings(node="here")}
     assert held == {(name, os.fspath(root / "parts" / name)) for name in ("screw", "nut")}
     assert f"{empty.parent} is not offered" in caplog.text
+
+
+def test_a_category_is_offered_once_a_store_that_was_away_answers(table, caplog, monkeypatch):
+    make_category(table.home / "data")
+    settings = environment.load({"ADCTL_HOME": str(table.home), "ADCTL_NODE": "here"})
+    hold, away, waited = table.store.workers.hold, [StoreDown("away"), StoreDown("away")], []
+
+    def held(holdings):
+        if away:
+            raise away.pop()
+        hold(holdings)
+
+    class Stop(threading.Event):
+        def wait(self, timeout=None):
+            waited.append(timeout)
+            return False
+
+    monkeypatch.setattr(table.store.workers, "hold", held)
+    advertise(table.store, settings, Stop())
+    assert len(table.store.workers.holdings(node="here")) == 1
+    assert waited == [PAUSE, PAUSE]
+    assert caplog.text.count("is offered later: away") == 2
 
 
 def test_a_worker_that_counts_as_gone_since_it_was_held_up_hears_of_it(table):
