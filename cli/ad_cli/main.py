@@ -3,9 +3,11 @@
 import gc as garbage
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -177,6 +179,8 @@ def run(arguments: Sequence[str]) -> int:
         hint = "; free some room, or write elsewhere" if code is Exit.DAMAGED else ""
         return _say(error, code, f"{place}{error.strerror or error}{hint}")
     except Exception as error:  # noqa: BLE001 - the outermost edge
+        if _interrupts:
+            return Exit.INTERRUPTED
         words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
         return _say(error, Exit.BUG, words)
 
@@ -206,6 +210,8 @@ def _call(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run adctl as a program."""
     _hold_standard_files()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
+        signal.signal(signal.SIGINT, _interrupt)
     # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
     garbage.set_threshold(50_000, *garbage.get_threshold()[1:])
     if "_ADCTL_COMPLETE" in os.environ:
@@ -214,6 +220,15 @@ def main() -> None:
 
         return answer(lambda: tree.read(app), os.environ)
     sys.exit(run(sys.argv[1:]))
+
+
+_interrupts: list[int] = []
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Do as Python does at Ctrl-C, and note it: a module that is being imported may make an error of it."""
+    _interrupts.append(number)
+    raise KeyboardInterrupt
 
 
 def _hold_standard_files() -> None:

@@ -13,6 +13,7 @@ import typer
 
 from ad_cli import out, session, shapes
 from ad_cli.commands import options
+from ad_cli.exits import Exit
 from ad_platform.errors import InvalidRequest, MissingExtra, Unavailable, UnknownName
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def start(
     if not labels:
         raise InvalidRequest("--queues needs at least one label, such as: --queues default")
     # What follows takes seconds, in which a container's first process would be deaf to SIGTERM.
-    signal.signal(signal.SIGTERM, _leave_at_once)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave_at_once)
     from ad_workers.main import start as run_worker
 
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
@@ -97,7 +99,7 @@ def start(
 def _leave_at_once(number: int, frame: FrameType | None) -> None:
     # It holds nothing yet. What a module raises while it is imported may never arrive: some swallow it, and
     # numpy makes an ImportError of it.
-    os._exit(os.EX_OK)
+    os._exit(os.EX_OK if number == signal.SIGTERM else Exit.INTERRUPTED)
 
 
 def _told(worker: "WorkerRecord") -> None:
