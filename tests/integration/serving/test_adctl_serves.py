@@ -118,7 +118,8 @@ def test_a_new_champion_is_served_without_a_new_start(home: Home, running: Runni
 
 
 def test_an_end_by_signal_answers_what_was_begun_and_leaves_no_process(home: Home, running: Running) -> None:
-    path, score = next(iter(scores(home.fits[1]).items()))
+    served = [job.id for job in home.jobs].index(model_of(running)["job"])
+    path, score = next(iter(scores(home.fits[served]).items()))
     left = running.children()
     assert len(left) >= 3
     with ThreadPoolExecutor(6) as pool:

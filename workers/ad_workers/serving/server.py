@@ -1,12 +1,10 @@
 """The server: LitServe's processes with our intake, scorers, metrics and ends."""
 
 import json
-import logging
 import multiprocessing
 import os
 import signal
 import socket
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,9 +75,10 @@ def run(serving: Serving, offered: Offered, known: tuple[Json, ...]) -> None:
 
 
 def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
-    from ad_workers.serving import orphans
+    from ad_workers.serving import orphans, said
 
     server = _built(serving, current)
+    at_the_end = said.on_stderr()
     follower = None
     if serving.every:
         from ad_workers.serving.following import follow
@@ -93,6 +92,7 @@ def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
     def stop(*_: object) -> None:
         if os.getpid() != us:  # a child that has not set its own yet
             os._exit(0)
+        at_the_end.ending = True
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -139,10 +139,6 @@ def _built(serving: Serving, current: Path) -> Any:
         healthcheck_path="/ready",
         restart_workers=True,
     )
-    # It says on stdout what is for people.
-    for handler in logging.getLogger("litserve").handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
     app = server.app
     app.state.intake = Intake(Current(current), serving.most)
     app.add_middleware(Guard, patience=2 * PATIENCE)

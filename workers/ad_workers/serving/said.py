@@ -1,0 +1,27 @@
+"""What LitServe says of itself: on stderr, and nothing of helpers that are gone once all is to end."""
+
+import logging
+import sys
+
+LITSERVE = "litserve"
+
+
+class AtTheEnd(logging.Filter):
+    """Drops errors of a thread that still asks a helper: once all is to end, they end in any order."""
+
+    ending = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is of interest."""
+        raised = record.exc_info[1] if record.exc_info else None
+        return not (self.ending and isinstance(raised, EOFError | ConnectionError))
+
+
+def on_stderr() -> AtTheEnd:
+    """Have LitServe speak on stderr, as stdout is for the caller, and return what is told of the end."""
+    at_the_end = AtTheEnd()
+    for handler in logging.getLogger(LITSERVE).handlers:
+        handler.addFilter(at_the_end)
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    return at_the_end
