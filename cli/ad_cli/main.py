@@ -7,12 +7,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from ad_cli import out
+from ad_cli import interrupts, out
 from ad_cli.commands import (
     benchmark,
     cluster,
@@ -167,6 +166,7 @@ arrange(app)
 def run(arguments: Sequence[str]) -> int:
     """Run one call of adctl and return its exit code; only words and data come out, never a traceback."""
     out.reset()
+    interrupts.came.clear()
     try:
         return _call(arguments)
     except SystemExit as end:
@@ -179,7 +179,7 @@ def run(arguments: Sequence[str]) -> int:
         hint = "; free some room, or write elsewhere" if code is Exit.DAMAGED else ""
         return _say(error, code, f"{place}{error.strerror or error}{hint}")
     except Exception as error:  # noqa: BLE001 - the outermost edge
-        if _interrupts:
+        if interrupts.came:
             return Exit.INTERRUPTED
         words = f"{type(error).__name__}: {error}; this is a fault of adctl: ADCTL_DEBUG=1 shows where"
         return _say(error, Exit.BUG, words)
@@ -211,7 +211,7 @@ def main() -> None:
     """Run adctl as a program."""
     _hold_standard_files()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is not ignored
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, interrupts.interrupt)
     # Loading libraries leaves no garbage; looking for it as often as usual takes a tenth of a short call.
     garbage.set_threshold(50_000, *garbage.get_threshold()[1:])
     if "_ADCTL_COMPLETE" in os.environ:
@@ -220,15 +220,6 @@ def main() -> None:
 
         return answer(lambda: tree.read(app), os.environ)
     sys.exit(run(sys.argv[1:]))
-
-
-_interrupts: list[int] = []
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Do as Python does at Ctrl-C, and note it: a module that is being imported may make an error of it."""
-    _interrupts.append(number)
-    raise KeyboardInterrupt
 
 
 def _hold_standard_files() -> None:

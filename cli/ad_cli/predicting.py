@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ad_cli import out
 from ad_cli.exits import Exit
+from ad_cli.interrupts import interrupt
 from ad_cli.predictions import AsJson, Shown, shown_as
 from ad_cli.progress import Progress
 from ad_platform.errors import InvalidData, InvalidRequest, MissingExtra
@@ -153,11 +154,7 @@ def _conclude(run: Run, shown: Shown) -> None:
 @contextmanager
 def _ended_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM end a prediction as Ctrl-C does: what was scored is kept, with its table."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling(signal.SIGTERM, end):
+    with _handling(signal.SIGTERM, interrupt):
         yield
 
 

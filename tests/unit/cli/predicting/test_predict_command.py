@@ -3,6 +3,8 @@
 import csv
 import errno
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +297,25 @@ def test_ctrl_c_keeps_what_was_scored_with_its_table(adctl, placed: Placed, tmp_
     assert called.code == 130
     assert "interrupted after 2 of 4 images" in called.err
     assert len(rows((tmp_path / "heat" / "scores.csv").read_text())) == 2
+
+
+def test_told_to_end_while_it_imports_it_says_of_no_fault_whatever_the_module_makes_of_that(
+    adctl, placed: Placed, monkeypatch
+):
+    def begin(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(5)
+        except KeyboardInterrupt:
+            raise ImportError("it failed to import") from None
+
+    monkeypatch.setattr("ad_workers.predicting.asking.begin", begin)
+
+    called = adctl("predict", "screw", str(placed.cut))
+
+    assert (called.code, called.out, called.err) == (130, "", "")
+    monkeypatch.setattr("ad_workers.predicting.asking.begin", lambda *_: 1 / 0)
+    assert "ZeroDivisionError" in adctl("predict", "screw", str(placed.cut)).err  # the next one's own
 
 
 def test_without_the_workers_part_what_to_install_is_said(adctl, monkeypatch):
