@@ -1,11 +1,12 @@
 """`adctl serve`: a fitted model behind HTTP."""
 
+import signal
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from ad_cli import out, session
+from ad_cli import interrupts, out, session
 from ad_cli.commands import options
 from ad_platform.errors import MissingExtra
 
@@ -62,6 +63,7 @@ def serve(
     for module in ("litserve", "prometheus_client", "torch"):
         if find_spec(module) is None:
             raise MissingExtra("serving a model", "worker,serve")
+    interrupts.leave_at_once_at(signal.SIGTERM)
     from ad_workers.serving import offered, server
 
     with session.client() as client:

@@ -1,19 +1,16 @@
 """`adctl worker`: start one here, list them, tell one to leave."""
 
 import gc
-import os
 import re
 import signal
 import sys
 from importlib.util import find_spec
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ad_cli import out, session, shapes
+from ad_cli import interrupts, out, session, shapes
 from ad_cli.commands import options
-from ad_cli.exits import Exit
 from ad_platform.errors import InvalidRequest, MissingExtra, Unavailable, UnknownName
 
 if TYPE_CHECKING:
@@ -77,9 +74,7 @@ def start(
     labels = tuple(label.strip() for label in queues.split(",") if label.strip())
     if not labels:
         raise InvalidRequest("--queues needs at least one label, such as: --queues default")
-    # What follows takes seconds, in which a container's first process would be deaf to SIGTERM.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave_at_once)
+    interrupts.leave_at_once_at(signal.SIGTERM, signal.SIGINT)  # what follows takes seconds
     from ad_workers.main import start as run_worker
 
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon
@@ -94,12 +89,6 @@ def start(
             registered=_told,
         )
     )
-
-
-def _leave_at_once(number: int, frame: FrameType | None) -> None:
-    # It holds nothing yet. What a module raises while it is imported may never arrive: some swallow it, and
-    # numpy makes an ImportError of it.
-    os._exit(os.EX_OK if number == signal.SIGTERM else Exit.INTERRUPTED)
 
 
 def _told(worker: "WorkerRecord") -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 
 import fitted as fitting
 import hostile_images as hostile
-from services import unavailable
+from services import free_port, unavailable
 from serving_client import ANY_BODY, JSON, WRONG, encoded
 from serving_home import Home, Running, metric, model_of, page, serving
 
@@ -138,6 +138,52 @@ def test_an_end_by_signal_answers_what_was_begun_and_leaves_no_process(home: Hom
         assert time.monotonic() < deadline, [each.cmdline() for each in left if each.is_running()]
         time.sleep(0.1)
     assert "Traceback" not in running.log.read_text()
+
+
+TOLD_TO_END = """
+import os, signal, sys
+
+def in_the_midst_of_it():
+    if "litserve" in sys.modules:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+class WhileItImports:
+    def find_spec(self, name, path=None, target=None):
+        if name == "litserve.server":
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                for _ in range(1000):
+                    pass
+            except BaseException:
+                pass
+
+if {forking}:
+    os.register_at_fork(after_in_parent=in_the_midst_of_it)
+else:
+    sys.meta_path.insert(0, WhileItImports())
+"""
+
+
+@pytest.mark.parametrize("forking", [False, True])
+def test_told_to_end_while_it_loads_it_ends_at_once_though_python_swallows_what_is_raised_there(
+    home: Home, tmp_path: Path, forking: bool
+) -> None:
+    pytest.importorskip("litserve")
+    home.promote(0)
+    (tmp_path / "sitecustomize.py").write_text(TOLD_TO_END.format(forking=forking))
+    (tmp_path / "files").mkdir()
+    environment = home.environment
+    environment |= {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]]),
+        "TMPDIR": str(tmp_path / "files"),
+    }
+    command = [sys.executable, "-m", "ad_cli", "serve", fitting.MODEL, "--port", str(free_port())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "loading" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("http://127.0.0.1:")
+    assert not [each.name for each in (tmp_path / "files").iterdir() if each.name.startswith("adctl-")]
 
 
 @pytest.mark.slow

@@ -27,11 +27,12 @@ def test_a_helper_that_is_gone_is_said_until_all_is_to_end(
     litserve: logging.Logger, out: io.StringIO, monkeypatch: pytest.MonkeyPatch, gone: Exception
 ) -> None:
     monkeypatch.setattr("sys.stderr", err := io.StringIO())
-    at_the_end = said.on_stderr()
+    at_the_end = said.AtTheEnd()
+    at_the_end.on_stderr()
     litserve.error("crashed", exc_info=gone)
     before = err.getvalue()
     assert f"crashed\n{type(gone).__name__}" in before
-    at_the_end.ending = True
+    at_the_end.come()
     litserve.error("crashed", exc_info=gone)
     assert (out.getvalue(), err.getvalue()) == ("", before)
 
@@ -40,7 +41,9 @@ def test_whatever_else_goes_wrong_at_the_end_is_said(
     litserve: logging.Logger, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr", err := io.StringIO())
-    said.on_stderr().ending = True
+    at_the_end = said.AtTheEnd()
+    at_the_end.on_stderr()
+    at_the_end.come()
     litserve.error("no answer")
     litserve.error("crashed", exc_info=ValueError("of another kind"))
     assert (out.getvalue(), err.getvalue()) == ("", "no answer\ncrashed\nValueError: of another kind\n")

@@ -11,17 +11,18 @@ class AtTheEnd(logging.Filter):
 
     ending = False
 
+    def come(self) -> None:
+        """Be told that all is to end."""
+        self.ending = True
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether the record is of interest."""
         raised = record.exc_info[1] if record.exc_info else None
         return not (self.ending and isinstance(raised, EOFError | ConnectionError))
 
-
-def on_stderr() -> AtTheEnd:
-    """Have LitServe speak on stderr, as stdout is for the caller, and return what is told of the end."""
-    at_the_end = AtTheEnd()
-    for handler in logging.getLogger(LITSERVE).handlers:
-        handler.addFilter(at_the_end)
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
-    return at_the_end
+    def on_stderr(self) -> None:
+        """Have LitServe, once it is imported, speak on stderr through this: stdout is for the caller."""
+        for handler in logging.getLogger(LITSERVE).handlers:
+            handler.addFilter(self)
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(sys.stderr)

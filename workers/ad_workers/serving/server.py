@@ -3,17 +3,18 @@
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ad_platform.errors import InvalidRequest, Unavailable
 from ad_platform.specs import Json
+from ad_workers.serving.ending import end_children, ends_at_request
 from ad_workers.serving.offered import Current, Offered, write
+from ad_workers.serving.orphans import die_with_parent
+from ad_workers.serving.said import AtTheEnd
 
 HOSTS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "0.0.0.0": "0.0.0.0", "::": "::"}  # noqa: S104
 PORTS = range(1024, 65536)
@@ -71,14 +72,14 @@ def run(serving: Serving, offered: Offered, known: tuple[Json, ...]) -> None:
         try:
             _serve(serving, folder / CURRENT, known)
         finally:
-            _end_children()
+            end_children()
 
 
 def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
-    from ad_workers.serving import orphans, said
-
+    at_the_end = AtTheEnd()
+    ends_at_request(serving.port, current.parent, at_the_end.come)
     server = _built(serving, current)
-    at_the_end = said.on_stderr()
+    at_the_end.on_stderr()
     follower = None
     if serving.every:
         from ad_workers.serving.following import follow
@@ -87,19 +88,7 @@ def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
             target=follow, args=(serving.text, current, serving.every, known), daemon=True
         )
         follower.start()
-    us = os.getpid()
-
-    def stop(*_: object) -> None:
-        if os.getpid() != us:  # a child that has not set its own yet
-            os._exit(0)
-        at_the_end.ending = True
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    os.register_at_fork(after_in_child=orphans.die_with_parent)
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    os.register_at_fork(after_in_child=die_with_parent)
     try:
         server.run(
             host=HOSTS[serving.host],
@@ -164,13 +153,3 @@ def _built(serving: Serving, current: Path) -> Any:
         app.add_api_route(path, answer, methods=["GET"])
     app.add_exception_handler(HTTPException, refused)
     return server
-
-
-def _end_children() -> None:
-    """End whatever LitServe left, so that nothing waits for it at the exit."""
-    for child in multiprocessing.active_children():
-        with suppress(OSError, ValueError):
-            child.terminate()
-            child.join(5)
-            if child.is_alive():
-                child.kill()
