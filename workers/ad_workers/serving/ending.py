@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from ad_platform.lifeline import REQUESTS
 
 PROBE = 1.0  # seconds to find out whether somebody listens; only a refusal, which is immediate, says no
@@ -32,7 +34,7 @@ def ends_at_request(port: int, folder: Path, tell: Callable[[], None]) -> None:
             raise KeyboardInterrupt  # LitServe waits for it, and ends in good order
         # What is raised while it loads may never arrive: Python swallows it after a fork, and some modules do
         # while they are imported.
-        end_children()
+        _kill_children()
         shutil.rmtree(folder, ignore_errors=True)
         for stream in (sys.stdout, sys.stderr):
             with suppress(RuntimeError, OSError, ValueError):  # it may be in the midst of writing
@@ -51,6 +53,15 @@ def _listens(port: int) -> bool:
     except OSError:
         pass  # it has more to do than it can take
     return True
+
+
+def _kill_children() -> None:
+    """End those too that are not known yet, before they miss what they were to be told."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            # It cleans up after the others, and ends by itself.
+            if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
+                child.kill()
 
 
 def end_children() -> None:

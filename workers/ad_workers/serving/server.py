@@ -21,6 +21,7 @@ PORTS = range(1024, 65536)
 PATIENCE = 30.0  # seconds that a request may wait for a scorer
 BACKLOG = 512  # requests at a time; what comes beyond them is asked to come back
 CURRENT = "served.json"
+SHORT = 64  # letters of a folder that may hold multiprocessing's sockets, which are left where one is killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,8 @@ def run(serving: Serving, offered: Offered, known: tuple[Json, ...]) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="adctl-serve-") as name:
         folder = Path(name)
+        if len(name) <= SHORT:
+            tempfile.tempdir = name
         write(offered, folder / CURRENT)
         (folder / "metrics").mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder / "metrics")  # before its client is imported
