@@ -268,8 +268,9 @@ def test_whatever_befell_the_newest_checkpoint_it_is_named_and_no_step_is_shown_
     for child in attempt_processes(worker.pid):
         child.kill()
     gate.touch()
+    # By the end of its child, or of a lease that a busy machine did not renew just then.
     land.platform.wait(
-        lambda: all(land.outcomes(job)[0] == "failed" for job in jobs.values()), "all fail", DUE
+        lambda: all(land.outcomes(job)[0] in ("failed", "lost") for job in jobs.values()), "all fail", DUE
     )
     stack.hurry()
     for name, job in jobs.items():
