@@ -189,7 +189,7 @@ def test_told_to_end_while_it_loads_it_ends_at_once_though_python_swallows_what_
     assert done.returncode == 0, done.stderr
     assert "loading" in done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stdout.startswith("http://127.0.0.1:")
+    assert done.stdout == f"http://127.0.0.1:{command[-1]}/invocations\n"
     assert list(short.iterdir()) == []
 
 
