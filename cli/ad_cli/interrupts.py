@@ -16,7 +16,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def leave_at_once_at(*numbers: signal.Signals) -> None:
+def exit_at_once_on(*numbers: signal.Signals) -> None:
     """Have signals end this process while it holds nothing yet; a container's first one is deaf otherwise."""
     if threading.current_thread() is threading.main_thread():  # who else calls may not set any
         for number in numbers:

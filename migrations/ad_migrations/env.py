@@ -33,7 +33,7 @@ def _run() -> None:
     with engine.connect() as plain:
         connection = backend.writing(plain)
         with connection.begin():
-            backend.unhurried(connection)
+            backend.lift_time_limits(connection)
             _migrate(connection)
     engine.dispose()
 

@@ -172,7 +172,7 @@ def _connected(backend: Backend) -> Iterator[Connection]:
         with _answering(engine, backend.where) as plain:
             connection = backend.writing(_without_references(plain))
             with connection.begin():
-                backend.unhurried(connection)
+                backend.lift_time_limits(connection)
                 yield connection
                 _check_references(connection)
     finally:

@@ -63,7 +63,7 @@ def serve(
     for module in ("litserve", "prometheus_client", "torch"):
         if find_spec(module) is None:
             raise MissingExtra("serving a model", "worker,serve")
-    interrupts.leave_at_once_at(signal.SIGTERM)
+    interrupts.exit_at_once_on(signal.SIGTERM)
     from ad_workers.serving import offered, server
 
     with session.client() as client:

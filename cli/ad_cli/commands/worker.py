@@ -74,7 +74,7 @@ def start(
     labels = tuple(label.strip() for label in queues.split(",") if label.strip())
     if not labels:
         raise InvalidRequest("--queues needs at least one label, such as: --queues default")
-    interrupts.leave_at_once_at(signal.SIGTERM, signal.SIGINT)  # what follows takes seconds
+    interrupts.exit_at_once_on(signal.SIGTERM, signal.SIGINT)  # what follows takes seconds
     from ad_workers.main import start as run_worker
 
     gc.set_threshold(*USUAL)  # `main` sets it for calls that end soon

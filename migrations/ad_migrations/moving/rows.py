@@ -52,7 +52,7 @@ def opened(url: str, *, write: bool = False) -> Iterator[tuple[Connection, MetaD
         with engine.connect() as plain:
             connection = backend.writing(plain) if write else plain
             with connection.begin():
-                backend.unhurried(connection)
+                backend.lift_time_limits(connection)
                 found = MetaData()
                 found.reflect(connection)
                 yield connection, found

@@ -44,7 +44,7 @@ class Backend(Protocol):
     def writing(self, connection: Connection) -> Connection:
         """Return the connection prepared so that its next transaction may write."""
 
-    def unhurried(self, connection: Connection) -> None:
+    def lift_time_limits(self, connection: Connection) -> None:
         """Let the transaction that is under way take as long as moving or changing a whole database does."""
 
     def insert(self, table: Table) -> "SqliteInsert | PostgresInsert":

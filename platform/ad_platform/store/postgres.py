@@ -73,7 +73,7 @@ class PostgresBackend:
         """Return the connection as it is: row locks do the rest."""
         return connection
 
-    def unhurried(self, connection: Connection) -> None:
+    def lift_time_limits(self, connection: Connection) -> None:
         """Lift the limits of a transaction for the one that is under way; a lock is not waited for longer."""
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.exec_driver_sql(f"SET LOCAL {limit} = 0")

@@ -56,7 +56,7 @@ class SqliteBackend:
         """
         return connection.execution_options(adctl_begin="BEGIN IMMEDIATE")
 
-    def unhurried(self, connection: Connection) -> None:
+    def lift_time_limits(self, connection: Connection) -> None:
         """Do nothing: a transaction may take as long as it likes."""
 
     def insert(self, table: Table) -> Insert:

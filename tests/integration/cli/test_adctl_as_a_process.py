@@ -11,6 +11,7 @@ import pytest
 
 from ad_platform.store.engine import open_store
 from clientkit import ENTRY, make_category
+from told_while_importing import MAKES_AN_ERROR, RAISES, SWALLOWS, told_at
 
 
 @pytest.fixture
@@ -50,34 +51,15 @@ def test_a_home_is_made_a_job_submitted_without_any_service_and_listed(call, tmp
     assert (tmp_path / "a home").stat().st_mode & 0o777 == 0o700
 
 
-WHILE_IT_IMPORTS = """
-import os, signal, sys, time
-
-class WhileItImports:
-    def find_spec(self, name, path=None, target=None):
-        if name == "{module}":
-            try:
-                os.kill(os.getpid(), signal.{told})
-                time.sleep(5)
-            except BaseException:
-                {then}
-
-sys.meta_path.insert(0, WhileItImports())
-"""
-MAKES_AN_ERROR = "raise ImportError('it failed to import') from None"
-
-
 @pytest.fixture
 def told_while_it_imports(call, tmp_path: Path):
     """Give what calls adctl with a module that is imported when a signal comes, and makes something of it."""
 
     def told(*arguments: str, code: int, **hook: str) -> None:
-        (tmp_path / "sitecustomize.py").write_text(WHILE_IT_IMPORTS.format(**hook))
         # Python ignores Ctrl-C where whoever started it did, as shells do for what runs in the background.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            first = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-            assert call(*arguments, code=code, PYTHONPATH=first).stderr == ""
+            assert call(*arguments, code=code, PYTHONPATH=told_at(tmp_path, **hook)).stderr == ""
         finally:
             signal.signal(signal.SIGINT, before)
 
@@ -85,14 +67,14 @@ def told_while_it_imports(call, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("told", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
-@pytest.mark.parametrize("then", ["pass", MAKES_AN_ERROR])
+@pytest.mark.parametrize("then", [SWALLOWS, MAKES_AN_ERROR])
 def test_a_worker_told_to_leave_while_it_imports_leaves_whatever_the_module_makes_of_that(
     told_while_it_imports, told: str, code: int, then: str
 ):
     told_while_it_imports("worker", "start", code=code, module="celery.apps.worker", told=told, then=then)
 
 
-@pytest.mark.parametrize("then", ["raise", MAKES_AN_ERROR])
+@pytest.mark.parametrize("then", [RAISES, MAKES_AN_ERROR])
 def test_ctrl_c_during_an_import_is_no_fault_of_adctl(call, told_while_it_imports, then: str):
     call("db", "upgrade")
     told_while_it_imports("list", code=130, module="sqlalchemy", told="SIGINT", then=then)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import hostile_images as hostile
 from services import free_port, unavailable
 from serving_client import ANY_BODY, JSON, WRONG, encoded
 from serving_home import Home, Running, metric, model_of, page, serving
+from told_while_importing import SWALLOWS, told_at, with_site
 
 OPTIONS = ("--max-request", "1", "--max-wait", "200", "--follow", "0.3", "--device", "cpu")
 
@@ -141,28 +142,19 @@ def test_an_end_by_signal_answers_what_was_begun_and_leaves_no_process(home: Hom
     assert "Traceback" not in running.log.read_text()
 
 
-TOLD_TO_END = """
+AFTER_A_FORK = """
 import os, signal, sys
 
-def in_the_midst_of_it():
+def told():
     if "litserve" in sys.modules:
         os.kill(os.getpid(), signal.SIGTERM)
 
-class WhileItImports:
-    def find_spec(self, name, path=None, target=None):
-        if name == "litserve.server":
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                for _ in range(1000):
-                    pass
-            except BaseException:
-                pass
-
-if {forking}:
-    os.register_at_fork(after_in_parent=in_the_midst_of_it)
-else:
-    sys.meta_path.insert(0, WhileItImports())
+os.register_at_fork(after_in_parent=told)
 """
+WHERE_IT_IS_SWALLOWED: dict[str, Callable[[Path], str]] = {
+    "an import": lambda folder: told_at(folder, "litserve.server", "SIGTERM", SWALLOWS),
+    "a fork": lambda folder: with_site(folder, AFTER_A_FORK),
+}
 
 
 @pytest.fixture
@@ -172,18 +164,14 @@ def short() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize("forking", [False, True])
-def test_told_to_end_while_it_loads_it_ends_at_once_though_python_swallows_what_is_raised_there(
-    home: Home, tmp_path: Path, short: Path, forking: bool
+@pytest.mark.parametrize("where", WHERE_IT_IS_SWALLOWED)
+def test_told_to_end_while_it_loads_it_ends_at_once_though_what_is_raised_there_is_swallowed(
+    home: Home, tmp_path: Path, short: Path, where: str
 ) -> None:
     pytest.importorskip("litserve")
     home.promote(0)
-    (tmp_path / "sitecustomize.py").write_text(TOLD_TO_END.format(forking=forking))
     environment = home.environment
-    environment |= {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]]),
-        "TMPDIR": str(short),
-    }
+    environment |= {"PYTHONPATH": WHERE_IT_IS_SWALLOWED[where](tmp_path), "TMPDIR": str(short)}
     command = [sys.executable, "-m", "ad_cli", "serve", fitting.MODEL, "--port", str(free_port())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

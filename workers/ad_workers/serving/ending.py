@@ -17,7 +17,7 @@ from ad_platform.lifeline import REQUESTS
 PROBE = 1.0  # seconds to find out whether somebody listens; only a refusal, which is immediate, says no
 
 
-def ends_at_request(port: int, folder: Path, tell: Callable[[], None]) -> None:
+def end_at_request(port: int, folder: Path, tell: Callable[[], None]) -> None:
     """Have SIGTERM and Ctrl-C end this process; its forks end at once until they set handlers of their own.
 
     `port` is where it will listen on this machine, `folder` is removed by an end at once; `tell` comes first.

@@ -11,10 +11,10 @@ from typing import Any
 
 from ad_platform.errors import InvalidRequest, Unavailable
 from ad_platform.specs import Json
-from ad_workers.serving.ending import end_children, ends_at_request
+from ad_workers.serving.ending import end_at_request, end_children
+from ad_workers.serving.litserve_log import LitServeLog
 from ad_workers.serving.offered import Current, Offered, write
 from ad_workers.serving.orphans import die_with_parent
-from ad_workers.serving.said import AtTheEnd
 
 HOSTS = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "0.0.0.0": "0.0.0.0", "::": "::"}  # noqa: S104
 PORTS = range(1024, 65536)
@@ -79,10 +79,10 @@ def run(serving: Serving, offered: Offered, known: tuple[Json, ...]) -> None:
 
 
 def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
-    at_the_end = AtTheEnd()
-    ends_at_request(serving.port, current.parent, at_the_end.come)
+    log = LitServeLog()
+    end_at_request(serving.port, current.parent, log.expect_the_end)
     server = _built(serving, current)
-    at_the_end.on_stderr()
+    log.take_over()
     follower = None
     if serving.every:
         from ad_workers.serving.following import follow
@@ -101,7 +101,7 @@ def _serve(serving: Serving, current: Path, known: tuple[Json, ...]) -> None:
             generate_client_file=False,
             limit_concurrency=BACKLOG,
         )
-    except KeyboardInterrupt:  # before it listened
+    except KeyboardInterrupt:  # LitServe was not yet, or no more, where it catches it
         pass
     except RuntimeError as error:
         raise Unavailable(
